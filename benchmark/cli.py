@@ -1,0 +1,80 @@
+"""The command line: parse, plan, run, write tables and the report."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmark.errors import UserError
+
+
+def parser() -> argparse.ArgumentParser:
+    """All options of ``run_benchmark.py``."""
+    p = argparse.ArgumentParser(
+        prog="run_benchmark.py",
+        description="Train fine-tuning methods on an old CLIP, reuse their modules on newer ones, and report what survives.",
+        epilog="Example: python run_benchmark.py --methods 'co*' --upgrade-pairs pairs.yaml --seeds 1",
+    )
+    what = p.add_argument_group("what to run")
+    what.add_argument("--upgrade-pairs", type=Path, default=Path("pairs.yaml"), metavar="YAML", help="backbones and upgrades")
+    what.add_argument("--methods", type=_names, default=None, metavar="NAMES", help="names, globs or 'all', comma-separated")
+    what.add_argument("--datasets", type=_names, default=None, metavar="NAMES", help="names, globs or 'all', comma-separated")
+    what.add_argument("--protocols", type=_names, default=None, metavar="NAMES", help="base-to-new, domain")
+    what.add_argument("--seeds", type=_numbers, default=None, metavar="N,N", help="seeds of the few-shot draws")
+    what.add_argument("--shots", type=int, default=None, metavar="N", help="training images per class, where there are as many")
+    what.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="METHOD.KEY=VALUE",
+        help="change a hyper-parameter; VALUE,VALUE makes two configurations; may be repeated",
+    )
+    how = p.add_argument_group("how to run it")
+    how.add_argument("--device", default="auto", metavar="NAME", help="auto (a GPU if there is one), cpu, cuda, cuda:1")
+    how.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32", help="of the forward pass")
+    how.add_argument("--workers", type=int, default=None, metavar="N", help="worker processes; 0 runs in this process")
+    how.add_argument("--cell-timeout", type=float, default=None, metavar="SECONDS", help="kill a cell that takes longer")
+    how.add_argument("--out", type=Path, default=Path("results"), metavar="DIR", help="where records and tables go")
+    how.add_argument("--report", type=Path, default=Path("reports/compat.html"), metavar="FILE", help="where the report goes")
+    how.add_argument("--dry-run", action="store_true", help="print the plan and stop")
+    how.add_argument("--list", action="store_true", help="list methods and data sets and stop")
+    return p
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers") from None
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status.
+
+    0: every cell is ok, unfit or skipped by request. 1: some cell failed. 2: a mistake in the input. 130: interrupted.
+    """
+    options = parser().parse_args(argv)
+    # Before torch is imported, here or in a worker: one thread each, so that workers do not fight over cores.
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+    console = Console(stderr=True, highlight=False)
+    try:
+        from benchmark import session  # imports torch, which takes seconds: not before the options are known to be good
+
+        command = "python run_benchmark.py " + " ".join(sys.argv[1:] if argv is None else argv)
+        return session.run(options, command.strip(), console)
+    except UserError as error:
+        console.print(f"error: {error}", style="bold red", markup=False, soft_wrap=True)
+        return error.exit_code
+    except KeyboardInterrupt:
+        console.print("interrupted: finished cells are kept; the same command goes on where this one stopped")
+        return 130

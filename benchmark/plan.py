@@ -1,0 +1,199 @@
+"""From a run's specification to its cells: what is trained on what, and on which backbones each module is evaluated."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import yaml
+
+from benchmark.backbone import Backbone
+from benchmark.config import BackboneSpec, RunSpec, check
+from benchmark.dataset import Dataset, Splits
+from benchmark.errors import UserError
+from benchmark.method import Method, MethodConfig
+from benchmark.registry import Plugin, Registry
+from benchmark.store import cell_hash
+from benchmark.task import BASE_TO_NEW, DOMAIN, Task, TaskId, make_task
+
+NUMERICS = 1
+"""Version of the engine's arithmetic: raise it when a fix changes results, and every cell is computed again."""
+DEFAULT = "default"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A method with a resolved configuration; ``label`` says how it differs from the preset."""
+
+    method: str
+    label: str
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One unit of the matrix. ``config`` is everything that its result depends on; ``key`` is its hash."""
+
+    kind: str
+    """"train" or "eval"."""
+    key: str
+    config: Mapping[str, Any]
+    variant: Variant
+    backbone: str
+    """Where the module is trained, or evaluated."""
+    task: TaskId
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training cell and the evaluations of its module."""
+
+    train: Cell
+    evals: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All jobs of a run, and what their figures are made of."""
+
+    pairs: tuple[tuple[str, str], ...]
+    jobs: tuple[Job, ...]
+    tasks: Mapping[TaskId, Task]
+    variants: tuple[Variant, ...]
+
+    def cells(self) -> Iterator[Cell]:
+        for job in self.jobs:
+            yield job.train
+            yield from job.evals
+
+    def find(self, variant: Variant, task: TaskId, trained: str, tested: str) -> Cell | None:
+        """The evaluation on ``tested`` of the module trained on ``trained``."""
+        return self._index.get((variant.method, variant.label, task, trained, tested))
+
+    @cached_property
+    def _index(self) -> dict[tuple[str, str, TaskId, str, str], Cell]:
+        return {
+            (job.train.variant.method, job.train.variant.label, job.train.task, job.train.backbone, cell.backbone): cell
+            for job in self.jobs
+            for cell in job.evals
+        }
+
+
+def variants(
+    methods: Registry[Method], names: Sequence[str], preset: str, settings: Sequence[str]
+) -> tuple[Variant, ...]:
+    """The methods to run with their configurations: the preset's, changed by ``--set method.key=value[,value]``.
+
+    Raises:
+        UserError: a setting names no selected method or no known key, or has a bad value.
+    """
+    changes: dict[str, dict[str, list[Any]]] = {}
+    for setting in settings:
+        method, key, values = _parse_setting(setting)
+        methods[method]
+        if method not in names:
+            raise UserError(f"--set {setting}: the method is not selected", fix="add it to --methods")
+        changes.setdefault(method, {})[key] = values
+    found: list[Variant] = []
+    for name in names:
+        cls = methods[name].cls
+        wanted = changes.get(name, {})
+        for values in itertools.product(*wanted.values()):
+            chosen = dict(zip(wanted, values, strict=True))
+            config = check(cls.Config, {**cls.presets.get(preset, {}), **chosen}, where=f"method {name}")
+            label = ",".join(f"{key}={_short(value)}" for key, value in chosen.items()) or DEFAULT
+            found.append(Variant(name, label, config.model_dump(mode="json")))
+    return tuple(found)
+
+
+def _parse_setting(setting: str) -> tuple[str, str, list[Any]]:
+    match = re.fullmatch(r"([\w-]+)\.(\w+)=(.*)", setting)
+    if match is None:
+        raise UserError(f"--set {setting}: not understood", fix="write METHOD.KEY=VALUE, as in coop.n_ctx=8")
+    parts = re.split(r",(?![^\[]*\])", match[3])  # commas inside [...] belong to one value
+    try:
+        return match[1], match[2], [yaml.safe_load(part) for part in parts]
+    except yaml.YAMLError:
+        raise UserError(f"--set {setting}: the value is not understood", fix="quote it") from None
+
+
+def _short(value: Any) -> str:
+    return "+".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def restore(cls: type[Method], settings: Mapping[str, Any]) -> MethodConfig:
+    """A configuration from its JSON form."""
+    return cls.Config.model_validate(dict(settings))
+
+
+def tasks(spec: RunSpec, chosen: Mapping[str, Dataset]) -> dict[TaskId, Task]:
+    """The tasks of a run: base-to-new for every training set, domain for every training set that has variants."""
+    loaded: dict[str, Splits] = {name: dataset.load() for name, dataset in chosen.items()}
+    found: dict[TaskId, Task] = {}
+    for name, dataset in chosen.items():
+        if dataset.variant_of is not None:
+            continue
+        shifted = {other: (d, loaded[other]) for other, d in chosen.items() if d.variant_of == name}
+        for protocol in spec.protocols:
+            if protocol == DOMAIN and not shifted:
+                continue
+            for seed in spec.seeds:
+                task = TaskId(name, protocol, min(spec.shots, dataset.shots), seed)
+                found[task] = make_task(dataset, loaded[name], task, shifted)
+    if not found:
+        raise UserError("no task is left", fix=f"name a training set and one of the protocols {BASE_TO_NEW}, {DOMAIN}")
+    return found
+
+
+def make_plan(
+    spec: RunSpec,
+    plugins: Registry[Method],
+    selected: Sequence[Variant],
+    task_set: Mapping[TaskId, Task],
+    digests: Mapping[str, str],
+    *,
+    device: str,
+    precision: str,
+) -> Plan:
+    """Expand pairs x methods x tasks. Each module is trained once per (method, backbone, task) and evaluated wherever a
+    pair asks for it; retraining on a new backbone is an ordinary training cell."""
+    pairs = tuple(spec.pairs())
+    tested: dict[str, list[str]] = {}
+    for old, new in pairs:
+        for trained, on in ((old, old), (old, new), (new, new)):
+            tested.setdefault(trained, [])
+            if on not in tested[trained]:
+                tested[trained].append(on)
+    jobs = []
+    for (trained, targets), (task_id, task), variant in itertools.product(tested.items(), task_set.items(), selected):
+        common = {"numerics": NUMERICS, "device": device, "precision": precision}
+        config = common | {
+            "kind": "train",
+            "method": variant.method,
+            "method_version": plugins[variant.method].cls.info.version,
+            "settings": dict(variant.settings),
+            "backbone": digests[trained],
+            "split": task.split_hash(),
+            "task": asdict(task_id),
+        }
+        train = Cell("train", cell_hash(config), config, variant, trained, task_id)
+        evals = []
+        for target in targets:
+            how = common | {"kind": "eval", "module": train.key, "backbone": digests[target], "tests": task.test_hash()}
+            evals.append(Cell("eval", cell_hash(how), how, variant, target, task_id))
+        jobs.append(Job(train, tuple(evals)))
+    return Plan(pairs, tuple(jobs), dict(task_set), tuple(selected))
+
+
+def load_backbones(specs: Mapping[str, BackboneSpec], names: Sequence[str], device: str) -> dict[str, Backbone]:
+    """The backbones that the pairs name."""
+    return {name: Backbone.load(name, specs[name], device) for name in names}
+
+
+def edited(plugin: Plugin[Method], recorded: str | None) -> bool:
+    """True if a plugin's file is not the one that made a record."""
+    return recorded is not None and recorded != plugin.digest

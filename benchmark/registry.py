@@ -1,0 +1,122 @@
+"""Plugin discovery: the folder is the registry. Files are loaded by path under a private module name, so that our
+``datasets/`` neither hides nor is hidden by a package of that name."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Generic, TypeVar
+
+from benchmark.config import did_you_mean
+from benchmark.dataset import Dataset
+from benchmark.errors import UserError
+from benchmark.method import Method
+
+T = TypeVar("T")
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Plugin(Generic[T]):
+    """One drop-in class and the file it came from."""
+
+    name: str
+    cls: type[T]
+    file: Path
+
+    @property
+    def digest(self) -> str:
+        """Hash of the file, to tell when a plugin was edited without raising its version."""
+        return hashlib.sha256(self.file.read_bytes()).hexdigest()[:16]
+
+
+@dataclass
+class Registry(Generic[T]):
+    """The plugins of one folder, by name; files that could not be imported are in ``broken`` with the reason."""
+
+    kind: str
+    plugins: dict[str, Plugin[T]] = field(default_factory=dict)
+    broken: dict[str, str] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Plugin[T]:
+        if name in self.plugins:
+            return self.plugins[name]
+        if name in self.broken:
+            raise UserError(f"{self.kind} {name!r} is broken: {self.broken[name]}", fix="mend the file")
+        raise UserError(f"unknown {self.kind} {name!r}", fix=did_you_mean(name, self.plugins))
+
+    def select(self, patterns: Iterable[str]) -> list[str]:
+        """Names that match: plain names, globs such as ``co*``, or ``all``.
+
+        Raises:
+            UserError: a plain name is unknown or broken, or a glob matches nothing.
+        """
+        chosen: set[str] = set()
+        for pattern in patterns:
+            if pattern == "all":
+                chosen |= self.plugins.keys()
+            elif any(sign in pattern for sign in "*?["):
+                found = {name for name in self.plugins if fnmatchcase(name, pattern)}
+                if not found:
+                    raise UserError(f"no {self.kind} matches {pattern!r}", fix=f"known: {', '.join(sorted(self.plugins))}")
+                chosen |= found
+            else:
+                chosen.add(self[pattern].name)
+        return sorted(chosen)
+
+
+def _discover(kind: str, base: type[T], folder: Path, name_of: Any) -> Registry[T]:
+    registry: Registry[T] = Registry(kind)
+    for file in sorted(folder.glob("*.py")):
+        if file.name.startswith("_"):
+            continue
+        slug = file.stem.replace("_", "-")
+        try:
+            module = _load(f"_clip_compat_{folder.name}.{file.stem}", file)
+            found = [c for _, c in inspect.getmembers(module, inspect.isclass) if _own(c, base, module)]
+            if len(found) != 1:
+                raise TypeError(f"{file} must define one subclass of {base.__name__}, found {len(found)}")
+            name = name_of(found[0])
+        except Exception as error:  # whatever a plugin's import raises must cost that plugin only
+            registry.broken[slug] = f"{file}: {type(error).__name__}: {error}"
+            continue
+        if name in registry.plugins:
+            raise UserError(
+                f"two files define the {kind} {name!r}: {registry.plugins[name].file} and {file}", fix="rename one of them"
+            )
+        registry.plugins[name] = Plugin(name, found[0], file)
+    return registry
+
+
+def _own(cls: type, base: type, module: ModuleType) -> bool:
+    return issubclass(cls, base) and cls is not base and cls.__module__ == module.__name__
+
+
+def _load(name: str, file: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # pydantic and dataclasses look their module up
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def methods(folder: Path = ROOT / "methods") -> Registry[Method]:
+    """The methods of a folder."""
+    return _discover("method", Method, folder, lambda cls: cls.info.name)  # type: ignore[type-abstract]
+
+
+def datasets(folder: Path = ROOT / "datasets") -> Registry[Dataset]:
+    """The datasets of a folder."""
+    return _discover("dataset", Dataset, folder, lambda cls: cls.name)

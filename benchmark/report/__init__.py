@@ -1,0 +1,9 @@
+"""The report: tidy results in, one self-contained HTML page out."""
+
+from __future__ import annotations
+
+from benchmark.report.model import About, DatasetAbout
+from benchmark.report.page import write
+from benchmark.report.tables import summary_rows
+
+__all__ = ["About", "DatasetAbout", "summary_rows", "write"]

@@ -1,0 +1,96 @@
+"""From the tidy results to one row per (pair, method, config, data set, split, seed) with the controls beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from benchmark import compat
+from benchmark.report.model import BASE_TO_NEW, DOMAIN, NAN, Interval, Scope
+
+if TYPE_CHECKING:
+    from benchmark.method import Info
+
+Key = tuple[str, ...]
+TEXT = [name for name in compat.COLUMNS if name not in ("shots", "seed", "value", "n")]
+SUMMARY = ["pair", "method", "config", "protocol", "variant", "split"]
+
+
+def clean(results: pd.DataFrame) -> pd.DataFrame:
+    """The same rows with empty text for missing text (a CSV reader makes it NaN) and numbers in ``value``."""
+    table = results.copy()
+    for name in TEXT:
+        table[name] = table[name].astype(object).where(table[name].notna(), "").astype(str)
+    table["value"] = pd.to_numeric(table["value"], errors="coerce")
+    return table.reset_index(drop=True)
+
+
+def matched(results: pd.DataFrame, control: str) -> pd.DataFrame:
+    """``compat.with_controls`` of cleaned results, so that all figures of a method stand on the same cells.
+
+    Where a method has a reuse figure for some cells of a split and none for others, the others are left out of its old,
+    retrain and zero-shot figures too: otherwise the means would be over different data sets. The control counts once,
+    with its first configuration.
+    """
+    mine = results[results.method == control]
+    if len(mine):
+        results = results[(results.method != control) | (results.config == mine.config.iloc[0])]
+    table = compat.with_controls(compat.accuracies(results), control)
+    if table.empty:
+        return table
+    some = table.groupby(SUMMARY).reuse.transform("count") > 0
+    return table[table.reuse.notna() | ~some].reset_index(drop=True)
+
+
+def summary(table: pd.DataFrame, results: pd.DataFrame) -> dict[Key, Mapping[str, Any]]:
+    """``compat.summarise`` by (pair, method, config, protocol, variant, split)."""
+    rows = compat.summarise(table, results).to_dict("records")
+    return {tuple(str(row[name]) for name in SUMMARY): {str(k): v for k, v in row.items()} for row in rows}
+
+
+def scope(results: pd.DataFrame) -> Scope:
+    """What the headline is about: H of base-to-new; the accuracy of all classes where only the domain protocol was run."""
+    protocols = set(results.protocol)
+    return DOMAIN if DOMAIN.protocol in protocols and BASE_TO_NEW.protocol not in protocols else BASE_TO_NEW
+
+
+def figure(rows: Mapping[Key, Mapping[str, Any]], key: Key, name: str) -> float:
+    """A figure of a summary, or NaN."""
+    row = rows.get(key)
+    return NAN if row is None else float(row[name])
+
+
+def lift_of(rows: Mapping[Key, Mapping[str, Any]], key: Key) -> Interval:
+    """Lift and its interval of a summary row, or NaN."""
+    return Interval(figure(rows, key, "lift"), figure(rows, key, "lift_low"), figure(rows, key, "lift_high"))
+
+
+def statuses(results: pd.DataFrame, pair: str, method: str, config: str, protocol: str) -> dict[str, str]:
+    """Reasons by status of the reuse cells that have no figure."""
+    rows = results[(results.pair == pair) & (results.method == method) & (results.config == config)]
+    rows = rows[(rows.protocol == protocol) & (rows.strategy == "reuse") & (rows.status != "ok")]
+    return {str(status): str(reason) for status, reason in zip(rows.status, rows.reason, strict=True)}
+
+
+def label(method: str, config: str, methods: Mapping[str, Info]) -> str:
+    """A method's title, with its configuration if that is not the default one."""
+    title = methods[method].title if method in methods else method
+    return title if config in ("", "default") else f"{title} ({config})"
+
+
+def depth(method: str, methods: Mapping[str, Info]) -> str:
+    """shallow, deep or none; none too for a method that is not known."""
+    return methods[method].depth if method in methods else "none"
+
+
+def variants(results: pd.DataFrame) -> list[tuple[str, str]]:
+    """The (method, config) that occur, in order of appearance."""
+    return list(dict.fromkeys(zip(results.method, results.config, strict=True)))
+
+
+def pair_name(results: pd.DataFrame, old: str, new: str) -> str | None:
+    """What the results call the pair of two backbones; None if it has no rows."""
+    rows = results[(results.old == old) & (results.new == new)]
+    return str(rows.pair.iloc[0]) if len(rows) else None

@@ -1,0 +1,186 @@
+"""What the report is told, and the rows that its tables show. Accuracies are in per cent, differences in points.
+
+A figure that does not exist is NaN and is shown as a dash.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class DatasetAbout:
+    """What the report says about a data set; ``classes``, ``train`` and ``test`` are counts."""
+
+    name: str
+    title: str
+    licence: str
+    source: str
+    template: str
+    classes: int
+    train: int
+    test: int
+    variant_of: str | None = None
+
+
+@dataclass(frozen=True)
+class About:
+    """How the results were made."""
+
+    command: str
+    created: str
+    """ISO 8601."""
+    pairs: Sequence[tuple[str, str]]
+    """(old, new) backbone names, in the order to show them."""
+    backbones: Sequence[Mapping[str, Any]]
+    """Keys name, title, model, digest, embed_dim, text_width, context_length, note; any may be absent."""
+    protocols: Sequence[str]
+    seeds: Sequence[int]
+    preset: str
+    warning: str | None = None
+    """Shown above every section that has numbers."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    machine: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Hyper-parameters by method."""
+    device: str = "cpu"
+    zero_shot: str = "zero-shot"
+    """Name of the control method."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Which figures the headline is about: a protocol and one of its splits."""
+
+    protocol: str
+    split: str
+    parts: tuple[str, ...]
+    """The splits that ``split`` is made of; empty if it stands for itself."""
+    word: str
+    """What to call the figure in a sentence."""
+
+
+BASE_TO_NEW = Scope("base-to-new", "H", ("base", "new"), "H")
+DOMAIN = Scope("domain", "all", (), "accuracy")
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Mean over seeds and its confidence interval; the bounds are NaN with fewer than two seeds."""
+
+    mean: float = NAN
+    low: float = NAN
+    high: float = NAN
+
+    @property
+    def half(self) -> float:
+        return (self.high - self.low) / 2
+
+    @property
+    def known(self) -> bool:
+        return math.isfinite(self.low) and math.isfinite(self.high)
+
+    def overlaps(self, other: Interval) -> bool:
+        return self.low <= other.high and other.low <= self.high
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """Accuracies of one strategy: the headline figure (H, or the accuracy of all classes), and base and new classes."""
+
+    main: float = NAN
+    base: float = NAN
+    new: float = NAN
+
+
+@dataclass(frozen=True)
+class MethodRow:
+    """One method with one configuration on one pair."""
+
+    pair: str
+    method: str
+    config: str
+    label: str
+    depth: str
+    control: bool = False
+    old: Strategy = Strategy()
+    reuse: Strategy = Strategy()
+    retrain: float = NAN
+    zs_new: float = NAN
+    lift: Interval = Interval()
+    gain: float = NAN
+    retained: float = NAN
+    flips: float = NAN
+    zs_flips: float = NAN
+    verdict: str = ""
+    place: str = ""
+    """"best", "tied with the best", or empty."""
+    missing: int = 0
+    """Cells (data set, seed) without a reuse figure, of ``cells``."""
+    cells: int = 0
+    note: str = ""
+
+    @property
+    def complete(self) -> bool:
+        return self.missing == 0 and math.isfinite(self.reuse.main)
+
+
+@dataclass(frozen=True)
+class ShiftRow:
+    """One method on the shifted variants of one pair: a single variant, or the mean over ``variant`` = all of them."""
+
+    label: str
+    control: bool
+    dataset: str
+    variant: str
+    old: float
+    reuse: float
+    retrain: float
+    zs_new: float
+    lift: Interval
+    verdict: str = ""
+    missing: int = 0
+    """Cells (data set, variant, seed) without a reuse figure, of ``cells``."""
+    cells: int = 0
+
+
+@dataclass(frozen=True)
+class FailureRow:
+    """Cells that left no figure for the same reason."""
+
+    pair: str
+    label: str
+    status: str
+    reason: str
+    strategies: str
+    datasets: str
+    count: int
+
+
+@dataclass(frozen=True)
+class CostRow:
+    """What a method cost to train: seconds, count of learnt numbers, MB."""
+
+    label: str
+    runs: int
+    seconds: float
+    total: float
+    parameters: tuple[float, float]
+    """Smallest and largest over the backbones."""
+    peak_mb: float
+
+
+@dataclass(frozen=True)
+class Figure:
+    """An inline SVG, the sentence that describes it, and the data that it draws."""
+
+    svg: str
+    title: str
+    caption: str
+    columns: tuple[str, ...]
+    data: tuple[tuple[str | float, ...], ...]

@@ -1,0 +1,120 @@
+"""Rows of the other tables: shifted variants, cells without figures, costs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from benchmark import compat
+from benchmark.report import frame
+from benchmark.report.model import DOMAIN, NAN, CostRow, FailureRow, Interval, ShiftRow
+
+if TYPE_CHECKING:
+    from benchmark.method import Info
+
+OWN, SHIFTED = "own test split", "all shifted variants"
+
+
+def shifts(results: pd.DataFrame, pair: str, control: str, methods: Mapping[str, Info]) -> list[ShiftRow]:
+    """Rows of one pair under the domain protocol: per method the own test split, the mean of all variants, and each variant.
+
+    The mean is over variants and data sets within a seed, then over seeds. The control comes first in each group.
+    """
+    results = frame.clean(results)
+    results = results[(results.pair == pair) & (results.protocol == DOMAIN.protocol)]
+    table = frame.matched(results, control)
+    if table.empty:
+        return []
+    table = table[table.split == DOMAIN.split]
+    own, shifted = table[table.variant == ""], table[table.variant != ""]
+    groups = [(own, "", OWN), (shifted, "", SHIFTED)]
+    groups += [(part, str(name[0]), str(name[1])) for name, part in shifted.groupby(["dataset", "variant"], sort=True)]
+    return [row for part, dataset, name in groups for row in _group(part, results, dataset, name, control, methods)]
+
+
+def _group(
+    part: pd.DataFrame, results: pd.DataFrame, dataset: str, name: str, control: str, methods: Mapping[str, Info]
+) -> list[ShiftRow]:
+    """One row per method over the cells in ``part``, sorted by reuse."""
+    everything = _places(part)
+    some = part.groupby(["method", "config"]).reuse.transform("count") > 0
+    part = part[part.reuse.notna() | ~some].assign(variant_name=part.variant, variant=name)
+    found = []
+    for key, row in frame.summary(part, results).items():
+        mine = key[1] == control
+        have = part[(part.method == key[1]) & (part.config == key[2]) & part.reuse.notna()]
+        lift = Interval() if mine else Interval(row["lift"], row["lift_low"], row["lift_high"])
+        found.append(
+            ShiftRow(
+                label=frame.label(key[1], key[2], methods),
+                control=mine,
+                dataset=dataset,
+                variant=name,
+                old=row["old"],
+                reuse=row["reuse"],
+                retrain=NAN if mine else row["retrain"],
+                zs_new=row["zs_new"],
+                lift=lift,
+                verdict="" if mine or not math.isfinite(row["reuse"]) else compat.verdict(lift.low, lift.high),
+                missing=len(everything) - len(have),
+                cells=len(everything),
+            )
+        )
+    return sorted(found, key=lambda row: (not row.control, -row.reuse if math.isfinite(row.reuse) else math.inf, row.label))
+
+
+def _places(part: pd.DataFrame) -> set[tuple[object, ...]]:
+    """The (data set, variant, seed) that any method has."""
+    return set(part[["dataset", "variant", "seed"]].itertuples(index=False, name=None))
+
+
+def failures(results: pd.DataFrame, methods: Mapping[str, Info]) -> list[FailureRow]:
+    """Cells without figures, grouped by pair, method, status and reason."""
+    results = frame.clean(results)
+    bad = results[results.status != "ok"]
+    found = []
+    for key, part in bad.groupby(["pair", "method", "config", "status", "reason"], sort=False):
+        pair, method, config, status, reason = (str(value) for value in key)
+        found.append(
+            FailureRow(
+                pair=pair,
+                label=frame.label(method, config, methods),
+                status=status,
+                reason=reason or "no reason recorded",
+                strategies=", ".join(dict.fromkeys(part.strategy)),
+                datasets=", ".join(dict.fromkeys(part.dataset)),
+                count=len(cells(part)),
+            )
+        )
+    return found
+
+
+def cells(results: pd.DataFrame) -> set[tuple[object, ...]]:
+    """The distinct evaluations that rows belong to: a module, a data set and a strategy."""
+    names = ["pair", "method", "config", "dataset", "protocol", "seed", "strategy"]
+    return set(results[names].itertuples(index=False, name=None))
+
+
+def costs(runs: pd.DataFrame, methods: Mapping[str, Info]) -> list[CostRow]:
+    """Training cost per method and configuration, over the training runs that ended well."""
+    done = runs[(runs.kind == "train") & (runs.status == "ok")].copy()
+    for name in ("seconds", "peak_mb", "parameters"):
+        done[name] = pd.to_numeric(done[name], errors="coerce")
+    done["config"] = done["config"].fillna("").astype(str)
+    found = []
+    for key, part in done.groupby(["method", "config"], sort=True):
+        method, config = (str(value) for value in key)
+        found.append(
+            CostRow(
+                label=frame.label(method, config, methods),
+                runs=len(part),
+                seconds=float(part.seconds.median()),
+                total=float(part.seconds.sum()),
+                parameters=(float(part.parameters.min()), float(part.parameters.max())),
+                peak_mb=float(part.peak_mb.max()),
+            )
+        )
+    return found

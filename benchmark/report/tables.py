@@ -1,0 +1,169 @@
+"""The headline table: one row per method and pair. See ``model.MethodRow`` for what a row holds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from benchmark import compat
+from benchmark.report import frame
+from benchmark.report.model import NAN, Interval, MethodRow, Scope, Strategy
+
+if TYPE_CHECKING:
+    from benchmark.method import Info
+
+BOUND = "training classes only"
+"""Stands in the place of a verdict for a method that has no say about unseen classes."""
+
+
+def summary_rows(results: pd.DataFrame, control: str) -> list[dict[str, Any]]:
+    """The headline figures, one dictionary per pair and method, best reused first; the control is not among them.
+
+    ``old``, ``reuse``, ``retrain`` and ``zs_new`` are H of base-to-new in per cent, computed per data set and seed and then
+    averaged (accuracy of all classes if only the domain protocol was run: see ``split``); ``lift`` is in points, with
+    the bounds of its interval over seeds. NaN where there is no figure.
+    """
+    return [
+        {
+            "pair": row.pair,
+            "method": row.method,
+            "config": row.config,
+            "split": frame.scope(results).split,
+            "old": row.old.main,
+            "reuse": row.reuse.main,
+            "retrain": row.retrain,
+            "zs_new": row.zs_new,
+            "lift": row.lift.mean,
+            "lift_low": row.lift.low,
+            "lift_high": row.lift.high,
+            "verdict": row.verdict,
+        }
+        for row in headline(results, control, {})
+        if not row.control
+    ]
+
+
+def headline(results: pd.DataFrame, control: str, methods: Mapping[str, Info]) -> list[MethodRow]:
+    """All rows, pairs in order of appearance; in each the control first, then methods from best to worst reuse."""
+    results = frame.clean(results)
+    view = frame.scope(results)
+    results = results[results.protocol == view.protocol]
+    rows = frame.summary(frame.matched(results, control), results)
+    found: list[MethodRow] = []
+    for pair in dict.fromkeys(results.pair):
+        part = results[results.pair == pair]
+        cells = _cells(part, view)
+        made = [_row(part, rows, (pair, *variant), cells, view, control, methods) for variant in _variants(part, control)]
+        found += _placed(sorted(made, key=_order))
+    return found
+
+
+def _variants(part: pd.DataFrame, control: str) -> list[tuple[str, str]]:
+    """The (method, config) of a pair; the control once only."""
+    every = frame.variants(part)
+    first = [variant for variant in every if variant[0] == control][:1]
+    return first + [variant for variant in every if variant[0] != control]
+
+
+def _order(row: MethodRow) -> tuple[bool, float, float, str, str]:
+    """The control first, then by reuse, then by reuse on base classes, then by name."""
+    figures = (row.reuse.main, row.reuse.base)
+    main, base = (-value if math.isfinite(value) else math.inf for value in figures)
+    return (not row.control, main, base, row.method, row.config)
+
+
+def _cells(part: pd.DataFrame, view: Scope) -> set[tuple[str, int]]:
+    """The (data set, seed) that a pair has; each method should have a figure for all."""
+    rows = part[(part.strategy == "reuse") & (part.variant == "") & (part.protocol == view.protocol)]
+    return set(zip(rows.dataset, rows.seed, strict=True))
+
+
+def _row(
+    part: pd.DataFrame,
+    rows: Mapping[frame.Key, Mapping[str, Any]],
+    name: tuple[str, str, str],
+    cells: set[tuple[str, int]],
+    view: Scope,
+    control: str,
+    methods: Mapping[str, Info],
+) -> MethodRow:
+    """The row of ``name`` = (pair, method, config)."""
+    main = (*name, view.protocol, "", view.split)
+    parts: list[frame.Key] = [(*name, view.protocol, "", split) for split in view.parts]
+    lift = frame.lift_of(rows, main)
+    bad = frame.statuses(part, *name, view.protocol)
+    reused, retrained = (_have(part, name, view, strategy) for strategy in ("reuse", "retrain"))
+    row = MethodRow(
+        *name,
+        label=frame.label(name[1], name[2], methods),
+        depth=frame.depth(name[1], methods),
+        control=name[1] == control,
+        old=_strategy(rows, main, parts, "old"),
+        reuse=_strategy(rows, main, parts, "reuse"),
+        retrain=frame.figure(rows, main, "retrain"),
+        zs_new=frame.figure(rows, main, "zs_new"),
+        lift=lift,
+        gain=frame.figure(rows, main, "gain"),
+        retained=frame.figure(rows, main, "retained") if retrained == reused else NAN,
+        flips=_mean(rows, parts or [main], "negative_flip"),
+        zs_flips=_mean(rows, parts or [main], "zs_negative_flip"),
+        missing=len(cells - reused),
+        cells=len(cells),
+    )
+    if row.control:
+        return replace(row, lift=Interval(), retained=NAN, retrain=NAN)
+    bound = name[1] in methods and methods[name[1]].class_bound and not math.isfinite(row.reuse.main)
+    if bound and math.isfinite(row.reuse.base):
+        on_base = frame.figure(rows, parts[0], "lift")
+        note = f"tied to its training classes, so it has no figure for new ones; lift on base classes {on_base:+.1f}"
+        return replace(row, verdict=BOUND, note=note)
+    empty = not math.isfinite(row.reuse.main)
+    return replace(row, verdict=_verdict(lift, bad, empty), note=_note(row, bad))
+
+
+def _have(part: pd.DataFrame, name: tuple[str, str, str], view: Scope, strategy: str) -> set[tuple[str, int]]:
+    """The (data set, seed) for which a method has the headline figure."""
+    rows = part[(part.method == name[1]) & (part.config == name[2]) & (part.status == "ok") & (part.variant == "")]
+    rows = rows[(rows.split == view.split) & (rows.strategy == strategy) & (rows.metric == "accuracy") & rows.value.notna()]
+    return set(zip(rows.dataset, rows.seed, strict=True))
+
+
+def _strategy(rows: Mapping[frame.Key, Mapping[str, Any]], main: frame.Key, parts: list[frame.Key], name: str) -> Strategy:
+    base, new = (frame.figure(rows, part, name) for part in parts) if parts else (NAN, NAN)
+    return Strategy(frame.figure(rows, main, name), base, new)
+
+
+def _mean(rows: Mapping[frame.Key, Mapping[str, Any]], keys: Sequence[frame.Key], name: str) -> float:
+    """Mean of a figure over the splits that have it."""
+    values = [value for value in (frame.figure(rows, key, name) for key in keys) if math.isfinite(value)]
+    return sum(values) / len(values) if values else NAN
+
+
+def _verdict(lift: Interval, bad: Mapping[str, str], empty: bool) -> str:
+    """Failed cells decide only where no cell is left; with figures, the interval alone speaks."""
+    if empty:
+        return compat.verdict(NAN, NAN, set(bad) or {"missing"})
+    return compat.verdict(lift.low, lift.high)
+
+
+def _note(row: MethodRow, bad: Mapping[str, str]) -> str:
+    reasons = "; ".join(f"{status}: {reason}" if reason else status for status, reason in bad.items())
+    if not math.isfinite(row.reuse.main):
+        return reasons or "no figures"
+    return f"{row.missing} of {row.cells} cells have no figure" + (f" ({reasons})" if reasons else "") if row.missing else ""
+
+
+def _placed(rows: list[MethodRow]) -> list[MethodRow]:
+    """Mark the best complete method, and those whose interval of lift overlaps its own."""
+    competing = [row for row in rows if not row.control and row.complete]
+    if not competing or not competing[0].lift.known:
+        return rows
+    best = competing[0]
+    tied = [row for row in competing if row.lift.known and row.lift.overlaps(best.lift)]
+    alone = {id(best): "best"}
+    places = alone if len(tied) == 1 else {id(row): "tied with the best" for row in tied}
+    return [replace(row, place=places.get(id(row), "")) for row in rows]

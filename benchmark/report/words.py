@@ -1,0 +1,131 @@
+"""Sentences made from the figures. Each states what the data say, and nothing that they do not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from benchmark.report.model import MethodRow, Scope
+from benchmark.report.tables import BOUND
+
+MINUS = "\N{MINUS SIGN}"
+DASH = "\N{EN DASH}"
+VERBS = {
+    "helps": ("helps", "help"),
+    "harms": ("harms", "harm"),
+    "no effect": ("has no effect", "have no effect"),
+    "undecided": ("is undecided", "are undecided"),
+    "does not fit": ("does not fit", "do not fit"),
+    "no result": ("has no result", "have no result"),
+    BOUND: ("covers its training classes only", "cover their training classes only"),
+}
+NAMES_SHOWN = 6
+
+
+def number(value: object, digits: int = 1) -> str:
+    """A figure with ``digits`` decimals, or a dash."""
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        return DASH
+    text = f"{value:.{digits}f}"
+    return text[1:] if float(text) == 0 and text.startswith("-") else text.replace("-", MINUS)
+
+
+def signed(value: float, digits: int = 1) -> str:
+    """A difference with its sign; none for zero."""
+    text = number(value, digits)
+    return f"+{text}" if math.isfinite(value) and float(text.replace(MINUS, "-")) > 0 else text
+
+
+def count(value: float) -> str:
+    """A whole number with thin groups of thousands, or a dash."""
+    return f"{value:,.0f}" if math.isfinite(value) else DASH
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them."""
+    if not math.isfinite(seconds):
+        return DASH
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def listing(items: Sequence[str]) -> str:
+    """a, b and c."""
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" if items else ""
+
+
+def plural(number_of: int, noun: str) -> str:
+    return f"{number_of} {noun}" if number_of == 1 else f"{number_of} {noun}s"
+
+
+def findings(rows: Sequence[MethodRow], view: Scope) -> list[str]:
+    """What one pair's rows say, in up to five sentences."""
+    methods = [row for row in rows if not row.control]
+    if not methods:
+        return ["No method was run on this pair."]
+    if not any(math.isfinite(row.reuse.main) for row in methods):
+        parts = [sentence for sentence in (_zero_shot(rows, view), _verdicts(methods, view)) if sentence]
+        return [*parts, f"No method has a reused {view.word}, so nothing can be said about reuse."]
+    sentences = (_zero_shot(rows, view), _verdicts(methods, view), _best(methods, view), _depths(methods), _retrained(methods, view))
+    return [sentence for sentence in sentences if sentence]
+
+
+def _zero_shot(rows: Sequence[MethodRow], view: Scope) -> str:
+    control = next((row for row in rows if row.control and math.isfinite(row.gain)), None)
+    if control is None:
+        return ""
+    before, after = number(control.old.main), number(control.reuse.main)
+    return f"{control.label}, with no module, goes from {view.word} {before} to {after} ({signed(control.gain)})."
+
+
+def _verdicts(methods: Sequence[MethodRow], view: Scope) -> str:
+    """How many methods have each verdict, and which."""
+    parts = []
+    for verdict, (one, many) in VERBS.items():
+        chosen = sorted((row for row in methods if row.verdict == verdict), key=lambda row: -_lift(row))
+        if chosen:
+            names = [f"{row.label} {signed(row.lift.mean)}" if row.lift.known else row.label for row in chosen]
+            rest = [f"{len(names) - NAMES_SHOWN} more"] if len(names) > NAMES_SHOWN else []
+            parts.append(f"{len(chosen)} {one if len(chosen) == 1 else many} ({', '.join(names[:NAMES_SHOWN] + rest)})")
+    single = "" if any(row.lift.known for row in methods) else " There are fewer than two seeds, so no interval and no judgement."
+    return f"Of {plural(len(methods), 'reused method')}, {listing(parts)}.{single}"
+
+
+def _lift(row: MethodRow) -> float:
+    return row.lift.mean if math.isfinite(row.lift.mean) else -math.inf
+
+
+def _best(methods: Sequence[MethodRow], view: Scope) -> str:
+    complete = [row for row in methods if row.complete]
+    if not complete:
+        return ""
+    best = complete[0]
+    tied = [row.label for row in complete[1:] if row.place]
+    text = f"The highest reused {view.word} is {number(best.reuse.main)} ({best.label})"
+    if tied:
+        return f"{text}; the intervals do not separate it from {listing(_few(tied))}."
+    return f"{text}; its interval is clear of all other methods' intervals." if best.place and len(complete) > 1 else f"{text}."
+
+
+def _few(names: Sequence[str]) -> list[str]:
+    return [*names[:NAMES_SHOWN], f"{len(names) - NAMES_SHOWN} more"] if len(names) > NAMES_SHOWN else list(names)
+
+
+def _depths(methods: Sequence[MethodRow]) -> str:
+    """Mean lift of shallow and of deep methods, over the methods with all figures."""
+    groups = {name: [row.lift.mean for row in methods if row.depth == name and row.complete] for name in ("shallow", "deep")}
+    if not all(groups.values()):
+        return ""
+    parts = [f"{signed(sum(lifts) / len(lifts))} over {plural(len(lifts), f'{name} method')}" for name, lifts in groups.items()]
+    return f"The mean lift is {listing(parts)}."
+
+
+def _retrained(methods: Sequence[MethodRow], view: Scope) -> str:
+    gaps = [row.retrain - row.reuse.main for row in methods if row.complete and math.isfinite(row.retrain)]
+    if not gaps:
+        return ""
+    better = sum(gap > 0 for gap in gaps)
+    text = f"Retrained on the new backbone with the old settings, {better} of {plural(len(gaps), 'method')}"
+    text += " reaches" if better == 1 else " reach"
+    return f"{text} a higher {view.word} than when reused (mean difference {signed(sum(gaps) / len(gaps))})."

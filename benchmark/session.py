@@ -1,0 +1,272 @@
+"""One run of the suite from options to report."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+
+import torch
+from filelock import FileLock, Timeout
+from rich.console import Console
+from rich.table import Table
+
+from benchmark import about, config, plan, registry, report, runner, tables
+from benchmark.dataset import Dataset
+from benchmark.errors import UserError
+from benchmark.method import Method
+from benchmark.progress import Progress
+from benchmark.registry import Registry
+from benchmark.store import FINAL, Store
+from benchmark.work import Context
+
+ACCEPTED = frozenset({"ok", "unfit", "skipped"})
+
+
+@dataclass(frozen=True)
+class Session:
+    """Everything that a run is made of."""
+
+    spec: config.RunSpec
+    methods: Registry[Method]
+    datasets: dict[str, Dataset]
+    plan: plan.Plan
+    backbones: list[about.BackboneFacts]
+    store: Store
+    context: Context
+
+
+def run(options: argparse.Namespace, command: str, console: Console) -> int:
+    """Do what the options ask for; returns the exit status."""
+    methods, datasets = registry.methods(), registry.datasets()
+    for kind in (methods, datasets):
+        for name, reason in kind.broken.items():
+            console.print(f"warning: {kind.kind} {name!r} is broken and left out: {reason}", markup=False, soft_wrap=True)
+    if options.list:
+        _list(methods, datasets)
+        return 0
+    session = prepare(options, methods, datasets, console)
+    if options.dry_run:
+        _print_plan(session)
+        return 0
+    with _lock(session.store.root):
+        _warn_of_edits(session, console)
+        _compute(session, options, console)
+        return _conclude(session, options, command)
+
+
+def prepare(
+    options: argparse.Namespace, methods: Registry[Method], datasets: Registry[Dataset], console: Console
+) -> Session:
+    """Read the YAML, load backbones and tasks and make the plan."""
+    spec = _override(config.load(options.upgrade_pairs), options)
+    names = methods.select(spec.methods)
+    selected = plan.variants(methods, names, spec.preset, options.set)
+    chosen = {name: datasets[name].cls() for name in datasets.select(spec.datasets)}
+    device = _device(options.device)
+    if options.device == "auto":
+        console.print(f"device: {device}")
+    if options.precision != "fp32" and device == "cpu":
+        raise UserError(f"--precision {options.precision} needs a GPU", fix="leave it out")
+    used = list(dict.fromkeys(name for pair in spec.pairs() for name in pair))
+    with console.status("loading backbones and data sets"):
+        backbones = [about.facts(b, spec.backbones[n]) for n, b in plan.load_backbones(spec.backbones, used, "cpu").items()]
+        task_set = plan.tasks(spec, chosen)
+    kind = "cpu" if device == "cpu" else "cuda"
+    digests = {facts.name: facts.digest for facts in backbones}
+    made = plan.make_plan(spec, methods, selected, task_set, digests, device=kind, precision=options.precision)
+    store = Store(options.out.resolve())
+    context = Context(
+        backbones={name: spec.backbones[name] for name in used},
+        datasets=tuple(chosen),
+        store=store.root,
+        cache=store.root / "features",
+        device=device,
+        precision=options.precision,
+    )
+    return Session(spec, methods, chosen, made, backbones, store, context)
+
+
+def _override(spec: config.RunSpec, options: argparse.Namespace) -> config.RunSpec:
+    """The YAML with the command line's choices in place of its own."""
+    given = {name: getattr(options, name) for name in ("methods", "datasets", "protocols", "seeds", "shots")}
+    changes = {name: value for name, value in given.items() if value is not None}
+    return config.check(config.RunSpec, {**spec.model_dump(), **changes}, where="command line")
+
+
+def _device(wanted: str) -> str:
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if wanted.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError(f"--device {wanted}: there is no GPU here", fix="use --device cpu")
+    try:
+        torch.empty(1, device=wanted)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"--device {wanted}: {str(error).splitlines()[0]}", fix="use cpu, cuda or cuda:N") from None
+    return wanted
+
+
+def _lock(root: Path) -> FileLock:
+    """Keep a second run off the same results; the operating system releases the lock of a dead run."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(root / ".lock")
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(f"another run is writing to {root}", fix="wait for it, or choose another --out") from None
+    except OSError as error:
+        raise UserError(f"{root} cannot be written: {error.strerror}", fix="choose another --out") from None
+    return lock
+
+
+def _contexts(context: Context, workers: int | None) -> list[Context]:
+    """One context per worker: on CPU one a core, on GPUs one a card."""
+    if context.device == "cuda":
+        count = torch.cuda.device_count()
+        return [replace(context, device=f"cuda:{i % count}") for i in range(workers or count)]
+    return [context] * (workers or _cores())
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _compute(session: Session, options: argparse.Namespace, console: Console) -> None:
+    todo = runner.bundles(session.plan.jobs, session.store)
+    total = sum(1 for cell in session.plan.cells() if session.store.status(cell.key) not in FINAL)
+    if not todo:
+        return
+    with Progress(total, console) as progress:
+        if options.workers == 0:
+            runner.run_here(todo, session.context, progress.on_cell)
+        else:
+            contexts = _contexts(session.context, options.workers)
+            runner.run_pool(todo, contexts, progress.on_cell, cell_timeout=options.cell_timeout)
+
+
+def _conclude(session: Session, options: argparse.Namespace, command: str) -> int:
+    """Write the tables and the report, print the summary; returns the exit status."""
+    figures, costs = tables.results(session.plan, session.store), tables.runs(session.plan, session.store)
+    tables.write_csv(figures, session.store, "results.csv")
+    tables.write_csv(costs, session.store, "runs.csv")
+    facts = about.describe(
+        session.spec,
+        session.plan,
+        session.methods,
+        session.backbones,
+        command=command,
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        device=session.context.device,
+    )
+    infos = {name: session.methods[name].cls.info for name in {v.method for v in session.plan.variants}}
+    options.report.parent.mkdir(parents=True, exist_ok=True)
+    report.write(options.report, figures, costs, facts, infos, about.datasets(session.datasets, session.plan))
+    console = Console(highlight=False)
+    if session.spec.warning:
+        console.print(session.spec.warning, style="yellow", markup=False)
+    console.print(_summary(report.summary_rows(figures, facts.zero_shot)))
+    statuses = Counter(str(session.store.status(cell.key)) for cell in session.plan.cells())
+    console.print("cells: " + ", ".join(f"{count} {status}" for status, count in sorted(statuses.items())))
+    console.print(f"tables: {session.store.root}/results.csv, runs.csv")
+    console.print(f"report: {options.report}", soft_wrap=True)
+    return 0 if statuses.keys() <= ACCEPTED else 1
+
+
+def _summary(rows: Iterable[dict[str, object]]) -> Table:
+    """The headline figures for the terminal: H in per cent, means over data sets and seeds."""
+    table = Table(title="Harmonic mean of base and new accuracy, %; lift = reuse - zero-shot on the new backbone")
+    names = ("pair", "method", "config", "old", "reuse", "retrain", "zs_new", "lift", "verdict")
+    for name in names:
+        table.add_column(name, justify="left" if name in ("pair", "method", "config", "verdict") else "right")
+    last = None
+    for row in rows:
+        if last is not None and row["pair"] != last:
+            table.add_section()
+        last = row["pair"]
+        table.add_row(*(_show(row[name], signed=name == "lift") for name in names))
+    return table
+
+
+def _show(value: object, *, signed: bool = False) -> str:
+    if isinstance(value, float):
+        return "-" if value != value else f"{value:+.1f}" if signed else f"{value:.1f}"
+    return "-" if value is None else str(value)
+
+
+def _warn_of_edits(session: Session, console: Console) -> None:
+    """Say which plugins were edited since their cells were computed; their results are kept."""
+    old: Counter[str] = Counter()
+    for cell in session.plan.cells():
+        record = session.store.record(cell.key)
+        if record and plan.edited(session.methods[cell.variant.method], record.get("plugin")):
+            old[cell.variant.method] += 1
+    for name, count in old.items():
+        file = session.methods[name].file.name
+        console.print(
+            f"warning: {file} was edited since {count} of its cells were computed; they are kept. "
+            "If the edit changes results, raise info.version in the file.",
+            soft_wrap=True,
+        )
+
+
+def _print_plan(session: Session) -> None:
+    console = Console(highlight=False)
+    table = Table(title="Plan")
+    for name in ("method", "config", "train", "evaluate", "done", "to do"):
+        table.add_column(name, justify="left" if name in ("method", "config") else "right")
+    totals: Counter[str] = Counter()
+    for variant in session.plan.variants:
+        cells = [cell for cell in session.plan.cells() if cell.variant == variant]
+        done = sum(session.store.status(cell.key) in FINAL for cell in cells)
+        train = sum(cell.kind == "train" for cell in cells)
+        table.add_row(*map(str, (variant.method, variant.label, train, len(cells) - train, done, len(cells) - done)))
+        totals.update(cells=len(cells), done=done)
+    console.print(table)
+    pairs = ", ".join(f"{old} -> {new}" for old, new in session.plan.pairs)
+    console.print(f"pairs: {pairs}")
+    console.print(f"tasks: {len(session.plan.tasks)} (data set x protocol x seed)")
+    console.print(f"cells: {totals['cells']}, {totals['done']} done, {totals['cells'] - totals['done']} to do")
+    console.print(_estimate(session))
+
+
+def _estimate(session: Session) -> str:
+    """Remaining time from the cells that are done; no guess without any."""
+    seconds: dict[tuple[str, str], list[float]] = {}
+    left: Counter[tuple[str, str]] = Counter()
+    for cell in session.plan.cells():
+        record = session.store.record(cell.key)
+        if record and record["status"] == "ok":
+            seconds.setdefault((cell.kind, cell.variant.method), []).append(float(record["seconds"]))
+        elif not record or record["status"] not in FINAL:
+            left[cell.kind, cell.variant.method] += 1
+    if not left:
+        return "estimate: nothing to do"
+    if not all(key in seconds for key in left):
+        return "estimate: none (no finished cell of every kind yet)"
+    total = sum(count * sum(seconds[key]) / len(seconds[key]) for key, count in left.items())
+    workers = len(_contexts(session.context, None))
+    return f"estimate: {total / workers / 60:.1f} minutes on {workers} workers, from the cells that are done"
+
+
+def _list(methods: Registry[Method], datasets: Registry[Dataset]) -> None:
+    console = Console(highlight=False)
+    table = Table(title="Methods")
+    for column in ("name", "tunes", "depth", "what it learns", "paper"):
+        table.add_column(column)
+    for name, plugin in sorted(methods.plugins.items()):
+        info = plugin.cls.info
+        table.add_row(name, ", ".join(info.tunes) or "-", info.depth, info.summary, f"{info.venue} {info.year or ''}")
+    console.print(table)
+    table = Table(title="Data sets")
+    for column in ("name", "title", "shots", "variant of", "licence"):
+        table.add_column(column)
+    for name, data in sorted(datasets.plugins.items()):
+        cls = data.cls
+        table.add_row(name, cls.title, "-" if cls.variant_of else str(cls.shots), cls.variant_of or "-", cls.licence)
+    console.print(table)
+
+

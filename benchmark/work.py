@@ -1,0 +1,203 @@
+"""What a worker does with a job: train the module, then evaluate it on every backbone that asks; one record a cell."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmark import registry
+from benchmark.backbone import Backbone, digest
+from benchmark.config import BackboneSpec
+from benchmark.dataset import Splits
+from benchmark.errors import UserError
+from benchmark.evaluation import accuracy, predict
+from benchmark.features import FeatureStore
+from benchmark.method import ClassList, Method, Unfit
+from benchmark.plan import Cell, Job, restore
+from benchmark.store import Store
+from benchmark.task import Task, TaskId, make_task
+from benchmark.training import Diverged, Precision, derive_seed, train
+
+Report = Callable[[str, str, str, str], None]
+"""Called with (event, key, status, reason): event is "start" or "end" of a cell."""
+
+
+@dataclass
+class Context:
+    """All that a worker needs to know, as plain data that travels to another process."""
+
+    backbones: dict[str, BackboneSpec]
+    datasets: tuple[str, ...]
+    store: Path
+    cache: Path | None
+    device: str
+    precision: Precision
+    methods_folder: Path = registry.ROOT / "methods"
+    datasets_folder: Path = registry.ROOT / "datasets"
+    threads: int = 1
+
+
+@dataclass
+class Worker:
+    """Loads what jobs need once, and runs jobs."""
+
+    context: Context
+    _backbones: dict[str, Backbone] = field(default_factory=dict)
+    _splits: dict[str, Splits] = field(default_factory=dict)
+    _tasks: dict[TaskId, Task] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        torch.set_num_threads(self.context.threads)
+        self.methods = registry.methods(self.context.methods_folder)
+        self.datasets = registry.datasets(self.context.datasets_folder)
+        self.features = FeatureStore(self.context.cache)
+        self.store = Store(self.context.store)
+
+    def run(self, job: Job, report: Report) -> None:
+        """Run the cells of a job that have no final record; a cell that fails costs itself and what depends on it."""
+        from benchmark.store import FINAL
+
+        if self.store.status(job.train.key) not in FINAL:
+            self._cell(job.train, report, lambda: self._train(job.train))
+        trained = self.store.record(job.train.key)
+        for cell in job.evals:
+            if self.store.status(cell.key) in FINAL:
+                continue
+            if trained is None or trained["status"] != "ok":
+                status = "unfit" if trained and trained["status"] == "unfit" else "blocked"
+                reason = str(trained["reason"]) if status == "unfit" and trained else "its module was not trained"
+                report("start", cell.key, "", "")
+                self.store.write(cell.key, cell.config, status, reason=reason)
+                report("end", cell.key, status, reason)
+            else:
+                self._cell(cell, report, lambda cell=cell: self._evaluate(cell, job.train, trained))  # type: ignore[misc]
+
+    def _cell(self, cell: Cell, report: Report, work: Callable[[], dict[str, Any]]) -> None:
+        report("start", cell.key, "", "")
+        start = time.perf_counter()
+        if self.context.device.startswith("cuda"):
+            torch.cuda.reset_peak_memory_stats()
+        reason, log = "", ""
+        try:
+            content, status = work(), "ok"
+        except Unfit as error:
+            content, status, reason = {}, "unfit", str(error)
+        except Diverged as error:
+            content, status, reason = {}, "diverged", str(error)
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            content, status, reason = {}, "oom", str(error).split("\n")[0]
+        except UserError as error:
+            content, status, reason = {}, "failed", str(error)
+        except Exception as error:  # a plugin may raise anything; the traceback goes into the record
+            status = "oom" if "can't allocate memory" in str(error) else "failed"
+            content, reason = {}, " ".join(f"{type(error).__name__}: {error}".split())[:500]
+            log = traceback.format_exc()[-4000:]
+        seconds = time.perf_counter() - start
+        about = {"seconds": seconds, "peak_mb": self._peak_mb(), "plugin": self.methods[cell.variant.method].digest}
+        if log:
+            about["traceback"] = log
+        self.store.write(cell.key, cell.config, status, reason=reason, **about, **content)
+        report("end", cell.key, status, reason)
+
+    def _train(self, cell: Cell) -> dict[str, Any]:
+        backbone, task = self.backbone(cell.backbone), self.task(cell.task)
+        plugin = self.methods[cell.variant.method]
+        config = restore(plugin.cls, cell.variant.settings)
+        why = plugin.cls.why_not(config, backbone)
+        if why:
+            raise Unfit(f"{why} on {backbone.name}")
+        torch.manual_seed(derive_seed("init", cell.task.seed))
+        method = plugin.cls(config, backbone, _classes(task.classes, task))
+        learns = bool(list(method.parameters()))
+        views = config.views if learns else 1
+        bank = self.features.training(backbone, task.train, task.augmentation, views, pixels=method.needs_pixels)
+        log = train(method, bank, shots=task.shots, seed=cell.task.seed, precision=self.context.precision)
+        if digest(backbone.model) != backbone.digest:
+            del self._backbones[cell.backbone]
+            raise RuntimeError(f"training changed the weights of backbone {cell.backbone}")
+        tensors = method.tensors()
+        about = {
+            "method": cell.variant.method,
+            "settings": dict(cell.variant.settings),
+            "classes": list(task.classes),
+            "template": task.template,
+            "context_words": task.context_words,
+            "backbone": {"name": backbone.name, "digest": backbone.digest},
+            "tensors": {name: list(value.shape) for name, value in tensors.items()},
+        }
+        return {
+            "module": self.store.save_module(cell.key, tensors, about),
+            "parameters": sum(value.numel() for value in tensors.values()),
+            "steps": log.steps,
+            "train_seconds": log.seconds,
+            "loss": [log.first_loss, log.last_loss] if log.steps else None,
+            "images": len(task.train),
+        }
+
+    def _evaluate(self, cell: Cell, trained: Cell, record: dict[str, Any]) -> dict[str, Any]:
+        backbone, task = self.backbone(cell.backbone), self.task(cell.task)
+        plugin = self.methods[cell.variant.method]
+        config = restore(plugin.cls, cell.variant.settings)
+        why = plugin.cls.why_not(config, backbone)
+        if why:
+            raise Unfit(f"{why} on {backbone.name}")
+        tensors = self.store.load_module(trained.key, record["module"])
+        predictions, figures = {}, {}
+        for test in task.tests:
+            if plugin.cls.info.class_bound and test.classes != task.classes:
+                continue
+            method = attach(plugin.cls, config, backbone, ClassList(test.classes, test.template, task.context_words), tensors)
+            bank = self.features.testing(backbone, test.examples, pixels=method.needs_pixels)
+            predictions[test.key] = predict(method, bank, self.context.precision)
+            figures[test.key] = accuracy(predictions[test.key], bank.labels.cpu().numpy())
+        self.store.save_predictions(cell.key, predictions)
+        return {"accuracy": figures}
+
+    def backbone(self, name: str) -> Backbone:
+        if name not in self._backbones:
+            self._backbones[name] = Backbone.load(name, self.context.backbones[name], self.context.device)
+        return self._backbones[name]
+
+    def task(self, task: TaskId) -> Task:
+        if task not in self._tasks:
+            plugins = {name: self.datasets[name].cls() for name in self.context.datasets}
+            shifted = {n: (d, self._load(n)) for n, d in plugins.items() if d.variant_of == task.dataset}
+            self._tasks[task] = make_task(plugins[task.dataset], self._load(task.dataset), task, shifted)
+        return self._tasks[task]
+
+    def _load(self, name: str) -> Splits:
+        if name not in self._splits:
+            self._splits[name] = self.datasets[name].cls().load()
+        return self._splits[name]
+
+    def _peak_mb(self) -> float:
+        """Peak memory in MB: of the GPU for the cell, else of the process so far."""
+        if self.context.device.startswith("cuda"):
+            return torch.cuda.max_memory_allocated() / 2**20
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def attach(
+    cls: type[Method], config: Any, backbone: Backbone, classes: ClassList, tensors: dict[str, torch.Tensor]
+) -> Method:
+    """Bind a module to a backbone and a class list: build everything that is derived, then load what was learnt.
+
+    Raises:
+        Unfit: the module does not fit.
+    """
+    method = cls(config, backbone, classes)
+    method.load(tensors)
+    return method.eval()  # type: ignore[return-value]
+
+
+def _classes(names: tuple[str, ...], task: Task) -> ClassList:
+    return ClassList(names, task.template, task.context_words)

@@ -1,0 +1,30 @@
+"""Modifiers: the small sign that an icon carries beside what it shows."""
+
+from benchmark.dataset import Augmentation, Dataset
+from benchmark.icons.catalogue import MODIFIERS
+from benchmark.icons.families import FAMILIES
+from benchmark.icons.render import ink_maps
+from benchmark.icons.world import Pool, split
+
+
+class IconModifiers(Dataset):
+    name = "icon-modifiers"
+    title = "Modifiers"
+    template = "an icon with {}"
+    context_words = "an icon of something with"
+    licence = "MIT"
+    source = "Tabler Icons, https://tabler.io/icons (outline style)"
+    shots = 16
+    augmentation = Augmentation(crop=(0.85, 1.0), flip=False)
+
+    def load(self):
+        ends = list(MODIFIERS)
+        glyphs = [
+            glyph
+            for glyph in FAMILIES["tabler"].glyphs()
+            if glyph.style == "outline" and "-" in glyph.stem and glyph.stem.rsplit("-", 1)[1] in ends
+        ]
+        labels = tuple(ends.index(glyph.stem.rsplit("-", 1)[1]) for glyph in glyphs)
+        stems = tuple(glyph.stem for glyph in glyphs)
+        pool = Pool(ink_maps(glyphs), labels, stems, stems)
+        return split(pool, list(MODIFIERS.values()), train=16, val=4, test=16)

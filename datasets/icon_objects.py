@@ -1,0 +1,18 @@
+"""Common objects: the "ImageNet" of the icon world."""
+
+from benchmark.dataset import Augmentation, Dataset
+from benchmark.icons.world import objects
+
+
+class IconObjects(Dataset):
+    name = "icon-objects"
+    title = "Common objects"
+    template = "an icon of a {}"
+    context_words = "an icon of a"
+    licence = "MIT"
+    source = "Tabler Icons, https://tabler.io/icons (outline style)"
+    shots = 8
+    augmentation = Augmentation(crop=(0.7, 1.0), flip=False, rotate=8)
+
+    def load(self):
+        return objects()

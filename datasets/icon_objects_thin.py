@@ -1,0 +1,17 @@
+"""Common objects in hairlines: Phosphor's thin weight."""
+
+from benchmark.dataset import Dataset
+from benchmark.icons.world import objects_pool, variant
+
+
+class IconObjectsThin(Dataset):
+    name = "icon-objects-thin"
+    title = "Objects, thin lines"
+    template = "an icon of a {}"
+    context_words = "an icon of a"
+    licence = "MIT"
+    source = "Phosphor Icons 1.3, https://phosphoricons.com (thin weight)"
+    variant_of = "icon-objects"
+
+    def load(self):
+        return variant(objects_pool("phosphor", ("thin",)))

@@ -1,0 +1,49 @@
+"""CLIP-Adapter: a small residual network after the image tower."""
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from benchmark.method import Info, Method, MethodConfig
+
+
+class ClipAdapter(Method):
+    """f' = r relu(W_2 relu(W_1 f)) + (1 - r) f on un-normalised features, no biases, W_1: d -> d/4 (equations 3 and 5)."""
+
+    info = Info(
+        name="clip-adapter",
+        title="CLIP-Adapter",
+        summary="a residual two-layer network on image features",
+        tunes=("features",),
+        depth="deep",
+        paper="CLIP-Adapter: Better Vision-Language Models with Feature Adapters",
+        year=2023,
+        venue="IJCV",
+        url="https://arxiv.org/abs/2110.04544",
+        bibtex="""@article{gao2023clipadapter,
+  title={CLIP-Adapter: Better Vision-Language Models with Feature Adapters},
+  author={Gao, Peng and Geng, Shijie and Zhang, Renrui and Ma, Teli and Fang, Rongyao and others},
+  journal={International Journal of Computer Vision}, year={2023}}""",
+    )
+
+    class Config(MethodConfig):
+        """Defaults: no configuration was released; the official note says to follow CoOp's, so these are CoOp's."""
+
+        epochs: int = Field(default=200, ge=0)
+        ratio: float = Field(default=0.2, ge=0, le=1)
+        """r, the share of the adapted features."""
+        reduction: int = Field(default=4, ge=1)
+        """The hidden layer has d / reduction units."""
+
+    presets = {"small": {"epochs": 40, "lr": 0.05}}
+
+    def build(self):
+        d = self.backbone.embed_dim
+        hidden = max(1, d // self.config.reduction)
+        self.adapter = nn.Sequential(
+            nn.Linear(d, hidden, bias=False), nn.ReLU(), nn.Linear(hidden, d, bias=False), nn.ReLU()
+        )
+
+    def image_features(self, batch) -> torch.Tensor:
+        features = super().image_features(batch)
+        return self.config.ratio * self.adapter(features) + (1 - self.config.ratio) * features

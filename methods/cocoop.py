@@ -1,0 +1,71 @@
+"""CoCoOp: conditional context optimisation. A small network shifts CoOp's context by what it sees in each image."""
+
+import torch
+from pydantic import Field
+from torch import nn
+from torch.nn import functional as F
+
+from benchmark.method import Info, Method, MethodConfig, PromptTemplate, initial_context, too_much_context
+
+
+class CoCoOp(Method):
+    """v_m(f) = v_m + h(f / |f|), h = Linear(d, d/16), ReLU, Linear(d/16, d_t); one prompt per image and class (equation 3).
+
+    The paper trains with batches of one image because every image has prompts of its own; here the (image, class) pairs
+    of a batch go through the text tower together.
+    """
+
+    info = Info(
+        name="cocoop",
+        title="CoCoOp",
+        summary="CoOp whose context is shifted by a small network that sees the image",
+        tunes=("text",),
+        depth="shallow",
+        paper="Conditional Prompt Learning for Vision-Language Models",
+        year=2022,
+        venue="CVPR",
+        url="https://arxiv.org/abs/2203.05557",
+        bibtex="""@inproceedings{zhou2022cocoop,
+  title={Conditional Prompt Learning for Vision-Language Models},
+  author={Zhou, Kaiyang and Yang, Jingkang and Loy, Chen Change and Liu, Ziwei},
+  booktitle={CVPR}, year={2022}}""",
+    )
+
+    class Config(MethodConfig):
+        """Defaults: the settings of CoCoOp's code (``vit_b16_c4_ep10_batch1_ctxv1``)."""
+
+        batch_size: int = Field(default=1, ge=1)
+        epochs: int = Field(default=10, ge=0)
+        n_ctx: int = Field(default=4, ge=1)
+        """M, context tokens."""
+        init_words: str | None = None
+        """Words whose embeddings start the context; None takes the dataset's own, "" starts at random."""
+        reduction: int = Field(default=16, ge=1)
+        """The network's hidden layer has d / reduction units."""
+        rows: int = Field(default=1024, ge=1)
+        """Most (image, class) prompts that go through the text tower at once while testing; bounds memory only."""
+
+    presets = {"small": {"epochs": 1, "batch_size": 8, "lr": 0.02}}
+
+    @classmethod
+    def why_not(cls, config, backbone):
+        return too_much_context(backbone, config.n_ctx)
+
+    def build(self):
+        config, d = self.config, self.backbone.embed_dim
+        self.prompt = PromptTemplate(self.backbone, self.classes, config.n_ctx)
+        words = self.classes.context_words if config.init_words is None else config.init_words
+        self.context = nn.Parameter(initial_context(self.backbone, words, config.n_ctx))
+        hidden = max(1, d // config.reduction)
+        self.meta_net = nn.Sequential(nn.Linear(d, hidden), nn.ReLU(), nn.Linear(hidden, self.backbone.text_width))
+
+    def logits(self, batch):
+        features = self.image_features(batch)
+        many = len(features) if self.training else max(1, self.config.rows // len(self.classes.names))
+        return torch.cat([self._conditional_logits(part) for part in features.split(many)])
+
+    def _conditional_logits(self, features: torch.Tensor) -> torch.Tensor:
+        """Scores (B, C) of image features (B, d), each against the prompts made for its image."""
+        shift = self.meta_net(F.normalize(features, dim=-1))
+        contexts = self.context + shift[:, None]  # (B, M, d_t)
+        return self.backbone.logits(features, self.prompt.encode_each(contexts))

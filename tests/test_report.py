@@ -1,0 +1,421 @@
+"""The report: its figures are the data's, it needs nothing but itself, and no state of the results breaks it."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from benchmark import compat
+from benchmark.method import Info
+from benchmark.report import About, DatasetAbout, figures, frame, summary_rows, tables, words, write
+from benchmark.report.page import render
+
+PAIRS = [("v1", "v2"), ("v1", "v5")]
+SEEDS = (1, 2, 3)
+DATASETS = ("icons", "digits")
+VARIANTS = {"icons": ("icons-remix", "icons-bold"), "digits": ()}
+LIFTS = {"zero": 0.0, "prompt": 6.0, "prompt-b": 5.8, "adapter": -5.0, "bound": 3.0}
+WARNING = "Toy numbers & nothing <else>."
+
+
+def result(pair: tuple[str, str], method: str, dataset: str, seed: int, strategy: str, **change: Any) -> dict[str, Any]:
+    row = dict.fromkeys(compat.COLUMNS, "") | {"old": pair[0], "new": pair[1], "pair": f"{pair[0]}->{pair[1]}", "method": method}
+    row |= {"config": "default", "dataset": dataset, "protocol": "base-to-new", "shots": 16, "seed": seed, "strategy": strategy}
+    return row | {"metric": "accuracy", "value": math.nan, "n": 200, "status": "ok"} | change
+
+
+def cell(rng: np.random.Generator, *name: Any) -> list[dict[str, Any]]:
+    """All rows of one (pair, method, data set, seed, strategy)."""
+    pair, method, dataset, _, strategy = name
+    if method == "adapter" and pair[1] == "v5" and strategy != "old":
+        return [result(*name, protocol=p, status="unfit", reason="needs 128, has <96>") for p in ("base-to-new", "domain")]
+    centre = {"old": 60.0, "reuse": 65.0, "retrain": 75.0}[strategy] + LIFTS[method] + 3 * DATASETS.index(dataset)
+    draw = (lambda: float(centre + rng.normal(0, 0.6))) if method != "zero" else (lambda: centre)
+    base, new = draw(), draw()
+    splits = {"base": base} if method == "bound" else {"base": base, "new": new, "H": compat.harmonic_mean(base, new)}
+    rows = [result(*name, split=split, value=value) for split, value in splits.items()]
+    if strategy == "reuse":
+        kinds = ("negative_flip", "positive_flip")
+        rows += [result(*name, split=s, metric=k, value=float(rng.uniform(1, 9))) for s in splits if s != "H" for k in kinds]
+    tests = ("", *VARIANTS[dataset])
+    return rows + [result(*name, protocol="domain", split="all", variant=v, value=draw() - 9 * bool(v)) for v in tests]
+
+
+@pytest.fixture(scope="module")
+def results() -> pd.DataFrame:
+    rng = np.random.default_rng(7)
+    names = itertools.product(PAIRS, LIFTS, DATASETS, SEEDS, ("old", "reuse", "retrain"))
+    rows = [row for name in names if name[1] != "zero" or name[4] != "retrain" for row in cell(rng, *name)]
+    return pd.DataFrame(rows, columns=compat.COLUMNS)
+
+
+@pytest.fixture
+def runs() -> pd.DataFrame:
+    rows = [
+        {"key": f"k{i}", "kind": "train", "method": "prompt", "config": "default", "backbone": "v1", "dataset": "icons"}
+        | {"protocol": "domain", "seed": i, "status": status, "seconds": seconds, "peak_mb": 300 + i, "parameters": 1024 + 512 * i}
+        for i, (seconds, status) in enumerate([(1.0, "ok"), (2.0, "ok"), (9.0, "ok"), (99.0, "failed")])
+    ]
+    return pd.DataFrame(rows)
+
+
+def info(name: str, **change: Any) -> Info:
+    return replace(Info(name, name.title(), f"summary of {name}", ("text",), "shallow"), **change)
+
+
+METHODS = {
+    "zero": info("zero", depth="none", control=True),
+    "prompt": info("prompt", paper="On <b>Prompts</b>", year=2024, url="https://example.org/a", bibtex="@misc{a, title={B & C}}"),
+    "prompt-b": info("prompt-b", url="javascript:alert(1)", paper="Other"),
+    "adapter": info("adapter", depth="deep"),
+    "bound": info("bound", depth="deep", class_bound=True),
+}
+ABOUTS = {name: DatasetAbout(name, name.title(), "CC0", "<script>alert(2)</script>", "a {}.", 10, 160, 200) for name in DATASETS}
+ABOUT = About(
+    command="python run_benchmark.py --upgrade-pairs <x>",
+    created="2025-01-02T03:04:05Z",
+    pairs=PAIRS,
+    backbones=[{"name": "v1", "title": "old", "model": "local-dir:x", "digest": "abc123", "note": "a <note>"}, {"name": "v2"}],
+    protocols=["base-to-new", "domain"],
+    seeds=SEEDS,
+    preset="small",
+    warning=WARNING,
+    versions={"python": "3.11", "open_clip": "3.3"},
+    machine={"cpu": "two <cores>"},
+    settings={"prompt": {"lr": 0.002, "epochs": 50}},
+    device="cpu",
+    zero_shot="zero",
+)
+
+
+class Page(HTMLParser):
+    """Tables as lists of rows of cell texts, and all start tags with their attributes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.tables: list[list[list[str]]] = []
+        self._inside = False
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in ("td", "th"):
+            self.tables[-1][-1].append("")
+            self._inside = True
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = self._inside and tag not in ("td", "th")
+
+    def handle_data(self, data: str) -> None:
+        if self._inside:
+            self.tables[-1][-1][-1] += data
+
+    def rows(self, *headings: str) -> list[list[list[str]]]:
+        """The bodies of the tables that have exactly these headings in one of their first two rows."""
+        return [table[i + 1 :] for table in self.tables for i in (0, 1) if len(table) > i and table[i] == list(headings)]
+
+
+HEADLINE = ["Method", *["Base", "New", "H"] * 2, "H", "Lift", "Gain", "Retained", "Method", "Zero-shot", "Verdict"]
+RUNS = ["key", "kind", "method", "config", "backbone", "dataset", "protocol", "seed", "status", "seconds", "peak_mb", "parameters"]
+
+
+def page(results: pd.DataFrame, runs: pd.DataFrame | None = None, about: About = ABOUT, **change: Any) -> str:
+    empty = pd.DataFrame(columns=RUNS)
+    return render(results, empty if runs is None else runs, about, change.get("methods", METHODS), change.get("datasets", ABOUTS))
+
+
+def by_seed(results: pd.DataFrame, method: str, strategy: str, new: str = "v2", **where: str) -> pd.Series[float]:
+    """Mean over data sets for each seed, computed from the rows alone."""
+    where = {"protocol": "base-to-new", "split": "H", "variant": "", "metric": "accuracy", **where}
+    rows = results[(results.method == method) & (results.strategy == strategy) & (results.new == new) & (results.status == "ok")]
+    for name, value in where.items():
+        rows = rows[rows[name] == value]
+    return rows.groupby("seed").value.mean()
+
+
+def half_width(values: pd.Series[float]) -> float:
+    return float(stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values)))
+
+
+def test_headline_figures(results: pd.DataFrame) -> None:
+    table = Page(page(results)).rows(*HEADLINE)[0]
+    for method in ("prompt", "prompt-b", "adapter"):
+        line = next(row for row in table if row[0].startswith(METHODS[method].title) and row[0] == METHODS[method].title)
+        cells = [by_seed(results, method, s, split=split).mean() for s in ("old", "reuse") for split in ("base", "new", "H")]
+        cells.append(by_seed(results, method, "retrain").mean())
+        assert line[1:8] == [words.number(value) for value in cells]
+        lift = by_seed(results, method, "reuse") - by_seed(results, "zero", "reuse")
+        assert line[8] == f"{words.signed(lift.mean())} \N{PLUS-MINUS SIGN} {words.number(half_width(lift))}"
+        gain = by_seed(results, method, "reuse").mean() - by_seed(results, method, "old").mean()
+        assert line[9] == words.signed(gain)
+        retrain_lift = (by_seed(results, method, "retrain") - by_seed(results, "zero", "reuse")).mean()
+        assert line[10] == f"{words.number(100 * lift.mean() / retrain_lift, 0)} %"
+        for column, name in ((11, method), (12, "zero")):
+            flips = [by_seed(results, name, "reuse", split=s, metric="negative_flip").mean() for s in ("base", "new")]
+            assert line[column] == words.number(sum(flips) / 2)
+
+
+def test_control_is_first_and_has_no_verdict(results: pd.DataFrame) -> None:
+    for table in Page(page(results)).rows(*HEADLINE):
+        assert table[0][0] == "Zero"
+        assert (table[0][8], table[0][10], table[0][13]) == (words.DASH, words.DASH, "control")
+        assert table[0][4:7] == [words.number(66.5)] * 3
+
+
+def test_verdicts_ties_and_order(results: pd.DataFrame) -> None:
+    rows = [row for row in tables.headline(results, "zero", METHODS) if row.pair == "v1->v2"]
+    found = {row.method: (row.verdict, row.place) for row in rows}
+    assert found["prompt"] == found["prompt-b"] == ("helps", "tied with the best")
+    assert found["adapter"] == ("harms", "")
+    assert found["bound"] == (tables.BOUND, "")
+    reuse = [row.reuse.main for row in rows if not row.control and math.isfinite(row.reuse.main)]
+    assert reuse == sorted(reuse, reverse=True)
+    assert rows[-1].method == "bound"
+
+
+def test_best_alone_is_not_tied(results: pd.DataFrame) -> None:
+    rows = tables.headline(results[results.method != "prompt-b"], "zero", METHODS)
+    assert [row.place for row in rows if row.method == "prompt"] == ["best", "best"]
+
+
+def test_a_method_that_does_not_fit_says_why(results: pd.DataFrame) -> None:
+    text = page(results)
+    line = next(row for row in Page(text).rows(*HEADLINE)[1] if row[0] == "Adapter")
+    assert line[4:7] == [words.DASH] * 3
+    assert "does not fit" in line[13]
+    assert "needs 128, has <96>" in line[13]
+    failed = Page(text).rows("Upgrade", "Method", "Status", "Evaluations", "Strategies", "Data sets", "Reason")[0]
+    assert failed == [["v1->v5", "Adapter", "unfit", "24", "reuse, retrain", "icons, digits", "needs 128, has <96>"]]
+
+
+def test_missing_cells_are_said_and_kept_out_of_the_race(results: pd.DataFrame) -> None:
+    gone = (results.method == "prompt") & (results.seed == 2) & (results.dataset == "icons") & (results.strategy == "reuse")
+    part = pd.concat([results[~gone], pd.DataFrame([result(PAIRS[0], "prompt", "icons", 2, "reuse", status="oom", reason="full")])])
+    row = next(row for row in tables.headline(part, "zero", METHODS) if row.method == "prompt")
+    assert (row.missing, row.cells, row.place) == (1, 6, "")
+    assert "1 of 6 cells have no figure (oom: full)" in page(part)
+    kept = {(d, s) for d in DATASETS for s in SEEDS} - {("icons", 2)}
+    old = part[(part.method == "prompt") & (part.strategy == "old") & (part.split == "H") & (part.new == "v2")]
+    old = old[[pair in kept for pair in zip(old.dataset, old.seed, strict=True)]]
+    assert row.old.main == pytest.approx(old.groupby("seed").value.mean().mean())
+    assert math.isnan(row.retained)
+
+
+def test_heat_map_and_slope_data(results: pd.DataFrame) -> None:
+    text = page(results)
+    heat = Page(text).rows("Method", "Icons", "Digits")
+    mine = results[(results.new == "v2") & (results.split == "H") & (results.strategy == "reuse") & (results.metric == "accuracy")]
+    means = mine.groupby(["method", "dataset"]).value.mean()
+    expected = [words.number(means["prompt", d] - means["zero", d], 2) for d in DATASETS]
+    assert next(row for row in heat[0] if row[0] == "Prompt")[1:] == expected
+    assert next(row for row in heat[0] if row[0] == "Bound")[1:] == ["n/a", "n/a"]
+    assert next(row for row in heat[1] if row[0] == "Adapter")[1:] == ["unfit", "unfit"]
+    slope = Page(text).rows("Method", "Learns at", "Old H", "Reuse H")[0]
+    ends = [words.number(by_seed(results, "adapter", s).mean(), 2) for s in ("old", "reuse")]
+    assert next(row for row in slope if row[0] == "Adapter") == ["Adapter", "deep", *ends]
+
+
+def test_shifted_variants(results: pd.DataFrame) -> None:
+    own, shifted, *_ = Page(page(results)).rows("Method", "Old", "Reuse", "Retrain", "Zero-shot new", "Lift", "Verdict")
+    where = {"protocol": "domain", "split": "all"}
+    line = next(row for row in own if row[0] == "Prompt")
+    assert line[2] == words.number(by_seed(results, "prompt", "reuse", **where).mean())
+    line = next(row for row in shifted if row[0] == "Prompt")
+    both = [by_seed(results, "prompt", "reuse", variant=v, **where) for v in VARIANTS["icons"]]
+    zero = [by_seed(results, "zero", "reuse", variant=v, **where) for v in VARIANTS["icons"]]
+    lift = (both[0] + both[1] - zero[0] - zero[1]) / 2
+    assert line[2] == words.number((both[0] + both[1]).mean() / 2)
+    assert line[5] == f"{words.signed(lift.mean())} \N{PLUS-MINUS SIGN} {words.number(half_width(lift))}"
+    each = Page(page(results)).rows("Data set", "Variant", "Method", "Old", "Reuse", "Retrain", "Zero-shot new", "Lift", "Verdict")[0]
+    line = next(row for row in each if row[1:3] == ["icons-bold", "Prompt"])
+    assert line[4] == words.number(by_seed(results, "prompt", "reuse", variant="icons-bold", **where).mean())
+
+
+def test_costs(results: pd.DataFrame, runs: pd.DataFrame) -> None:
+    headings = ("Method", "Runs", "Median time", "Total time", "Learnt parameters", "Peak memory, MB")
+    assert Page(page(results, runs)).rows(*headings)[0] == [["Prompt", "3", "2.0 s", "12.0 s", "1,024 to 2,048", "302"]]
+
+
+def test_summary_rows(results: pd.DataFrame) -> None:
+    rows = summary_rows(results, "zero")
+    assert {row["method"] for row in rows} == set(LIFTS) - {"zero"}
+    assert list(dict.fromkeys(row["pair"] for row in rows)) == ["v1->v2", "v1->v5"]
+    row = next(row for row in rows if row["method"] == "prompt")
+    lift = by_seed(results, "prompt", "reuse") - by_seed(results, "zero", "reuse")
+    assert row["reuse"] == pytest.approx(by_seed(results, "prompt", "reuse").mean())
+    assert row["old"] == pytest.approx(by_seed(results, "prompt", "old").mean())
+    assert row["zs_new"] == pytest.approx(by_seed(results, "zero", "reuse").mean())
+    assert (row["lift_low"], row["lift_high"]) == pytest.approx((lift.mean() - half_width(lift), lift.mean() + half_width(lift)))
+    assert row["verdict"] == "helps"
+
+
+def test_findings_state_the_data(results: pd.DataFrame) -> None:
+    rows = [row for row in tables.headline(results, "zero", METHODS) if row.pair == "v1->v2"]
+    text = " ".join(words.findings(rows, frame.scope(results)))
+    lifts = {m: (by_seed(results, m, "reuse") - by_seed(results, "zero", "reuse")).mean() for m in ("prompt", "prompt-b", "adapter")}
+    assert "Zero, with no module, goes from H 61.5 to 66.5 (+5.0)." in text
+    assert f"1 harms (Adapter {words.signed(lifts['adapter'])})" in text
+    shallow = words.signed((lifts["prompt"] + lifts["prompt-b"]) / 2)
+    assert f"{shallow} over 2 shallow methods and {words.signed(lifts['adapter'])} over 1 deep method." in text
+    assert "3 of 3 methods reach a higher H" in text
+
+
+def test_everything_is_escaped(results: pd.DataFrame, runs: pd.DataFrame) -> None:
+    text = page(results, runs)
+    for raw in ("<script>alert", "<b>Prompts", "<96>", "<x>", "<note>", "<cores>", "<else>"):
+        assert raw not in text
+    assert "javascript:" not in "".join(str(attrs.get("href")) for _, attrs in Page(text).tags)
+
+
+def test_hostile_names_do_not_break_figures(results: pd.DataFrame) -> None:
+    evil = METHODS | {"prompt": info("prompt", title='<svg onload="x">$\\frac{$ & "quoted"')}
+    text = page(results, methods=evil)
+    assert "<svg onload" not in text
+    assert '$\\frac{$ &amp; ' in text
+
+
+def test_warning_stands_above_every_section_with_numbers(results: pd.DataFrame) -> None:
+    text = page(results)
+    for part in re.split(r"<section ", text)[1:]:
+        name = part[part.index('id="') + 4 :].split('"')[0]
+        assert ("Toy numbers &amp; nothing" in part) == (name not in ("how-to-read", "methods", "made")), name
+    assert 'class="warning"' not in page(results, about=replace(ABOUT, warning=None))
+
+
+def test_page_loads_nothing(results: pd.DataFrame, runs: pd.DataFrame) -> None:
+    text = page(results, runs)
+    for tag, attrs in Page(text).tags:
+        assert tag not in ("img", "iframe", "object", "embed", "base"), tag
+        assert "src" not in attrs
+        assert tag != "link" or attrs["href"] == "data:,"
+        href = attrs.get("href") or ""
+        assert tag == "a" or href.startswith(("#", "data:")) or not href, (tag, href)
+    assert not re.search(r"@import|url\(\s*['\"]?(?!#)", text)
+
+
+def test_figures_have_names_and_ids_are_unique_enough(results: pd.DataFrame) -> None:
+    tags = Page(page(results)).tags
+    drawings = [attrs for tag, attrs in tags if tag == "svg"]
+    assert len(drawings) == 4
+    assert all(attrs["role"] == "img" and attrs["aria-label"] for attrs in drawings)
+    ids = [attrs["id"] for _, attrs in tags if attrs.get("id")]
+    assert len(ids) == len(set(ids))
+
+
+def test_same_arguments_same_bytes(results: pd.DataFrame, runs: pd.DataFrame, tmp_path: Path) -> None:
+    files = [tmp_path / "a" / "one.html", tmp_path / "two.html"]
+    for file in files:
+        write(file, results, runs, ABOUT, METHODS, ABOUTS)
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_a_csv_round_trip_changes_nothing(results: pd.DataFrame, tmp_path: Path) -> None:
+    results.to_csv(tmp_path / "results.csv", index=False)
+    assert page(pd.read_csv(tmp_path / "results.csv")) == page(results)
+
+
+def test_results_are_not_changed(results: pd.DataFrame) -> None:
+    before = results.copy()
+    page(results)
+    pd.testing.assert_frame_equal(results, before)
+
+
+def _all_failed(results: pd.DataFrame) -> pd.DataFrame:
+    return results.drop_duplicates(["pair", "method", "dataset", "seed", "strategy"]).assign(
+        value=math.nan, status="failed", reason="boom", split=""
+    )
+
+
+STATES = {
+    "nothing": lambda r: r.iloc[:0],
+    "one seed": lambda r: r[r.seed == 1],
+    "one method": lambda r: r[r.method.isin(["zero", "prompt"])],
+    "control only": lambda r: r[r.method == "zero"],
+    "no control": lambda r: r[r.method != "zero"],
+    "one data set": lambda r: r[r.dataset == "digits"],
+    "no domain": lambda r: r[r.protocol == "base-to-new"],
+    "domain only": lambda r: r[r.protocol == "domain"],
+    "all failed": _all_failed,
+    "one pair": lambda r: r[r.new == "v5"],
+    "unfit only": lambda r: r[(r.new == "v5") & r.method.isin(["zero", "adapter"])],
+    "old only": lambda r: r[r.strategy == "old"],
+    "two configurations": lambda r: pd.concat([r, r.assign(config="lr=0.1")]),
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.filterwarnings("error")
+def test_every_state_renders(state: str, results: pd.DataFrame) -> None:
+    part = STATES[state](results)
+    text = page(part)
+    assert "</html>" in text
+    assert not re.search(r">\s*(nan|None|inf)\s*<", text)
+    assert all(math.isfinite(row["reuse"]) or row["verdict"] != "helps" for row in summary_rows(part, "zero"))
+
+
+def test_no_run_at_all() -> None:
+    about = replace(ABOUT, pairs=[], seeds=[], backbones=[], protocols=[], settings={}, versions={}, machine={}, warning=None)
+    text = page(pd.DataFrame(columns=compat.COLUMNS), about=about, methods={}, datasets={})
+    assert "There are no results." in text
+    assert summary_rows(pd.DataFrame(columns=compat.COLUMNS), "zero") == []
+
+
+def test_one_seed_is_not_judged(results: pd.DataFrame) -> None:
+    part = results[results.seed == 1]
+    rows = tables.headline(part, "zero", METHODS)
+    assert {row.verdict for row in rows if not row.control and row.reuse.main == row.reuse.main} == {"undecided"}
+    assert not any(row.place for row in rows)
+    text = page(part)
+    assert "it is not a ranking" in text
+    assert "fewer than two seeds" in text
+
+
+def test_one_seed_with_a_failed_cell_is_undecided_not_absent(results: pd.DataFrame) -> None:
+    part = results[(results.seed == 1) & ~((results.method == "prompt") & (results.dataset == "icons"))]
+    part = pd.concat([part, pd.DataFrame([result(PAIRS[0], "prompt", "icons", 1, "reuse", status="timeout")])])
+    row = next(row for row in tables.headline(part, "zero", METHODS) if row.method == "prompt")
+    assert (row.verdict, row.missing) == ("undecided", 1)
+
+
+def test_domain_only_headline_is_accuracy(results: pd.DataFrame) -> None:
+    part = results[results.protocol == "domain"]
+    row = next(row for row in summary_rows(part, "zero") if row["method"] == "bound")
+    assert row["split"] == "all"
+    assert row["reuse"] == pytest.approx(by_seed(part, "bound", "reuse", protocol="domain", split="all").mean())
+
+
+def test_figures_are_absent_without_data(results: pd.DataFrame) -> None:
+    rows = tables.headline(_all_failed(results), "zero", METHODS)
+    view = frame.scope(results)
+    assert figures.slopes(rows, view, "v1", "v2") is None
+    assert figures.heat_map(_all_failed(results), rows, view, "zero", {}, "x") is None
+
+
+@pytest.mark.parametrize("values", [[], [1.0], [1.0, 1.1, 1.2, 9.0], [0.0, 0.0, 0.0], [1.0, 2.0, 2.5, 2.9, 3.0]])
+def test_labels_are_spread(values: list[float]) -> None:
+    places = figures.spread(values, 0.5)
+    assert len(places) == len(values)
+    assert all(b - a >= 0.5 - 1e-9 for a, b in itertools.pairwise(places))
+    assert sum(places) == pytest.approx(sum(values))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(1.25, "+1.2"), (-1.25, "\N{MINUS SIGN}1.2"), (-0.01, "0.0"), (0.0, "0.0"), (math.nan, words.DASH)]
+)
+def test_signed(value: float, text: str) -> None:
+    assert words.signed(value) == text
