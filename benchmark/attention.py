@@ -59,6 +59,7 @@ def layers(backbone: Backbone, tower: Tower) -> int:
 
 def _attentions(backbone: Backbone, tower: Tower) -> list[Any]:
     visual: Any = backbone.model.visual
+    blocks: Any
     if tower == "text":
         blocks = backbone.text.transformer.resblocks
     elif hasattr(visual, "trunk"):
@@ -107,8 +108,8 @@ def _packed(attention: nn.MultiheadAttention, roles: Mapping[Role, Delta]) -> It
         batch, length, width = x.shape
         parts = F.linear(x, attention.in_proj_weight, attention.in_proj_bias).chunk(3, dim=-1)
         moved = [part + roles[role](x) if role in roles else part for role, part in zip(ROLES, parts, strict=False)]
-        heads = [part.reshape(batch, length, attention.num_heads, -1).transpose(1, 2) for part in moved]
-        mixed = F.scaled_dot_product_attention(*heads, attn_mask=attn_mask).transpose(1, 2).reshape(batch, length, width)
+        q, k, v = (part.reshape(batch, length, attention.num_heads, -1).transpose(1, 2) for part in moved)
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=attn_mask).transpose(1, 2).reshape(batch, length, width)
         out = F.linear(mixed, attention.out_proj.weight, attention.out_proj.bias)
         return (out + roles["out"](mixed) if "out" in roles else out), None
 
@@ -125,7 +126,7 @@ def _linear(attention: Any, roles: Mapping[Role, Delta]) -> Iterator[None]:
     with ExitStack() as stack:
         fused = isinstance(getattr(attention, "qkv", None), nn.Linear)
         if fused:
-            inside = {role: delta for role, delta in roles.items() if role != "out"}
+            inside: dict[Role, Delta] = {role: delta for role, delta in roles.items() if role != "out"}
             stack.callback(attention.qkv.register_forward_hook(_fused_hook(inside)).remove)
             if hasattr(attention, "qkv_bias_separate"):  # otherwise EVA reads qkv's weight without calling qkv
                 stack.callback(setattr, attention, "qkv_bias_separate", attention.qkv_bias_separate)

@@ -221,7 +221,7 @@ def _text_tower(name: str, model: Any) -> TextTower:
         projection=text.text_projection,
         mask=text.attn_mask,
         pool=getattr(text, "pool_type", None) or text.text_pool_type,
-        eos_id=getattr(text, "eos_id", None) or getattr(text, "text_eos_id", 2),
+        eos_id=getattr(text, "eos_id", getattr(text, "text_eos_id", 2)),
     )
 
 

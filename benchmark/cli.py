@@ -21,12 +21,18 @@ def parser() -> argparse.ArgumentParser:
         epilog="Example: python run_benchmark.py --methods 'co*' --upgrade-pairs pairs.yaml --seeds 1",
     )
     what = p.add_argument_group("what to run")
-    what.add_argument("--upgrade-pairs", type=Path, default=Path("pairs.yaml"), metavar="YAML", help="backbones and upgrades")
+    what.add_argument(
+        "--upgrade-pairs", type=Path, default=Path("pairs.yaml"), metavar="YAML", help="backbones and upgrades"
+    )
     what.add_argument("--methods", type=_names, default=None, metavar="NAMES", help="names, globs or 'all', comma-separated")
-    what.add_argument("--datasets", type=_names, default=None, metavar="NAMES", help="names, globs or 'all', comma-separated")
+    what.add_argument(
+        "--datasets", type=_names, default=None, metavar="NAMES", help="names, globs or 'all', comma-separated"
+    )
     what.add_argument("--protocols", type=_names, default=None, metavar="NAMES", help="base-to-new, domain")
     what.add_argument("--seeds", type=_numbers, default=None, metavar="N,N", help="seeds of the few-shot draws")
-    what.add_argument("--shots", type=int, default=None, metavar="N", help="training images per class, where there are as many")
+    what.add_argument(
+        "--shots", type=int, default=None, metavar="N", help="training images per class, where there are as many"
+    )
     what.add_argument(
         "--set",
         action="append",
@@ -40,7 +46,9 @@ def parser() -> argparse.ArgumentParser:
     how.add_argument("--workers", type=int, default=None, metavar="N", help="worker processes; 0 runs in this process")
     how.add_argument("--cell-timeout", type=float, default=None, metavar="SECONDS", help="kill a cell that takes longer")
     how.add_argument("--out", type=Path, default=Path("results"), metavar="DIR", help="where records and tables go")
-    how.add_argument("--report", type=Path, default=Path("reports/compat.html"), metavar="FILE", help="where the report goes")
+    how.add_argument(
+        "--report", type=Path, default=Path("reports/compat.html"), metavar="FILE", help="where the report goes"
+    )
     how.add_argument("--dry-run", action="store_true", help="print the plan and stop")
     how.add_argument("--list", action="store_true", help="list methods and data sets and stop")
     return p

@@ -98,7 +98,8 @@ def summarise(table: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
     keys = ["pair", "method", "config", "protocol", "variant", "split"]
     figures = ["old", "reuse", "retrain", "zs_old", "zs_new", "lift", "gain", "negative_flip", "positive_flip"]
     figures += ["zs_negative_flip", "zs_positive_flip", "retrain_lift"]
-    for key, part in table.groupby(keys, sort=False):
+    for group, part in table.groupby(keys, sort=False):
+        key = [str(value) for value in group]
         per_seed = part.groupby("seed")[figures].mean()
         low, high = interval(per_seed.lift)
         gained = per_seed.retrain_lift.mean()

@@ -15,7 +15,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from benchmark.errors import UserError
 
-
 M = TypeVar("M", bound=BaseModel)
 
 

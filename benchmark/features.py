@@ -72,13 +72,20 @@ class FeatureStore:
         if pixels:
             made = self._make_pixels(backbone, examples, how, view)
         else:
-            made = self._load(key, len(examples), backbone.embed_dim)
-            if made is None:
-                made = self._encode(backbone, self._view(backbone, examples, how, view, pixels=True))
-                self._save(key, made)
+            made = self._stored_or_encoded(key, backbone, examples, how, view)
         self._memory[key] = made
         while len(self._memory) > self.keep:
             self._memory.popitem(last=False)
+        return made
+
+    def _stored_or_encoded(
+        self, key: str, backbone: Backbone, examples: Examples, how: Augmentation, view: int
+    ) -> torch.Tensor:
+        stored = self._load(key, len(examples), backbone.embed_dim)
+        if stored is not None:
+            return stored
+        made = self._encode(backbone, self._view(backbone, examples, how, view, pixels=True))
+        self._save(key, made)
         return made
 
     def _make_pixels(self, backbone: Backbone, examples: Examples, how: Augmentation, view: int) -> torch.Tensor:

@@ -37,6 +37,8 @@ class MethodConfig(Strict):
     epochs: int = Field(default=50, ge=0)
     steps_per_shot: int | None = Field(default=None, ge=1)
     """If given, training takes this many steps times the number of shots, whatever ``epochs`` says."""
+    steps: int | None = Field(default=None, ge=1)
+    """If given, training takes this many steps, whatever ``epochs`` and ``steps_per_shot`` say."""
     warmup_epochs: int = Field(default=1, ge=0)
     """Epochs at the constant rate ``warmup_lr`` before the cosine starts at ``lr``."""
     warmup_lr: float = Field(default=1e-5, ge=0)

@@ -83,9 +83,7 @@ class Plan:
         }
 
 
-def variants(
-    methods: Registry[Method], names: Sequence[str], preset: str, settings: Sequence[str]
-) -> tuple[Variant, ...]:
+def variants(methods: Registry[Method], names: Sequence[str], preset: str, settings: Sequence[str]) -> tuple[Variant, ...]:
     """The methods to run with their configurations: the preset's, changed by ``--set method.key=value[,value]``.
 
     Raises:
@@ -102,8 +100,8 @@ def variants(
     for name in names:
         cls = methods[name].cls
         wanted = changes.get(name, {})
-        for values in itertools.product(*wanted.values()):
-            chosen = dict(zip(wanted, values, strict=True))
+        for combination in itertools.product(*wanted.values()):
+            chosen = dict(zip(wanted, combination, strict=True))
             config = check(cls.Config, {**cls.presets.get(preset, {}), **chosen}, where=f"method {name}")
             label = ",".join(f"{key}={_short(value)}" for key, value in chosen.items()) or DEFAULT
             found.append(Variant(name, label, config.model_dump(mode="json")))

@@ -105,7 +105,7 @@ def _last_block(block: Any, first: torch.Tensor, second: torch.Tensor, eot: torc
 def _attend(
     query: torch.Tensor, k1: torch.Tensor, v1: torch.Tensor, k2: torch.Tensor, v2: torch.Tensor, mask: torch.Tensor
 ) -> torch.Tensor:
-    """Attention of suffix queries (P, C, h, m, w) to their prefix (P, h, n1, w) and, masked, to their suffix (P, C, h, n2, w)."""
+    """Attention of suffix queries (P, C, h, m, w) to prefix (P, h, n1, w) and, masked, to suffix (P, C, h, n2, w)."""
     query = query / math.sqrt(query.shape[-1])
     n1 = k1.shape[-2]
     to_first = torch.einsum("pchmw,phnw->pchmn", query, k1)

@@ -44,7 +44,9 @@ class Progress:
         self.bar.advance(self.row)
         if status not in ("ok", "unfit", "blocked"):
             task = f"{cell.task.dataset} {cell.task.protocol} seed {cell.task.seed}"
-            self.console.print(f"{status}: {cell.kind} {cell.variant.method} on {cell.backbone}, {task}: {reason}", markup=False)
+            self.console.print(
+                f"{status}: {cell.kind} {cell.variant.method} on {cell.backbone}, {task}: {reason}", markup=False
+            )
         now = time.monotonic()
         if not self.console.is_terminal and (now - self.last > LOG_SECONDS or self.done == self.total):
             self.last = now

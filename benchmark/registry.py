@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from benchmark.config import did_you_mean
 from benchmark.dataset import Dataset
@@ -91,7 +91,7 @@ def _discover(kind: str, base: type[T], folder: Path, name_of: Any) -> Registry[
             raise UserError(
                 f"two files define the {kind} {name!r}: {registry.plugins[name].file} and {file}", fix="rename one of them"
             )
-        registry.plugins[name] = Plugin(name, found[0], file)
+        registry.plugins[name] = Plugin(name, cast("type[T]", found[0]), file)
     return registry
 
 
@@ -101,7 +101,8 @@ def _own(cls: type, base: type, module: ModuleType) -> bool:
 
 def _load(name: str, file: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, file)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # pydantic and dataclasses look their module up
     try:

@@ -268,5 +268,3 @@ def _list(methods: Registry[Method], datasets: Registry[Dataset]) -> None:
         cls = data.cls
         table.add_row(name, cls.title, "-" if cls.variant_of else str(cls.shots), cls.variant_of or "-", cls.licence)
     console.print(table)
-
-

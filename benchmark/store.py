@@ -46,7 +46,9 @@ def write_atomically(file: Path, content: bytes) -> None:
         os.replace(temporary, file)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise UserError(f"cannot write {file}: {error.strerror}", fix="free some disk space or choose another --out") from error
+        raise UserError(
+            f"cannot write {file}: {error.strerror}", fix="free some disk space or choose another --out"
+        ) from error
 
 
 @dataclass(frozen=True)

@@ -36,8 +36,9 @@ class TrainLog:
 def total_steps(config: MethodConfig, examples: int, shots: int) -> tuple[int, int]:
     """(steps in all, steps an epoch). Like Dassl's loader, an incomplete last batch is dropped if there is a full one."""
     per_epoch = max(1, examples // config.batch_size)
-    steps = config.steps_per_shot * shots if config.steps_per_shot else config.epochs * per_epoch
-    return steps, per_epoch
+    if config.steps is not None:
+        return config.steps, per_epoch
+    return (config.steps_per_shot * shots if config.steps_per_shot else config.epochs * per_epoch), per_epoch
 
 
 def learning_rate(config: MethodConfig, step: int, steps: int, per_epoch: int) -> float:

@@ -154,7 +154,9 @@ class Worker:
         for test in task.tests:
             if plugin.cls.info.class_bound and test.classes != task.classes:
                 continue
-            method = attach(plugin.cls, config, backbone, ClassList(test.classes, test.template, task.context_words), tensors)
+            method = attach(
+                plugin.cls, config, backbone, ClassList(test.classes, test.template, task.context_words), tensors
+            )
             bank = self.features.testing(backbone, test.examples, pixels=method.needs_pixels)
             predictions[test.key] = predict(method, bank, self.context.precision)
             figures[test.key] = accuracy(predictions[test.key], bank.labels.cpu().numpy())

@@ -24,4 +24,6 @@ class IconDirections(Dataset):
         turned = [(glyph, step) for glyph in glyphs for step in range(len(COMPASS))]
         ink = np.stack([rotated(glyph, 45 * step) for glyph, step in turned])
         stems = tuple(glyph.stem for glyph, _ in turned)
-        return split(Pool(ink, tuple(step for _, step in turned), stems, stems), COMPASS, train=8, val=4, test=20, spans=True)
+        return split(
+            Pool(ink, tuple(step for _, step in turned), stems, stems), COMPASS, train=8, val=4, test=20, spans=True
+        )

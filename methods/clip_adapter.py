@@ -35,7 +35,7 @@ class ClipAdapter(Method):
         reduction: int = Field(default=4, ge=1)
         """The hidden layer has d / reduction units."""
 
-    presets = {"small": {"epochs": 40, "lr": 0.05}}
+    presets = {"small": {"steps": 150, "warmup_epochs": 0, "anneal": "step", "lr": 0.1}}
 
     def build(self):
         d = self.backbone.embed_dim

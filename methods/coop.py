@@ -35,7 +35,7 @@ class CoOp(Method):
         init_words: str | None = None
         """Words whose embeddings start the context; None takes the dataset's own, "" starts at random."""
 
-    presets = {"small": {"epochs": 12, "lr": 0.02}}
+    presets = {"small": {"steps": 60, "warmup_epochs": 0, "anneal": "step", "lr": 0.03}}
 
     @classmethod
     def why_not(cls, config, backbone):

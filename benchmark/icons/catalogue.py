@@ -33,7 +33,12 @@ OBJECTS = (
     _c("home", "home", "home house", "house house_with_garden derelict_house"),
     _c("user", "user", "user account", "bust_in_silhouette"),
     _c("lock", "lock", "lock", "locked unlocked locked_with_key locked_with_pen"),
-    _c("clock", "clock", "clock time timer", "one_o’clock three_o’clock five_o’clock eight_o’clock ten_o’clock mantelpiece_clock"),
+    _c(
+        "clock",
+        "clock",
+        "clock time timer",
+        "one_o’clock three_o’clock five_o’clock eight_o’clock ten_o’clock mantelpiece_clock",
+    ),
     _c("face", "mood", "emotion smiley", "grinning_face neutral_face winking_face smiling_face angry_face sleeping_face"),
     _c("eye", "eye", "eye", "eye eyes"),
     _c("flag", "flag", "flag", "triangular_flag black_flag white_flag chequered_flag"),

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
+from typing import Any
 
 from benchmark.errors import UserError
 
@@ -108,7 +109,7 @@ def _qt(prefix: str, style: str) -> tuple[str, str, str]:
     return (f"fonts/{prefix}-[0-9]*.ttf", f"fonts/{prefix}-charmap-*.json", style)
 
 
-_QT = {"package": "QtAwesome", "module": "qtawesome"}
+_QT: dict[str, Any] = {"package": "QtAwesome", "module": "qtawesome"}
 
 _FAMILIES = (
     # Downstream: the data sets draw on these, pre-training never does.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 from collections import Counter
 from pathlib import Path
 
@@ -20,7 +21,7 @@ def learn(counts: Counter[str], merges: int) -> list[tuple[str, str]]:
     while len(learnt) < merges:
         pairs: Counter[tuple[str, str]] = Counter()
         for word, parts in spelled.items():
-            for pair in zip(parts, parts[1:], strict=False):
+            for pair in itertools.pairwise(parts):
                 pairs[pair] += counts[word]
         if not pairs:
             break

@@ -71,7 +71,7 @@ def learn_merges(count: int) -> list[tuple[str, str]]:
     """Byte-pair merges from the names of all pre-training families and the caption templates."""
     counts: Counter[str] = Counter()
     for template in TEMPLATES:
-        counts.update({word: 500 for word in template.replace("{}", "").split()})
+        counts.update(dict.fromkeys(template.replace("{}", "").split(), 500))
     for name in PRETRAINING:
         for stem in sorted({glyph.stem for glyph in FAMILIES[name].glyphs()}):
             counts.update(word for saying in sayings(stem) for word in saying.split())

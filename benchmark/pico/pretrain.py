@@ -87,6 +87,7 @@ class Trainer:
     def __init__(self, name: str, work: Path, device: str) -> None:
         self.name, self.recipe, self.device = name, RECIPES[name], device
         self.folder, self.checkpoint = work / name, work / f"{name}.checkpoint.pt"
+        self.model: Any
         self.model, self.tokenizer = build(self.recipe, self.folder)
         if self.recipe.start_from:
             take_over(self.model, _release(self.recipe.start_from, work), self.recipe.start_towers)
@@ -106,14 +107,17 @@ class Trainer:
 
     def step(self) -> float:
         """One batch; returns the contrastive loss."""
-        recipe, progress = self.recipe, self.done / self.recipe.steps
+        recipe = self.recipe
+        progress = min(1.0, self.done / recipe.cycles[0])  # of the curriculum, which the first cosine completes
         for group in self.optimizer.param_groups:
-            group["lr"] = recipe.lr * min(1.0, (self.done + 1) / 100) * 0.5 * (1 + math.cos(math.pi * progress))
+            group["lr"] = recipe.rate(self.done)
         picked = self.rng.sample(range(len(self.corpus.stems)), recipe.batch)
         rows = [self.rng.choice(self.corpus.pictures[d]) for d in picked]
         bare = max(0.35, 1 - progress / recipe.nouns_until) if recipe.nouns_until else 0.35
         captions = [caption(self.corpus.stems[d], self.rng, head_only=bare) for d in picked]
-        pictures = augment(self.corpus.ink[rows].float() / 255, self.corpus.flip_ok[picked], self.noise, colour=recipe.colour)
+        pictures = augment(
+            self.corpus.ink[rows].float() / 255, self.corpus.flip_ok[picked], self.noise, colour=recipe.colour
+        )
         features = self.model.encode_image(((pictures - MEAN) / STD).to(self.device))
         texts = F.normalize(encode_text(self.model, self.tokenizer(captions).to(self.device)), dim=-1)
         logits = self.model.logit_scale.exp() * F.normalize(features, dim=-1) @ texts.T
@@ -179,7 +183,9 @@ def train(name: str, work: Path, *, device: str = "cpu") -> None:
         if trainer.done % 50 == 0:
             pace = (time.monotonic() - start) / (trainer.done - first)
             left = pace * (trainer.recipe.steps - trainer.done) / 60
-            print(f"{name} step {trainer.done}/{trainer.recipe.steps} loss {total / 50:.3f}, {left:.0f} min left", flush=True)
+            print(
+                f"{name} step {trainer.done}/{trainer.recipe.steps} loss {total / 50:.3f}, {left:.0f} min left", flush=True
+            )
             total = 0.0
         if time.monotonic() - last_save > CHECKPOINT_SECONDS:
             trainer.save()

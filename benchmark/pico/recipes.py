@@ -5,7 +5,8 @@ Change an entry and ``python -m benchmark.pico train NAME`` trains that release 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ class Recipe:
 
     title: str
     families: tuple[str, ...]
-    steps: int
+    cycles: tuple[int, ...]
+    """Steps of each cosine; a later one starts at the full rate again (Loshchilov and Hutter 2017)."""
     vision: dict[str, Any]
     """open_clip ``vision_cfg``."""
     batch: int = 256
@@ -42,7 +44,20 @@ class Recipe:
     """Share of the steps over which captions grow from the bare noun to the whole name."""
     seed: int = 0
     story: str = ""
-    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def steps(self) -> int:
+        """Training steps in all."""
+        return sum(self.cycles)
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step: a linear warm-up over the first 100, cosines to zero."""
+        first = 0
+        for length in self.cycles:
+            if step < first + length:
+                break
+            first += length
+        return self.lr * min(1.0, (step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * (step - first) / length))
 
     def model_cfg(self, vocab_size: int) -> dict[str, Any]:
         """open_clip ``model_cfg`` of the release."""
@@ -71,7 +86,7 @@ RECIPES = {
     "v1": Recipe(
         title="old release",
         families=FIRST_FAMILIES,
-        steps=2200,
+        cycles=(2200,),
         vision=_NATIVE,
         quick_gelu=True,
         story="Stands for the old CLIP: open_clip's native ViT with packed attention and QuickGELU.",
@@ -79,7 +94,7 @@ RECIPES = {
     "v2": Recipe(
         title="v1 trained on with more data",
         families=FIRST_FAMILIES + LATER_FAMILIES,
-        steps=1000,
+        cycles=(800,),
         lr=1e-3,
         vision=_NATIVE,
         quick_gelu=True,
@@ -93,7 +108,7 @@ RECIPES = {
     "v3": Recipe(
         title="new vision tower, text tower trained on",
         families=FIRST_FAMILIES + LATER_FAMILIES,
-        steps=2000,
+        cycles=(1600,),
         vision=_timm("pico_eva"),
         custom_text=True,
         start_from="v1",
@@ -105,17 +120,17 @@ RECIPES = {
     ),
     "v4": Recipe(
         title="same shapes, trained from scratch",
-        families=("fluent", "google", "fontawesome", "bootstrap", "ionicons"),
-        steps=2200,
-        vision=_timm("pico_stem_vit"),
-        colour=0.2,
+        families=("fluent", "google", "fontawesome", "bootstrap", "lucide", "ionicons", "eva"),
+        cycles=(2200,),
+        vision=_NATIVE,
+        colour=0.1,
         seed=4,
-        story="Somebody else's CLIP: widths as in v1, other data, no weight in common (as OpenAI's and LAION's).",
+        story="Somebody else's CLIP: shapes as in v1, other data, no weight in common (as OpenAI's and LAION's).",
     ),
     "v5": Recipe(
         title="other embedding width and tokenizer",
         families=FIRST_FAMILIES + LATER_FAMILIES,
-        steps=1500,
+        cycles=(900,),
         vision=_timm("pico_stem_vit"),
         embed_dim=96,
         context_length=24,

@@ -50,6 +50,15 @@ def _stem(flatten: bool) -> Any:
     return make
 
 
+def _widen(model: nn.Module, width: int) -> None:
+    """Initial values by fan-in: timm's standard deviation of 0.02 suits towers of 768 units and stalls narrow ones."""
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            module.reset_parameters()
+    for name in ("cls_token", "pos_embed"):
+        nn.init.normal_(getattr(model, name), std=width**-0.5)
+
+
 def _own(options: dict[str, Any]) -> dict[str, Any]:
     """The options that a tower takes; timm's factory adds some that are its own affair."""
     return {name: value for name, value in options.items() if name in ("num_classes", "global_pool", "drop_path_rate")}
@@ -60,8 +69,10 @@ def pico_stem_vit(pretrained: bool = False, **options: Any) -> VisionTransformer
     """4 blocks of width 128, 4 heads, 1 + 16 tokens."""
     if pretrained:
         raise RuntimeError("pico_stem_vit has no ImageNet weights")
-    shape = {"img_size": IMAGE_SIZE, "patch_size": 8, "embed_dim": 128, "depth": 4, "num_heads": 4}
-    return VisionTransformer(**shape, embed_layer=_stem(flatten=True), **_own(options))
+    shape: dict[str, Any] = {"img_size": IMAGE_SIZE, "patch_size": 8, "embed_dim": 128, "depth": 4, "num_heads": 4}
+    model = VisionTransformer(**shape, embed_layer=_stem(flatten=True), **_own(options))
+    _widen(model, 128)
+    return model
 
 
 @register_model
@@ -84,5 +95,6 @@ def pico_eva(pretrained: bool = False, **options: Any) -> Eva:
         ref_feat_shape=(GRID, GRID),
         **_own(options),
     )
-    model.patch_embed = ConvStem(128, flatten=True)
+    model.patch_embed = ConvStem(128, flatten=True)  # type: ignore[assignment]
+    _widen(model, 128)
     return model

@@ -32,7 +32,11 @@ STYLE: dict[Any, Any] = {
     "ytick.color": "#1d2329",
     "hatch.linewidth": 0.6,
 }
-DEPTHS: dict[str, tuple[str, str, Any]] = {"shallow": ("#1b62a5", "o", "-"), "deep": ("#b5480d", "s", "-"), "none": ("#5f6b76", "^", "-")}
+DEPTHS: dict[str, tuple[str, str, Any]] = {
+    "shallow": ("#1b62a5", "o", "-"),
+    "deep": ("#b5480d", "s", "-"),
+    "none": ("#5f6b76", "^", "-"),
+}
 """Colour, marker and line by where a method learns."""
 GREY = "#5f6b76"
 
@@ -57,7 +61,10 @@ def heat_map(
     lifts = np.array([[float(means.get((r.method, r.config, d), NAN)) for d in datasets] for r in shown])
     if not np.isfinite(lifts).any():
         return None
-    words = [[_cell_word(results, row, d, x) for d, x in zip(datasets, line, strict=True)] for row, line in zip(shown, lifts, strict=True)]
+    words = [
+        [_cell_word(results, row, dataset, lift) for dataset, lift in zip(datasets, line, strict=True)]
+        for row, line in zip(shown, lifts, strict=True)
+    ]
     headings = [titles.get(dataset, dataset) for dataset in datasets]
     caption = f"Lift in {view.word} of the reused module over zero-shot on the new backbone, in points, mean over seeds. "
     caption += "Blue: better than zero-shot. Red: worse. Hatched: no figure, for the reason in the cell."
@@ -95,7 +102,7 @@ def _draw_heat_map(
             _mark(axes, x, y, lift / limit, words[y][x])
         bar = canvas.colorbar(mesh, ax=axes, extend="both", pad=0.02, aspect=max(6, 3 * len(labels)))
         bar.set_label(f"lift in {view.word}, points")
-        bar.outline.set_visible(False)  # type: ignore[operator]
+        bar.outline.set_visible(False)
         axes.invert_yaxis()
         axes.spines[:].set_visible(False)
         axes.set_xticks(np.arange(len(headings)) + 0.5)
@@ -112,7 +119,7 @@ def _draw_heat_map(
 def _mark(axes: Axes, x: int, y: int, strength: float, word: str) -> None:
     """Write in a cell of the heat map; ``strength`` is its colour, -1 to 1, or NaN for a hatched cell."""
     if math.isfinite(strength):
-        colour = "white" if abs(strength) > 0.62 else "#1d2329"
+        colour = "white" if abs(strength) > 0.55 else "#1d2329"
         axes.text(x + 0.5, y + 0.5, word, ha="center", va="center", fontsize=8.5, color=colour)
         return
     axes.add_patch(Rectangle((x, y), 1, 1, facecolor="#eef0f2", edgecolor="#b3bbc2", hatch="////", linewidth=0))
@@ -145,7 +152,7 @@ def _draw_slopes(rows: Sequence[MethodRow], view: Scope, old: str, new: str) -> 
     ends = sorted(rows, key=lambda row: row.reuse.main)
     places = spread([row.reuse.main for row in ends], step)
     with mpl.rc_context(STYLE | {"svg.hashsalt": f"slopes {old} {new}"}):
-        canvas = Canvas(figsize=(7.2, height))
+        canvas = Canvas(figsize=(9, height))
         axes = canvas.add_subplot()
         for row, place in zip(ends, places, strict=True):
             colour, marker, line = (GREY, "D", "--") if row.control else DEPTHS.get(row.depth, DEPTHS["none"])
@@ -153,7 +160,7 @@ def _draw_slopes(rows: Sequence[MethodRow], view: Scope, old: str, new: str) -> 
             axes.plot([0, 1], [row.old.main, row.reuse.main], line, color=colour, marker=marker, ms=5, lw=weight)
             axes.plot([1.02, 1.08], [row.reuse.main, place], "-", color=colour, lw=0.6)
             axes.text(1.09, place, f"{row.label}  {row.reuse.main:.1f}", va="center", color=colour, fontsize=8.5)
-        axes.set_xlim(-0.06, 1.6)
+        axes.set_xlim(-0.06, 1.5)
         axes.set_ylim(min([*values, *places]) - 0.06 * room, max([*values, *places]) + 0.06 * room)
         axes.set_xticks([0, 1], [f"old\n(on {old})", f"reuse\n(on {new})"])
         axes.set_ylabel(f"{view.word}, %")
@@ -161,7 +168,7 @@ def _draw_slopes(rows: Sequence[MethodRow], view: Scope, old: str, new: str) -> 
         axes.set_axisbelow(True)
         axes.spines[["top", "right", "bottom"]].set_visible(False)
         axes.tick_params(length=0)
-        canvas.legend(handles=_legend(rows), loc="lower center", ncols=4, frameon=False, bbox_to_anchor=(0.5, 1.0))
+        axes.legend(handles=_legend(rows), loc="lower left", ncols=4, frameon=False, bbox_to_anchor=(0, 1), borderaxespad=0.2)
         return _svg(canvas, f"Slope chart: old and reused {view.word}, {old} to {new}")
 
 

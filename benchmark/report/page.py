@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from benchmark.report import figures, frame, sections, words
 from benchmark.report.model import About, DatasetAbout, Figure, MethodRow, Scope, ShiftRow
@@ -57,8 +56,8 @@ def write(
 ) -> None:
     """Write the report to ``file``: one HTML page that needs nothing else. Same arguments, same bytes.
 
-    ``results`` has the columns ``compat.COLUMNS``; ``runs`` has key, kind, method, config, backbone, dataset, protocol,
-    seed, status, seconds, peak_mb and parameters. Either may be empty.
+    ``results`` has the columns ``compat.COLUMNS``; ``runs`` has at least kind, method, config, status, seconds, peak_mb and
+    parameters. Either may be empty.
     """
     write_atomically(file, render(results, runs, about, methods, datasets).encode())
 
@@ -92,8 +91,8 @@ def render(
         "method_count": len([name for name in dict.fromkeys(results.method) if name != about.zero_shot]),
         "shots": sorted({int(value) for value in pd.to_numeric(results.shots, errors="coerce").dropna()}),
         "control_title": methods[about.zero_shot].title if about.zero_shot in methods else about.zero_shot,
-        "css": Markup((HERE / "style.css").read_text(encoding="utf-8")),
-        "script": Markup((HERE / "sort.js").read_text(encoding="utf-8")),
+        "css": (HERE / "style.css").read_text(encoding="utf-8"),
+        "script": (HERE / "sort.js").read_text(encoding="utf-8"),
     }
     return _environment().get_template("template.html.j2").render(context)
 
@@ -103,7 +102,12 @@ def _environment() -> Environment:
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(
-        num=words.number, signed=words.signed, count=words.count, duration=words.duration, plural=words.plural, weblink=weblink
+        num=words.number,
+        signed=words.signed,
+        count=words.count,
+        duration=words.duration,
+        plural=words.plural,
+        weblink=weblink,
     )
     return environment
 

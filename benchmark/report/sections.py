@@ -99,10 +99,15 @@ def cells(results: pd.DataFrame) -> set[tuple[object, ...]]:
 
 
 def costs(runs: pd.DataFrame, methods: Mapping[str, Info]) -> list[CostRow]:
-    """Training cost per method and configuration, over the training runs that ended well."""
+    """Training cost per method and configuration, over the training runs that ended well.
+
+    The time is ``train_seconds``, that of the steps alone, where ``runs`` has it; else ``seconds``, that of the whole cell.
+    """
     done = runs[(runs.kind == "train") & (runs.status == "ok")].copy()
     for name in ("seconds", "peak_mb", "parameters"):
         done[name] = pd.to_numeric(done[name], errors="coerce")
+    if "train_seconds" in done:
+        done["seconds"] = pd.to_numeric(done["train_seconds"], errors="coerce").fillna(done["seconds"])
     done["config"] = done["config"].fillna("").astype(str)
     found = []
     for key, part in done.groupby(["method", "config"], sort=True):

@@ -109,8 +109,8 @@ def _row(
         lift=lift,
         gain=frame.figure(rows, main, "gain"),
         retained=frame.figure(rows, main, "retained") if retrained == reused else NAN,
-        flips=_mean(rows, parts or [main], "negative_flip"),
-        zs_flips=_mean(rows, parts or [main], "zs_negative_flip"),
+        flips=_flips(rows, main, parts, "negative_flip"),
+        zs_flips=_flips(rows, main, parts, "zs_negative_flip"),
         missing=len(cells - reused),
         cells=len(cells),
     )
@@ -137,9 +137,12 @@ def _strategy(rows: Mapping[frame.Key, Mapping[str, Any]], main: frame.Key, part
     return Strategy(frame.figure(rows, main, name), base, new)
 
 
-def _mean(rows: Mapping[frame.Key, Mapping[str, Any]], keys: Sequence[frame.Key], name: str) -> float:
-    """Mean of a figure over the splits that have it."""
-    values = [value for value in (frame.figure(rows, key, name) for key in keys) if math.isfinite(value)]
+def _flips(rows: Mapping[frame.Key, Mapping[str, Any]], main: frame.Key, parts: Sequence[frame.Key], name: str) -> float:
+    """A flip rate over all test images; where that is not recorded, the mean over the splits that have one."""
+    whole = frame.figure(rows, main, name)
+    if math.isfinite(whole):
+        return whole
+    values = [value for value in (frame.figure(rows, key, name) for key in parts) if math.isfinite(value)]
     return sum(values) / len(values) if values else NAN
 
 

@@ -67,8 +67,8 @@ def findings(rows: Sequence[MethodRow], view: Scope) -> list[str]:
     if not any(math.isfinite(row.reuse.main) for row in methods):
         parts = [sentence for sentence in (_zero_shot(rows, view), _verdicts(methods, view)) if sentence]
         return [*parts, f"No method has a reused {view.word}, so nothing can be said about reuse."]
-    sentences = (_zero_shot(rows, view), _verdicts(methods, view), _best(methods, view), _depths(methods), _retrained(methods, view))
-    return [sentence for sentence in sentences if sentence]
+    sentences = [_zero_shot(rows, view), _verdicts(methods, view), _best(methods, view), _depths(methods)]
+    return [sentence for sentence in [*sentences, _retrained(methods, view)] if sentence]
 
 
 def _zero_shot(rows: Sequence[MethodRow], view: Scope) -> str:
@@ -83,12 +83,14 @@ def _verdicts(methods: Sequence[MethodRow], view: Scope) -> str:
     """How many methods have each verdict, and which."""
     parts = []
     for verdict, (one, many) in VERBS.items():
-        chosen = sorted((row for row in methods if row.verdict == verdict), key=lambda row: -_lift(row))
+        sign = 1 if verdict == "harms" else -1  # the strongest first
+        chosen = sorted((row for row in methods if row.verdict == verdict), key=lambda row: sign * _lift(row))
         if chosen:
             names = [f"{row.label} {signed(row.lift.mean)}" if row.lift.known else row.label for row in chosen]
             rest = [f"{len(names) - NAMES_SHOWN} more"] if len(names) > NAMES_SHOWN else []
             parts.append(f"{len(chosen)} {one if len(chosen) == 1 else many} ({', '.join(names[:NAMES_SHOWN] + rest)})")
-    single = "" if any(row.lift.known for row in methods) else " There are fewer than two seeds, so no interval and no judgement."
+    known = any(row.lift.known for row in methods) or not any(math.isfinite(row.lift.mean) for row in methods)
+    single = "" if known else " There are fewer than two seeds, so no interval and no judgement."
     return f"Of {plural(len(methods), 'reused method')}, {listing(parts)}.{single}"
 
 
@@ -102,10 +104,12 @@ def _best(methods: Sequence[MethodRow], view: Scope) -> str:
         return ""
     best = complete[0]
     tied = [row.label for row in complete[1:] if row.place]
-    text = f"The highest reused {view.word} is {number(best.reuse.main)} ({best.label})"
+    among = " among the methods with all their cells" if len(complete) < len(methods) else ""
+    text = f"The highest reused {view.word}{among} is {number(best.reuse.main)} ({best.label})"
     if tied:
-        return f"{text}; the intervals do not separate it from {listing(_few(tied))}."
-    return f"{text}; its interval is clear of all other methods' intervals." if best.place and len(complete) > 1 else f"{text}."
+        return f"{text}; the intervals of lift do not separate it from {listing(_few(tied))}."
+    alone = best.place == "best" and len(complete) > 1
+    return f"{text}; its interval of lift is clear of all others." if alone else f"{text}."
 
 
 def _few(names: Sequence[str]) -> list[str]:
@@ -117,7 +121,7 @@ def _depths(methods: Sequence[MethodRow]) -> str:
     groups = {name: [row.lift.mean for row in methods if row.depth == name and row.complete] for name in ("shallow", "deep")}
     if not all(groups.values()):
         return ""
-    parts = [f"{signed(sum(lifts) / len(lifts))} over {plural(len(lifts), f'{name} method')}" for name, lifts in groups.items()]
+    parts = [f"{signed(sum(x) / len(x))} over {plural(len(x), f'{name} method')}" for name, x in groups.items()]
     return f"The mean lift is {listing(parts)}."
 
 

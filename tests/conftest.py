@@ -1,0 +1,248 @@
+"""Two tiny CLIPs with random weights in open_clip's own folder format, a toy data set, and a checkout to run in."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from open_clip.model import CLIP, CustomTextCLIP
+from safetensors.torch import save_file
+
+ROOT = Path(__file__).resolve().parent.parent
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+torch.set_num_threads(1)
+
+from benchmark.backbone import Backbone  # noqa: E402
+from benchmark.config import BackboneSpec  # noqa: E402
+from benchmark.dataset import ArrayImages, Examples  # noqa: E402
+from benchmark.method import ClassList  # noqa: E402
+from benchmark.pico import bpe  # noqa: E402
+from benchmark.pico import towers as _towers  # noqa: E402, F401 - registers pico_eva
+
+WORDS = "a photo of an icon red dog cat blue_bird lorry house tree boat x".replace("_", " ").split()
+TEXT = {"width": 32, "heads": 2, "layers": 2, "context_length": 24}
+NATIVE_VISION = {"image_size": 32, "patch_size": 16, "width": 32, "layers": 2, "head_width": 16}
+
+
+def timm_vision(name: str) -> dict:
+    return {"timm_model_name": name, "timm_model_pretrained": False, "timm_pool": "token", "timm_proj": None, "image_size": 32}
+
+
+CONFIGS = {
+    "native": {"embed_dim": 32, "quick_gelu": True, "vision_cfg": NATIVE_VISION, "text_cfg": TEXT},
+    "eva": {"embed_dim": 32, "custom_text": True, "vision_cfg": timm_vision("pico_eva"), "text_cfg": TEXT},
+    "narrow": {"embed_dim": 24, "quick_gelu": True, "vision_cfg": NATIVE_VISION, "text_cfg": {**TEXT, "context_length": 20}},
+    "stem": {"embed_dim": 32, "vision_cfg": timm_vision("pico_stem_vit"), "text_cfg": TEXT},
+}
+SCALES = {"native": 12.0, "eva": 20.0, "narrow": 9.0, "stem": 15.0}
+
+
+def write_backbone(folder: Path, cfg: dict, *, seed: int, scale: float = 12.0) -> Path:
+    """A random CLIP as an open_clip ``local-dir`` folder; its weights are large enough that classes differ."""
+    folder.mkdir(parents=True)
+    vocab = bpe.write(bpe.learn(Counter(WORDS), 40), folder / "merges.txt.gz")
+    text = {**cfg["text_cfg"], "vocab_size": vocab}
+    preprocess = {"mean": [0.5] * 3, "std": [0.25] * 3, "interpolation": "bicubic", "resize_mode": "shortest"}
+    content = {"model_cfg": {**cfg, "text_cfg": {**text, "tokenizer_kwargs": {"bpe_path": "merges.txt.gz"}}}}
+    (folder / "open_clip_config.json").write_text(json.dumps(content | {"preprocess_cfg": preprocess}))
+    torch.manual_seed(seed)
+    kind = CustomTextCLIP if cfg.get("custom_text") else CLIP
+    model = kind(**{key: value for key, value in cfg.items() if key != "custom_text"} | {"text_cfg": text})
+    with torch.no_grad():
+        for name, value in model.named_parameters():
+            if "token_embedding" in name:
+                value.normal_(std=0.5)
+            elif value.ndim > 1:
+                value.mul_(10.0 if name.startswith("visual.trunk") else 2.5)
+            elif name.endswith("bias"):
+                value.normal_(std=0.02)
+            elif name != "logit_scale":
+                value.add_(0.1 * torch.randn_like(value))
+        model.logit_scale.fill_(math.log(scale))
+    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, folder / "open_clip_model.safetensors")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def backbone_folders(tmp_path_factory) -> dict[str, Path]:
+    """``local-dir`` folders by name: native, eva, narrow and stem."""
+    root = tmp_path_factory.mktemp("backbones")
+    return {
+        name: write_backbone(root / name, cfg, seed=number, scale=SCALES[name])
+        for number, (name, cfg) in enumerate(CONFIGS.items(), start=1)
+    }
+
+
+@pytest.fixture(scope="session")
+def load_backbone(backbone_folders):
+    """Load a tiny backbone anew, for tests that change one."""
+
+    def load(name: str) -> Backbone:
+        return Backbone.load(name, BackboneSpec(model=f"local-dir:{backbone_folders[name]}"))
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def backbones(load_backbone) -> dict[str, Backbone]:
+    """The tiny backbones, loaded once; a test that changes one is a bug."""
+    return {name: load_backbone(name) for name in CONFIGS}
+
+
+@pytest.fixture(params=["native", "eva"])
+def backbone(request, backbones) -> Backbone:
+    """Each of the two layouts in turn."""
+    return backbones[request.param]
+
+
+# --- pictures ------------------------------------------------------------------------------------------------------
+
+CLASSES = ("red dog", "cat", "blue_bird", "lorry")
+
+
+def pictures(labels, *, classes: int = 8, seed: int = 0, noise: float = 40.0) -> np.ndarray:
+    """uint8 (N, 32, 32, 3): one coarse random pattern a class, and noise."""
+    patterns = np.random.default_rng(0).integers(0, 256, (classes, 4, 4, 3))
+    clean = patterns[list(labels)].repeat(8, 1).repeat(8, 2)
+    return np.clip(clean + np.random.default_rng(seed).normal(0, noise, clean.shape), 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def classes() -> ClassList:
+    """Four classes; one name has an underscore."""
+    return ClassList(CLASSES, "a photo of a {}.", "a photo of a")
+
+
+@pytest.fixture(scope="session")
+def examples() -> Examples:
+    """Twelve pictures, three a class."""
+    labels = tuple(label for label in range(4) for _ in range(3))
+    return Examples(ArrayImages(pictures(labels, seed=1)), labels)
+
+
+# --- a checkout to run in ------------------------------------------------------------------------------------------
+
+TOY = '''
+"""A toy data set for tests: one coarse pattern a class, and noise."""
+
+import numpy as np
+
+from benchmark.dataset import ArrayImages, Augmentation, Dataset, Examples, Splits
+
+NAMES = ("dog", "cat", "bird", "lorry", "house", "tree", "boat", "icon")
+
+
+def pictures(labels, seed, noise):
+    patterns = np.random.default_rng(0).integers(0, 256, (len(NAMES), 4, 4, 3))
+    clean = patterns[list(labels)].repeat(8, 1).repeat(8, 2)
+    return np.clip(clean + np.random.default_rng(seed).normal(0, noise, clean.shape), 0, 255).astype(np.uint8)
+
+
+def examples(labels, count, seed, noise=60.0):
+    rows = tuple(label for label in range(len(labels)) for _ in range(count))
+    return Examples(ArrayImages(pictures([labels[row] for row in rows], seed, noise)), rows)
+
+'''
+TOY_SETS = {
+    "toy.py": '''
+class Toy(Dataset):
+    name = "toy"
+    title = "Toy patterns"
+    template = "a photo of a {}."
+    licence = "CC0-1.0"
+    source = "made by the test"
+    shots = 2
+    augmentation = Augmentation(crop=(0.7, 1.0), flip=False)
+
+    def load(self):
+        every = list(range(len(NAMES)))
+        return Splits(NAMES, train=examples(every, 4, 1), val=examples(every, 2, 2), test=examples(every, 5, 3))
+''',
+    "toy_noisy.py": '''
+class ToyNoisy(Dataset):
+    name = "toy-noisy"
+    title = "Toy patterns, noisier"
+    template = "an icon of a {}."
+    licence = "CC0-1.0"
+    source = "made by the test"
+    variant_of = "toy"
+
+    def load(self):
+        kept = [0, 2, 3, 5, 6, 7]
+        return Splits(tuple(NAMES[label] for label in kept), test=examples(kept, 5, 4, noise=120.0))
+''',
+}
+PAIRS = """\
+backbones:
+  native: {{model: "local-dir:{native}", title: old}}
+  eva: {{model: "local-dir:{eva}", title: new}}
+  narrow: {{model: "local-dir:{narrow}"}}
+upgrades:
+  - {{old: native, new: [native, eva, narrow]}}
+preset: small
+shots: 2
+seeds: [1]
+"""
+
+
+@dataclass
+class World:
+    """A checkout of its own: the engine and the methods as they are, toy data sets, pairs among the tiny backbones."""
+
+    root: Path
+    env: dict[str, str]
+
+    def command(self, *args: str) -> list[str]:
+        return [sys.executable, "run_benchmark.py", *args]
+
+    def start(self, *args: str, **options) -> subprocess.Popen:
+        """Start a run in the background."""
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen(self.command(*args), cwd=self.root, env=self.env, **pipes, **options)
+
+    def run(self, *args: str, timeout: float = 300) -> SimpleNamespace:
+        """Run the command line to its end: status, out, err."""
+        done = subprocess.run(
+            self.command(*args), cwd=self.root, env=self.env, capture_output=True, text=True, timeout=timeout
+        )
+        return SimpleNamespace(status=done.returncode, out=done.stdout, err=done.stderr)
+
+
+def make_world(root: Path, folders: dict[str, Path]) -> World:
+    """Lay out a checkout under ``root``."""
+    ignored = shutil.ignore_patterns("releases", "__pycache__")
+    shutil.copytree(ROOT / "benchmark", root / "benchmark", ignore=ignored)
+    shutil.copytree(ROOT / "methods", root / "methods", ignore=ignored)
+    shutil.copy(ROOT / "run_benchmark.py", root)
+    (root / "datasets").mkdir()
+    for name, body in TOY_SETS.items():
+        (root / "datasets" / name).write_text(TOY.strip() + "\n\n" + body)
+    (root / "pairs.yaml").write_text(PAIRS.format(**folders))
+    env = os.environ | {"CLIP_COMPAT_CACHE": str(root / "cache"), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": ""}
+    return World(root, env | {"COLUMNS": "200", "PYTHONPATH": ""})
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory, backbone_folders) -> World:
+    """A checkout that tests may run in but must leave as it is (each with an ``--out`` of its own)."""
+    return make_world(tmp_path_factory.mktemp("world"), backbone_folders)
+
+
+@pytest.fixture
+def own_world(tmp_path, backbone_folders) -> World:
+    """A checkout for one test to change."""
+    return make_world(tmp_path / "world", backbone_folders)
