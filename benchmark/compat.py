@@ -18,8 +18,8 @@ COLUMNS = (
 )
 """Columns of results.csv, in order. One row is one figure of one cell; a cell without figures has one row with its status.
 
-``strategy`` is old, reuse or retrain. ``split`` is base, new, H (their harmonic mean) or all. ``metric`` is accuracy,
-negative_flip or positive_flip. ``variant`` names a shifted test set and is empty otherwise.
+``strategy`` is old, reuse or retrain. ``split`` is base, new, all, or H: for accuracy the harmonic mean of base and new,
+for flips the images of both. ``metric`` is accuracy, negative_flip or positive_flip. ``variant`` names a shifted test set and is empty otherwise.
 """
 
 EQUIVALENCE = 1.0
@@ -65,9 +65,8 @@ def verdict(low: float, high: float, statuses: Collection[str] = ()) -> str:
 
 
 def accuracies(results: pd.DataFrame) -> pd.DataFrame:
-    """One row per (pair, method, config, dataset, variant, protocol, split, seed): columns old, reuse, retrain, zs_old,
-    zs_new, lift, gain and the reuse flips. The zero-shot rows are those of the methods marked as controls by ``config``
-    being empty of training: they are matched on everything but the method."""
+    """One row per (pair, method, config, dataset, variant, protocol, split, seed): accuracies old, reuse and retrain, and
+    the flips of reuse."""
     keys = ["pair", "method", "config", "dataset", "variant", "protocol", "split", "seed"]
     figures = results[(results.status == "ok")]
     wide = figures[figures.metric == "accuracy"].pivot_table(index=keys, columns="strategy", values="value")
@@ -91,9 +90,10 @@ def with_controls(table: pd.DataFrame, control: str) -> pd.DataFrame:
     return joined
 
 
-def summarise(table: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
+def summarise(table: pd.DataFrame) -> pd.DataFrame:
     """One row per (pair, method, config, protocol, variant, split): means over data sets and seeds, the interval of lift
-    over seeds, the share of the retrained gain that reuse retains, and a verdict."""
+    over seeds, and the share of the retrained lift that reuse retains (NaN where retraining itself lifts by less than
+    a point, or may)."""
     rows = []
     keys = ["pair", "method", "config", "protocol", "variant", "split"]
     figures = ["old", "reuse", "retrain", "zs_old", "zs_new", "lift", "gain", "negative_flip", "positive_flip"]
@@ -109,11 +109,6 @@ def summarise(table: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
             dict(zip(keys, key, strict=True))
             | per_seed.mean().to_dict()
             | {"seeds": len(per_seed), "datasets": part.dataset.nunique(), "lift_low": low, "lift_high": high}
-            | {"retained": retained, "verdict": verdict(low, high, _statuses(results, key[0], key[1], key[2]))}
+            | {"retained": retained}
         )
     return pd.DataFrame(rows)
-
-
-def _statuses(results: pd.DataFrame, pair: str, method: str, config: str) -> set[str]:
-    chosen = results[(results.pair == pair) & (results.method == method) & (results.config == config)]
-    return set(chosen[(chosen.strategy == "reuse") & (chosen.status != "ok")].status)

@@ -19,6 +19,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from benchmark.errors import UserError
 from benchmark.plan import Cell, Job
 from benchmark.store import FINAL, Store
 from benchmark.work import Context, Worker
@@ -70,7 +71,7 @@ def run_pool(
     """Run the bundles on one worker per context.
 
     Raises:
-        RuntimeError: workers die before they can take any work.
+        UserError: workers die before they can take any work.
     """
     queue = deque(todo)
     slots = [_start(context) for context in contexts[: max(1, len(queue))]]
@@ -135,12 +136,9 @@ def _replace(slot: _Slot, queue: deque[Bundle], on_cell: OnCell, status: str, re
     if slot.current is None:
         slot.failed_starts += 1
         if slot.failed_starts > 2:
-            raise RuntimeError(f"workers die before they take any work: {reason}")
+            raise UserError(f"workers die before they take any work: {reason}", fix="run with --workers 0 to see why")
     else:
-        cell = _cells(lost)[slot.current]
-        Store(slot.context.store).write(cell.key, cell.config, status, reason=reason)
-        on_cell(cell, status, reason)
-        lost = _without(lost, cell)
+        lost = _bury(slot, lost, _cells(lost)[slot.current], on_cell, status, reason)
     if lost:
         queue.appendleft(lost)
     slot.pipe.close()
@@ -149,14 +147,23 @@ def _replace(slot: _Slot, queue: deque[Bundle], on_cell: OnCell, status: str, re
     _feed(slot, queue)
 
 
-def _without(bundle: Bundle, dead: Cell) -> Bundle:
-    """The bundle less a cell that killed its worker: a lost training is not tried again, only its evaluations are told."""
+def _bury(slot: _Slot, bundle: Bundle, dead: Cell, on_cell: OnCell, status: str, reason: str) -> Bundle:
+    """Write the record of a cell that killed its worker, and those of the evaluations that depended on it; returns the
+    bundle without them."""
+    store = Store(slot.context.store)
+
+    def note(cell: Cell, status: str, reason: str) -> None:
+        store.write(cell.key, cell.config, status, reason=reason)
+        on_cell(cell, status, reason)
+
+    note(dead, status, reason)
     kept = []
     for job in bundle:
         if job.train.key == dead.key:
-            continue
-        evals = tuple(cell for cell in job.evals if cell.key != dead.key)
-        kept.append(replace(job, evals=evals))
+            for cell in job.evals:
+                note(cell, "blocked", "its module was not trained")
+        else:
+            kept.append(replace(job, evals=tuple(cell for cell in job.evals if cell.key != dead.key)))
     return tuple(kept)
 
 

@@ -169,7 +169,7 @@ def _conclude(session: Session, options: argparse.Namespace, command: str) -> in
     if session.spec.warning:
         console.print(session.spec.warning, style="yellow", markup=False)
     console.print(_summary(report.summary_rows(figures, facts.zero_shot)))
-    statuses = Counter(str(session.store.status(cell.key)) for cell in session.plan.cells())
+    statuses = Counter(session.store.status(cell.key) or "not run" for cell in session.plan.cells())
     console.print("cells: " + ", ".join(f"{count} {status}" for status, count in sorted(statuses.items())))
     console.print(f"tables: {session.store.root}/results.csv, runs.csv")
     console.print(f"report: {options.report}", soft_wrap=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import uuid
@@ -112,8 +113,6 @@ class Store:
 
     def save_predictions(self, key: str, predictions: Mapping[str, np.ndarray]) -> None:
         """Store predicted labels by test set."""
-        import io
-
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **predictions)  # type: ignore[arg-type]
         write_atomically(self.folder(key) / "predictions.npz", buffer.getvalue())

@@ -22,7 +22,7 @@ from benchmark.evaluation import accuracy, predict
 from benchmark.features import FeatureStore
 from benchmark.method import ClassList, Method, Unfit
 from benchmark.plan import Cell, Job, restore
-from benchmark.store import Store
+from benchmark.store import FINAL, Store
 from benchmark.task import Task, TaskId, make_task
 from benchmark.training import Diverged, Precision, derive_seed, train
 
@@ -63,8 +63,6 @@ class Worker:
 
     def run(self, job: Job, report: Report) -> None:
         """Run the cells of a job that have no final record; a cell that fails costs itself and what depends on it."""
-        from benchmark.store import FINAL
-
         if self.store.status(job.train.key) not in FINAL:
             self._cell(job.train, report, lambda: self._train(job.train))
         trained = self.store.record(job.train.key)

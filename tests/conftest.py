@@ -39,7 +39,13 @@ NATIVE_VISION = {"image_size": 32, "patch_size": 16, "width": 32, "layers": 2, "
 
 
 def timm_vision(name: str) -> dict:
-    return {"timm_model_name": name, "timm_model_pretrained": False, "timm_pool": "token", "timm_proj": None, "image_size": 32}
+    return {
+        "timm_model_name": name,
+        "timm_model_pretrained": False,
+        "timm_pool": "token",
+        "timm_proj": None,
+        "image_size": 32,
+    }
 
 
 CONFIGS = {
@@ -73,7 +79,9 @@ def write_backbone(folder: Path, cfg: dict, *, seed: int, scale: float = 12.0) -
             elif name != "logit_scale":
                 value.add_(0.1 * torch.randn_like(value))
         model.logit_scale.fill_(math.log(scale))
-    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, folder / "open_clip_model.safetensors")
+    save_file(
+        {name: value.contiguous() for name, value in model.state_dict().items()}, folder / "open_clip_model.safetensors"
+    )
     return folder
 
 
@@ -158,7 +166,7 @@ def examples(labels, count, seed, noise=60.0):
 
 '''
 TOY_SETS = {
-    "toy.py": '''
+    "toy.py": """
 class Toy(Dataset):
     name = "toy"
     title = "Toy patterns"
@@ -171,8 +179,8 @@ class Toy(Dataset):
     def load(self):
         every = list(range(len(NAMES)))
         return Splits(NAMES, train=examples(every, 4, 1), val=examples(every, 2, 2), test=examples(every, 5, 3))
-''',
-    "toy_noisy.py": '''
+""",
+    "toy_noisy.py": """
 class ToyNoisy(Dataset):
     name = "toy-noisy"
     title = "Toy patterns, noisier"
@@ -184,7 +192,7 @@ class ToyNoisy(Dataset):
     def load(self):
         kept = [0, 2, 3, 5, 6, 7]
         return Splits(tuple(NAMES[label] for label in kept), test=examples(kept, 5, 4, noise=120.0))
-''',
+""",
 }
 PAIRS = """\
 backbones:
@@ -246,3 +254,26 @@ def world(tmp_path_factory, backbone_folders) -> World:
 def own_world(tmp_path, backbone_folders) -> World:
     """A checkout for one test to change."""
     return make_world(tmp_path / "world", backbone_folders)
+
+
+@pytest.fixture
+def cli(world, monkeypatch, capsys):
+    """Run the command line inside this process, with the toy data sets: for mistakes and plans, not for training."""
+    from benchmark import cli as command_line
+    from benchmark import registry
+
+    methods, datasets = registry.methods, registry.datasets
+    monkeypatch.setattr(registry, "methods", lambda folder=world.root / "methods": methods(folder))
+    monkeypatch.setattr(registry, "datasets", lambda folder=world.root / "datasets": datasets(folder))
+    monkeypatch.chdir(world.root)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*args: str) -> SimpleNamespace:
+        try:
+            status = command_line.main(list(args))
+        except SystemExit as stop:  # argparse
+            status = stop.code
+        out, err = capsys.readouterr()
+        return SimpleNamespace(status=status, out=out, err=err)
+
+    return run

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
+from conftest import pictures
 from safetensors.torch import load_file
 
 from benchmark import registry
@@ -22,7 +23,6 @@ from benchmark.method import ClassList, Method, Unfit
 from benchmark.store import Store
 from benchmark.training import derive_seed, train
 from benchmark.work import attach
-from conftest import pictures
 
 PLUGINS = registry.methods()
 LEARNERS = [name for name in sorted(PLUGINS.plugins) if PLUGINS[name].cls.info.tunes]
@@ -349,10 +349,14 @@ def test_load_refuses_missing_and_foreign_tensors(name, trainings):
 def test_scores_follow_a_newly_loaded_module(name, backbones, classes, examples, trainings):
     """Class features cached for testing are dropped when other tensors are loaded."""
     done = trainings(name, "native")
-    method = make(name, backbones["native"], classes, seed=3)
-    scores(method, examples)
-    method.load(done.method.tensors())
-    assert torch.equal(scores(method, examples), scores(done.method, examples))
+    method = make(name, backbones["native"], classes, seed=3).eval()
+    bank = FeatureStore(None).testing(method.backbone, examples, pixels=method.needs_pixels)
+    batch = bank.batch(torch.arange(len(bank)), torch.zeros(len(bank), dtype=torch.long))
+    with torch.no_grad():
+        method.logits(batch)
+        method.load(done.method.tensors())
+        after = method.logits(batch)
+    assert torch.equal(after, scores(done.method, examples))
 
 
 @pytest.mark.parametrize("names", [(), ("",), ("cat", "  ")])

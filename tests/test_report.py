@@ -17,7 +17,7 @@ from scipy import stats
 
 from benchmark import compat
 from benchmark.method import Info
-from benchmark.report import About, DatasetAbout, figures, frame, summary_rows, tables, words, write
+from benchmark.report import About, DatasetAbout, figures, frame, sections, summary_rows, tables, words, write
 from benchmark.report.page import render
 
 PAIRS = [("v1", "v2"), ("v1", "v5")]
@@ -254,6 +254,14 @@ def test_shifted_variants(results: pd.DataFrame, text: str) -> None:
     each = Page(text).rows("Data set", "Variant", *headings)[0]
     line = next(row for row in each if row[1:3] == ["icons-bold", "Prompt"])
     assert line[4] == words.number(by_seed(results, "prompt", "reuse", variant="icons-bold", **where).mean())
+
+
+def test_shifted_variants_name_what_does_not_fit(results: pd.DataFrame) -> None:
+    gone = (results.method == "adapter") & (results.strategy == "old")
+    for part in (results, results[~gone]):  # with figures on the old backbone, and without any
+        rows = [row for row in sections.shifts(part, "v1->v5", "zero", METHODS) if row.label == "Adapter"]
+        found = {row.variant: row.verdict for row in rows}
+        assert found[sections.OWN] == found[sections.SHIFTED] == "does not fit"
 
 
 def test_costs(text: str) -> None:

@@ -53,13 +53,17 @@ def _write_config(folder: Path, cfg: dict[str, Any]) -> None:
 
 
 def take_over(model: nn.Module, source: Path, towers: tuple[str, ...]) -> None:
-    """Start ``towers`` of ``model`` from the weights of another release, whichever of open_clip's layouts they are in."""
+    """Start ``towers`` of ``model`` from the weights of another release, whichever of open_clip's layouts they are in.
+
+    Tensors whose shape differs keep their random start, and so do token embeddings if the vocabularies differ.
+    """
     weights = {_plain(name): value.float() for name, value in load_file(source / "open_clip_model.safetensors").items()}
     own = model.state_dict()
     for name in own:
         tower = "vision" if name.startswith("visual.") else "text"
-        if name != "logit_scale" and tower in towers:
-            own[name] = weights[_plain(name)]
+        given = weights.get(_plain(name))
+        if name != "logit_scale" and tower in towers and given is not None and given.shape == own[name].shape:
+            own[name] = given
     model.load_state_dict(own)
 
 

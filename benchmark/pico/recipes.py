@@ -94,7 +94,7 @@ RECIPES = {
     "v2": Recipe(
         title="v1 trained on with more data",
         families=FIRST_FAMILIES + LATER_FAMILIES,
-        cycles=(800,),
+        cycles=(600,),
         lr=1e-3,
         vision=_NATIVE,
         quick_gelu=True,
@@ -130,14 +130,17 @@ RECIPES = {
     "v5": Recipe(
         title="other embedding width and tokenizer",
         families=FIRST_FAMILIES + LATER_FAMILIES,
-        cycles=(900,),
-        vision=_timm("pico_stem_vit"),
+        cycles=(600,),
+        vision=_NATIVE,
         embed_dim=96,
         context_length=24,
         merges=900,
         custom_text=True,
+        start_from="v1",
+        start_towers=("vision", "text"),
         colour=0.3,
         seed=5,
-        story="Text width as in v1 but another embedding width, tokenizer and context length: prompts fit, adapters do not.",
+        story="Text width as in v1 but another embedding width, tokenizer and context length: prompts fit, adapters do not. "
+        "Started from whatever of v1 has the same shape: everything but token embeddings, positions and projections.",
     ),
 }

@@ -19,6 +19,7 @@ from matplotlib.patches import Rectangle
 
 from benchmark.report import frame
 from benchmark.report.model import NAN, Figure, MethodRow, Scope
+from benchmark.report.words import signed
 
 STYLE: dict[Any, Any] = {
     "text.parse_math": False,
@@ -83,7 +84,7 @@ def heat_map(
 def _cell_word(results: pd.DataFrame, row: MethodRow, dataset: str, lift: float) -> str:
     """What a cell of the heat map says: its lift, or why there is none."""
     if math.isfinite(lift):
-        return f"{lift:+.1f}".replace("-", "\N{MINUS SIGN}")
+        return signed(lift)
     mine = results[(results.method == row.method) & (results.config == row.config) & (results.dataset == dataset)]
     bad = mine[(mine.strategy == "reuse") & (mine.status != "ok")].status
     return str(bad.iloc[0]) if len(bad) else "n/a"
@@ -168,7 +169,9 @@ def _draw_slopes(rows: Sequence[MethodRow], view: Scope, old: str, new: str) -> 
         axes.set_axisbelow(True)
         axes.spines[["top", "right", "bottom"]].set_visible(False)
         axes.tick_params(length=0)
-        axes.legend(handles=_legend(rows), loc="lower left", ncols=4, frameon=False, bbox_to_anchor=(0, 1), borderaxespad=0.2)
+        axes.legend(
+            handles=_legend(rows), loc="lower left", ncols=4, frameon=False, bbox_to_anchor=(0, 1), borderaxespad=0.2
+        )
         return _svg(canvas, f"Slope chart: old and reused {view.word}, {old} to {new}")
 
 

@@ -44,9 +44,9 @@ def matched(results: pd.DataFrame, control: str) -> pd.DataFrame:
     return table[table.reuse.notna() | ~some].reset_index(drop=True)
 
 
-def summary(table: pd.DataFrame, results: pd.DataFrame) -> dict[Key, Mapping[str, Any]]:
+def summary(table: pd.DataFrame) -> dict[Key, Mapping[str, Any]]:
     """``compat.summarise`` by (pair, method, config, protocol, variant, split)."""
-    rows = compat.summarise(table, results).to_dict("records")
+    rows = compat.summarise(table).to_dict("records")
     return {tuple(str(row[name]) for name in SUMMARY): {str(k): v for k, v in row.items()} for row in rows}
 
 
@@ -72,6 +72,13 @@ def statuses(results: pd.DataFrame, pair: str, method: str, config: str, protoco
     rows = results[(results.pair == pair) & (results.method == method) & (results.config == config)]
     rows = rows[(rows.protocol == protocol) & (rows.strategy == "reuse") & (rows.status != "ok")]
     return {str(status): str(reason) for status, reason in zip(rows.status, rows.reason, strict=True)}
+
+
+def judge(lift: Interval, bad: Mapping[str, str], empty: bool) -> str:
+    """The verdict. Failed cells decide only where no cell is left; with figures, the interval alone speaks."""
+    if empty:
+        return compat.verdict(NAN, NAN, set(bad) or {"missing"})
+    return compat.verdict(lift.low, lift.high)
 
 
 def label(method: str, config: str, methods: Mapping[str, Info]) -> str:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from benchmark import compat
 from benchmark.report import frame
 from benchmark.report.model import DOMAIN, NAN, CostRow, FailureRow, Interval, ShiftRow
 
@@ -42,9 +41,10 @@ def _group(
     everything = _places(part)
     some = part.groupby(["method", "config"]).reuse.transform("count") > 0
     part = part[part.reuse.notna() | ~some].assign(variant_name=part.variant, variant=name)
-    found = []
-    for key, row in frame.summary(part, results).items():
+    found = [] if dataset else _absent(part, results, name, methods)
+    for key, row in frame.summary(part).items():
         mine = key[1] == control
+        bad = frame.statuses(results, key[0], key[1], key[2], key[3])
         have = part[(part.method == key[1]) & (part.config == key[2]) & part.reuse.notna()]
         lift = Interval() if mine else Interval(row["lift"], row["lift_low"], row["lift_high"])
         found.append(
@@ -58,12 +58,25 @@ def _group(
                 retrain=NAN if mine else row["retrain"],
                 zs_new=row["zs_new"],
                 lift=lift,
-                verdict="" if mine or not math.isfinite(row["reuse"]) else compat.verdict(lift.low, lift.high),
+                verdict="" if mine else frame.judge(lift, bad, not math.isfinite(row["reuse"])),
                 missing=len(everything) - len(have),
                 cells=len(everything),
             )
         )
     return sorted(found, key=lambda row: (not row.control, -row.reuse if math.isfinite(row.reuse) else math.inf, row.label))
+
+
+def _absent(part: pd.DataFrame, results: pd.DataFrame, name: str, methods: Mapping[str, Info]) -> list[ShiftRow]:
+    """Rows for the methods that have no figure at all, not even on the old backbone."""
+    have = set(zip(part.method, part.config, strict=True))
+    found = []
+    for method, config in frame.variants(results) if have else []:
+        if (method, config) not in have:
+            bad = frame.statuses(results, str(results.pair.iloc[0]), method, config, DOMAIN.protocol)
+            verdict = frame.judge(Interval(), bad, empty=True)
+            title = frame.label(method, config, methods)
+            found.append(ShiftRow(title, False, "", name, NAN, NAN, NAN, NAN, Interval(), verdict))
+    return found
 
 
 def _places(part: pd.DataFrame) -> set[tuple[object, ...]]:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from benchmark import compat
 from benchmark.report import frame
 from benchmark.report.model import NAN, Interval, MethodRow, Scope, Strategy
 
@@ -52,7 +51,7 @@ def headline(results: pd.DataFrame, control: str, methods: Mapping[str, Info]) -
     results = frame.clean(results)
     view = frame.scope(results)
     results = results[results.protocol == view.protocol]
-    rows = frame.summary(frame.matched(results, control), results)
+    rows = frame.summary(frame.matched(results, control))
     found: list[MethodRow] = []
     for pair in dict.fromkeys(results.pair):
         part = results[results.pair == pair]
@@ -122,7 +121,7 @@ def _row(
         note = f"tied to its training classes, so it has no figure for new ones; lift on base classes {on_base:+.1f}"
         return replace(row, verdict=BOUND, note=note)
     empty = not math.isfinite(row.reuse.main)
-    return replace(row, verdict=_verdict(lift, bad, empty), note=_note(row, bad))
+    return replace(row, verdict=frame.judge(lift, bad, empty), note=_note(row, bad))
 
 
 def _have(part: pd.DataFrame, name: tuple[str, str, str], view: Scope, strategy: str) -> set[tuple[str, int]]:
@@ -144,13 +143,6 @@ def _flips(rows: Mapping[frame.Key, Mapping[str, Any]], main: frame.Key, parts: 
         return whole
     values = [value for value in (frame.figure(rows, key, name) for key in parts) if math.isfinite(value)]
     return sum(values) / len(values) if values else NAN
-
-
-def _verdict(lift: Interval, bad: Mapping[str, str], empty: bool) -> str:
-    """Failed cells decide only where no cell is left; with figures, the interval alone speaks."""
-    if empty:
-        return compat.verdict(NAN, NAN, set(bad) or {"missing"})
-    return compat.verdict(lift.low, lift.high)
 
 
 def _note(row: MethodRow, bad: Mapping[str, str]) -> str:

@@ -1,0 +1,151 @@
+"""Banks of features: what is in them, and that the cache on disk can be trusted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from conftest import pictures
+
+from benchmark import features
+from benchmark.dataset import ArrayImages, Augmentation, Examples
+from benchmark.features import Bank, FeatureStore
+
+HOW = Augmentation(crop=(0.5, 1.0), flip=True, rotate=10)
+
+
+@pytest.fixture
+def counted(backbones, monkeypatch):
+    """The native backbone, and how many batches went through its image tower."""
+    backbone, calls = backbones["native"], []
+    real = backbone.encode_image
+    monkeypatch.setattr(backbone, "encode_image", lambda pixels: calls.append(len(pixels)) or real(pixels))
+    return backbone, calls
+
+
+def test_plain_view_is_the_evaluation_transform(backbone, examples):
+    expected = torch.stack([backbone.preprocess(examples.images[row]) for row in range(len(examples))])
+    store = FeatureStore(None)
+    assert torch.equal(store.testing(backbone, examples, pixels=True).views[0], expected)
+    with torch.no_grad():
+        assert torch.equal(store.testing(backbone, examples, pixels=False).views[0], backbone.encode_image(expected))
+    one = store.training(backbone, examples, HOW, 1, pixels=True)
+    assert torch.equal(one.views[0], expected)  # one view is the plain image
+
+
+def test_views_differ_and_are_the_same_every_time(backbones, examples):
+    first, again = (FeatureStore(None).training(backbones["native"], examples, HOW, 4, pixels=True).views for _ in range(2))
+    assert first.shape == (4, 12, 3, 32, 32)
+    assert torch.equal(first, again)
+    plain = FeatureStore(None).testing(backbones["native"], examples, pixels=True).views
+    every = torch.cat([plain, first])
+    for row in range(12):
+        for one in range(5):
+            for other in range(one):
+                assert not torch.equal(every[one, row], every[other, row])
+
+
+def test_making_views_leaves_the_random_state_alone(backbones, examples):
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    FeatureStore(None).training(backbones["native"], examples, HOW, 2, pixels=True)
+    assert torch.equal(torch.rand(2), expected)
+
+
+def test_a_flip_is_never_drawn_where_it_would_change_the_label(backbones):
+    """Left half dark, right half bright stays that way."""
+    picture = np.zeros((30, 32, 32, 3), np.uint8)
+    picture[:, :, 16:] = 255
+    sided = Examples(ArrayImages(picture), (0,) * 30)
+    for flip in (False, True):
+        views = FeatureStore(None).training(backbones["native"], sided, Augmentation(None, flip), 3, pixels=True).views
+        bright_right = views[..., 16:].mean((2, 3, 4)) > views[..., :16].mean((2, 3, 4))
+        assert bool(bright_right.all()) is not flip
+
+
+def test_features_of_a_batch_are_those_of_its_rows_and_views():
+    views = torch.arange(24.0).view(2, 4, 3)
+    bank = Bank(views, torch.tensor([5, 6, 7, 8]), pixels=False)
+    batch = bank.batch(torch.tensor([3, 0]), torch.tensor([0, 1]))
+    assert batch.labels.tolist() == [8, 5]
+    assert batch.features.tolist() == [views[0, 3].tolist(), views[1, 0].tolist()]
+    assert batch.pixels is None
+
+
+def test_chunks_do_not_change_features(backbones, monkeypatch):
+    labels = (0,) * 11
+    many = Examples(ArrayImages(pictures(labels, seed=3)), labels)
+    whole = FeatureStore(None).testing(backbones["native"], many, pixels=False).views
+    monkeypatch.setattr(features, "CHUNK", 4)
+    torch.testing.assert_close(
+        FeatureStore(None).testing(backbones["native"], many, pixels=False).views, whole, atol=1e-4, rtol=1e-4
+    )
+
+
+# --- the cache ----------------------------------------------------------------------------------------------------
+
+
+def test_memory_and_disk_are_used(counted, examples, tmp_path):
+    backbone, calls = counted
+    store = FeatureStore(tmp_path)
+    first = store.testing(backbone, examples, pixels=False).views
+    store.testing(backbone, examples, pixels=False)
+    assert len(calls) == 1
+    again = FeatureStore(tmp_path).testing(backbone, examples, pixels=False).views
+    assert len(calls) == 1
+    assert torch.equal(first, again)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_another_backbone_view_image_or_augmentation_is_another_entry(backbones, examples, tmp_path):
+    store = FeatureStore(tmp_path)
+    store.testing(backbones["native"], examples, pixels=False)
+    store.testing(backbones["eva"], examples, pixels=False)
+    store.training(backbones["native"], examples, HOW, 2, pixels=False)
+    store.training(backbones["native"], examples, Augmentation(), 2, pixels=False)
+    store.testing(backbones["native"], examples.pick(range(6)), pixels=False)
+    assert len(list(tmp_path.glob("*.npy"))) == 1 + 1 + 2 + 2 + 1
+
+
+def test_labels_are_not_part_of_the_cache(counted, examples, tmp_path):
+    backbone, calls = counted
+    store = FeatureStore(tmp_path)
+    store.testing(backbone, examples, pixels=False)
+    other = examples.pick(range(12), [0] * 12)
+    bank = store.testing(backbone, Examples(examples.images, other.labels), pixels=False)
+    assert bank.labels.tolist() == [0] * 12
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("damage", ["torn", "empty", "text", "shape", "dtype", "nan", "pickle"])
+def test_a_bad_cache_file_is_computed_again(counted, examples, tmp_path, damage):
+    backbone, calls = counted
+    right = FeatureStore(tmp_path).testing(backbone, examples, pixels=False).views
+    (file,) = tmp_path.glob("*.npy")
+    if damage == "torn":
+        file.write_bytes(file.read_bytes()[:-100])
+    elif damage in ("empty", "text"):
+        file.write_bytes(b"" if damage == "empty" else b"hello")
+    else:
+        bad = {"shape": right[0, :5], "dtype": right[0].double(), "nan": right[0] * float("nan")}
+        content = bad[damage].numpy() if damage in bad else np.array([{}], dtype=object)
+        np.save(file, content, allow_pickle=True)
+    assert torch.equal(FeatureStore(tmp_path).testing(backbone, examples, pixels=False).views, right)
+    assert len(calls) == 2
+    FeatureStore(tmp_path).testing(backbone, examples, pixels=False)
+    assert len(calls) == 2  # and the file is mended
+
+
+def test_a_cache_that_cannot_be_written_costs_time_only(counted, examples, tmp_path):
+    backbone, _ = counted
+    (tmp_path / "file").write_text("")
+    bank = FeatureStore(tmp_path / "file" / "cache").testing(backbone, examples, pixels=False)
+    assert torch.isfinite(bank.views).all()
+
+
+def test_memory_is_bounded(backbones, examples):
+    store = FeatureStore(None, keep=2)
+    for count in range(2, 8):
+        store.testing(backbones["native"], examples.pick(range(count)), pixels=True)
+    assert len(store._memory) == 2
