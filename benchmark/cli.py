@@ -31,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument("--protocols", type=_names, default=None, metavar="NAMES", help="base-to-new, domain")
     what.add_argument("--seeds", type=_numbers, default=None, metavar="N,N", help="seeds of the few-shot draws")
     what.add_argument(
-        "--shots", type=int, default=None, metavar="N", help="training images per class, where there are as many"
+        "--shots", type=_count, default=None, metavar="N", help="training images per class, where there are as many"
     )
     what.add_argument(
         "--set",
@@ -43,8 +43,8 @@ def parser() -> argparse.ArgumentParser:
     how = p.add_argument_group("how to run it")
     how.add_argument("--device", default="auto", metavar="NAME", help="auto (a GPU if there is one), cpu, cuda, cuda:1")
     how.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32", help="of the forward pass")
-    how.add_argument("--workers", type=int, default=None, metavar="N", help="worker processes; 0 runs in this process")
-    how.add_argument("--cell-timeout", type=float, default=None, metavar="SECONDS", help="kill a cell that takes longer")
+    how.add_argument("--workers", type=_count, default=None, metavar="N", help="worker processes; 0 runs in this process")
+    how.add_argument("--cell-timeout", type=_positive, default=None, metavar="SECONDS", help="kill a cell that takes longer")
     how.add_argument("--out", type=Path, default=Path("results"), metavar="DIR", help="where records and tables go")
     how.add_argument(
         "--report", type=Path, default=Path("reports/compat.html"), metavar="FILE", help="where the report goes"
@@ -63,6 +63,22 @@ def _numbers(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers") from None
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
+    return int(text)
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -19,7 +19,8 @@ COLUMNS = (
 """Columns of results.csv, in order. One row is one figure of one cell; a cell without figures has one row with its status.
 
 ``strategy`` is old, reuse or retrain. ``split`` is base, new, all, or H: for accuracy the harmonic mean of base and new,
-for flips the images of both. ``metric`` is accuracy, negative_flip or positive_flip. ``variant`` names a shifted test set and is empty otherwise.
+for flips the images of both. ``metric`` is accuracy, negative_flip or positive_flip. ``variant`` names a shifted test set
+and is empty otherwise.
 """
 
 EQUIVALENCE = 1.0

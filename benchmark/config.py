@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from benchmark.errors import UserError
 
@@ -21,7 +21,7 @@ M = TypeVar("M", bound=BaseModel)
 class Strict(BaseModel):
     """Base of all configuration models: unknown keys are errors, values never change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 def _listed(value: object) -> object:
@@ -82,6 +82,13 @@ class RunSpec(Strict):
     warning: str | None = None
     """Printed with every table that shows the run's numbers."""
 
+    @field_validator("seeds")
+    @classmethod
+    def _no_seed_twice(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) < len(seeds):
+            raise ValueError("a seed is given twice")
+        return seeds
+
     def pairs(self) -> list[tuple[str, str]]:
         """The upgrades as (old, new) names, in the order of the file."""
         return [(upgrade.old, new) for upgrade in self.upgrades for new in upgrade.new]
@@ -116,7 +123,7 @@ def load(path: Path) -> RunSpec:
         raise UserError(f"cannot be read ({error})", where=str(path), fix="check the path and its permissions") from None
     try:
         content = yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader subclass
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
         raise UserError(f"not valid YAML: {getattr(error, 'problem', error)}", where=where, fix="mend this line") from None
@@ -132,7 +139,9 @@ def check(model: type[M], content: Mapping[str, Any], *, where: str) -> M:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        problem = error.errors()[0]
+        problems = error.errors()
+        # A misspelt key also leaves the right one missing: tell of the former.
+        problem = next((each for each in problems if each["type"] == "extra_forbidden"), problems[0])
         raise UserError(_say(problem, model), where=f"{where}: {_path(problem['loc'])}", fix=_fix(problem, model)) from None
 
 
@@ -179,8 +188,6 @@ def _check_names(spec: RunSpec, path: Path) -> None:
                 where = f"{path}: upgrades[{index}].new"
                 raise UserError(f"the pair {upgrade.old} -> {new} is given twice", where=where, fix="remove one of them")
             seen.add((upgrade.old, new))
-    if len(set(spec.seeds)) < len(spec.seeds):
-        raise UserError("a seed is given twice", where=f"{path}: seeds", fix="remove one of them")
 
 
 def did_you_mean(name: str, known: Mapping[str, object] | Sequence[str]) -> str:

@@ -11,4 +11,4 @@ class UserError(Exception):
     def __init__(self, message: str, *, where: str | None = None, fix: str | None = None) -> None:
         self.message, self.where, self.fix = message, where, fix
         text = f"{where}: {message}" if where else message
-        super().__init__(f"{text} (fix: {fix})" if fix else text)
+        super().__init__(" ".join((f"{text} (fix: {fix})" if fix else text).split()))  # one line, whatever the input had

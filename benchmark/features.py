@@ -110,7 +110,7 @@ class FeatureStore:
             return None
         try:
             stored = np.load(self.folder / f"{key}.npy", allow_pickle=False)
-        except (OSError, ValueError):  # absent, torn or foreign: compute again
+        except (OSError, ValueError, EOFError):  # absent, torn or foreign: compute again
             return None
         if stored.shape != (count, width) or stored.dtype != np.float32 or not np.isfinite(stored).all():
             return None

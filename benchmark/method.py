@@ -220,7 +220,7 @@ class PromptTemplate:
     """
 
     def __init__(self, backbone: Backbone, classes: ClassList, n_ctx: int) -> None:
-        self.backbone, self.n_ctx = backbone, n_ctx
+        self.backbone, self.classes, self.n_ctx = backbone, classes, n_ctx
         placeholder = " ".join(["X"] * n_ctx)
         with torch.no_grad():
             self.tokens: Tokens = backbone.tokenize([f"{placeholder} {name}." for name in classes.readable])
@@ -245,11 +245,13 @@ class PromptTemplate:
 
     def name_embeddings(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Token embeddings of the bare class names, padded: (C, k, d_t), and a mask (C, k) that is True on names."""
-        # SOT, M placeholders, then the name; the full stop and EOT end each row.
-        positions = torch.arange(self.suffix.shape[1], device=self.suffix.device)
-        mask = positions[None] < (self.eot - self.n_ctx - 2)[:, None]
+        names = self.backbone.tokenize(self.classes.readable)
+        with torch.no_grad():
+            embedded = self.backbone.embed(names.ids)[:, 1:]  # without start-of-text
+        positions = torch.arange(embedded.shape[1], device=embedded.device)
+        mask = positions[None] < (names.eot - 1)[:, None]
         width = int(mask.sum(1).max())
-        return self.suffix[:, :width], mask[:, :width]
+        return embedded[:, :width], mask[:, :width]
 
 
 def initial_context(backbone: Backbone, words: str, n_ctx: int) -> torch.Tensor:

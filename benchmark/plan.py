@@ -109,13 +109,13 @@ def variants(methods: Registry[Method], names: Sequence[str], preset: str, setti
 
 
 def _parse_setting(setting: str) -> tuple[str, str, list[Any]]:
-    match = re.fullmatch(r"([\w-]+)\.(\w+)=(.*)", setting)
+    match = re.fullmatch(r"([\w-]+)\.(\w+)=(.*)", setting, re.DOTALL)
     if match is None:
         raise UserError(f"--set {setting}: not understood", fix="write METHOD.KEY=VALUE, as in coop.n_ctx=8")
     parts = re.split(r",(?![^\[]*\])", match[3])  # commas inside [...] belong to one value
     try:
         return match[1], match[2], [yaml.safe_load(part) for part in parts]
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         raise UserError(f"--set {setting}: the value is not understood", fix="quote it") from None
 
 

@@ -84,7 +84,7 @@ def _discover(kind: str, base: type[T], folder: Path, name_of: Any) -> Registry[
             if len(found) != 1:
                 raise TypeError(f"{file} must define one subclass of {base.__name__}, found {len(found)}")
             name = name_of(found[0])
-        except Exception as error:  # whatever a plugin's import raises must cost that plugin only
+        except (Exception, SystemExit) as error:  # whatever a plugin's import raises must cost that plugin only
             registry.broken[slug] = f"{file}: {type(error).__name__}: {error}"
             continue
         if name in registry.plugins:

@@ -161,7 +161,7 @@ def _bury(slot: _Slot, bundle: Bundle, dead: Cell, on_cell: OnCell, status: str,
     for job in bundle:
         if job.train.key == dead.key:
             for cell in job.evals:
-                note(cell, "blocked", "its module was not trained")
+                note(cell, "blocked", f"its module was not trained: {status}: {reason}")
         else:
             kept.append(replace(job, evals=tuple(cell for cell in job.evals if cell.key != dead.key)))
     return tuple(kept)

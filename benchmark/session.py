@@ -53,6 +53,7 @@ def run(options: argparse.Namespace, command: str, console: Console) -> int:
     if options.dry_run:
         _print_plan(session)
         return 0
+    _check_writable(options.report)
     with _lock(session.store.root):
         _warn_of_edits(session, console)
         _compute(session, options, console)
@@ -123,6 +124,16 @@ def _lock(root: Path) -> FileLock:
     return lock
 
 
+def _check_writable(report: Path) -> None:
+    """Find out before the work, not after it, that the report cannot be written."""
+    try:
+        report.parent.mkdir(parents=True, exist_ok=True)
+        if report.is_dir() or not os.access(report.parent, os.W_OK):
+            raise OSError("it is a folder" if report.is_dir() else "permission denied")
+    except OSError as error:
+        raise UserError(f"--report {report} cannot be written: {error}", fix="choose another file") from None
+
+
 def _contexts(context: Context, workers: int | None) -> list[Context]:
     """One context per worker: on CPU one a core, on GPUs one a card."""
     if context.device == "cuda":
@@ -163,7 +174,6 @@ def _conclude(session: Session, options: argparse.Namespace, command: str) -> in
         device=session.context.device,
     )
     infos = {name: session.methods[name].cls.info for name in {v.method for v in session.plan.variants}}
-    options.report.parent.mkdir(parents=True, exist_ok=True)
     report.write(options.report, figures, costs, facts, infos, about.datasets(session.datasets, session.plan))
     console = Console(highlight=False)
     if session.spec.warning:

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import uuid
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,6 +119,15 @@ class Store:
         write_atomically(self.folder(key) / "predictions.npz", buffer.getvalue())
 
     def predictions(self, key: str) -> dict[str, np.ndarray]:
-        """Predicted labels by test set."""
-        with np.load(self.folder(key) / "predictions.npz", allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
+        """Predicted labels by test set.
+
+        Raises:
+            UserError: the file is missing or broken.
+        """
+        file = self.folder(key) / "predictions.npz"
+        try:
+            with np.load(file, allow_pickle=False) as stored:
+                return {name: stored[name] for name in stored.files}
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            fix = f"remove {file.parent} and run again"
+            raise UserError(f"{file} cannot be read: {' '.join(str(error).split())}", fix=fix) from error

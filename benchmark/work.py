@@ -71,7 +71,7 @@ class Worker:
                 continue
             if trained is None or trained["status"] != "ok":
                 status = "unfit" if trained and trained["status"] == "unfit" else "blocked"
-                reason = str(trained["reason"]) if status == "unfit" and trained else "its module was not trained"
+                reason = blocked_by(trained, unfit=status == "unfit")
                 report("start", cell.key, "", "")
                 self.store.write(cell.key, cell.config, status, reason=reason)
                 report("end", cell.key, status, reason)
@@ -184,6 +184,13 @@ class Worker:
             return torch.cuda.max_memory_allocated() / 2**20
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def blocked_by(trained: dict[str, Any] | None, *, unfit: bool = False) -> str:
+    """Why an evaluation cannot be: what happened to the training of its module."""
+    if trained is None:
+        return "its module was not trained"
+    return str(trained["reason"]) if unfit else f"its module was not trained: {trained['status']}: {trained['reason']}"
 
 
 def attach(

@@ -35,7 +35,7 @@ class ClipAdapter(Method):
         reduction: int = Field(default=4, ge=1)
         """The hidden layer has d / reduction units."""
 
-    presets = {"small": {"steps": 150, "warmup_epochs": 0, "anneal": "step", "lr": 0.1}}
+    presets = {"small": {"steps": 150, "warmup_epochs": 0, "anneal": "step", "lr": 0.3}}
 
     def build(self):
         d = self.backbone.embed_dim

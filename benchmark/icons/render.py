@@ -105,7 +105,7 @@ def _cached(glyphs: Sequence[Glyph], kind: str, draw) -> np.ndarray:  # type: ig
         stored: np.ndarray = np.load(file, allow_pickle=False)
         if stored.dtype == np.uint8 and len(stored) == len(glyphs):
             return stored
-    except (OSError, ValueError):  # absent or torn: draw again
+    except (OSError, ValueError, EOFError):  # absent or torn: draw again
         pass
     pictures = np.stack([draw(glyph) for glyph in glyphs])
     _write(file, pictures)

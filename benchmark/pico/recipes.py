@@ -121,7 +121,7 @@ RECIPES = {
     "v4": Recipe(
         title="same shapes, trained from scratch",
         families=("fluent", "google", "fontawesome", "bootstrap", "lucide", "ionicons", "eva"),
-        cycles=(2200,),
+        cycles=(2200, 850),
         vision=_NATIVE,
         colour=0.1,
         seed=4,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from benchmark.report import figures, frame, sections, words
+from benchmark.report import frame, sections, words
 from benchmark.report.model import About, DatasetAbout, Figure, MethodRow, Scope, ShiftRow
 from benchmark.report.tables import headline
 from benchmark.store import write_atomically
@@ -125,6 +125,8 @@ def _pairs(
     view: Scope,
 ) -> list[PairView]:
     """The pairs of the run in their order, then any others that the results have."""
+    from benchmark.report import figures  # matplotlib takes seconds to import: not before there is something to draw
+
     rows = headline(results, about.zero_shot, methods)
     others = [tuple(pair) for pair in results[["old", "new"]].drop_duplicates().itertuples(index=False, name=None)]
     titles = {name: dataset.title for name, dataset in datasets.items()}
