@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -356,12 +357,12 @@ def test_clip_lora_starts_as_zero_shot(backbone, examples, labels):
 )
 def test_clip_lora_positions_on_twelve_layers(backbones, position, expected, monkeypatch):
     """The sets of layers of the official code."""
-    module = __import__("sys").modules[PLUGINS["clip-lora"].cls.__module__]
-    real = module.projections(backbones["native"], "text")
-    twelve = [module.Projection("text", layer, site.role, site.d_in, site.d_out) for layer in range(12) for site in real[:4]]
-    monkeypatch.setattr(module, "layers", lambda *_: 12)
-    monkeypatch.setattr(module, "projections", lambda *_: twelve)
     cls = PLUGINS["clip-lora"].cls
+    names = cls.build.__globals__  # the plugin's own module, however often the folder was read since
+    real = names["projections"](backbones["native"], "text")
+    twelve = [replace(site, layer=layer) for layer in range(12) for site in real[:4]]
+    monkeypatch.setitem(names, "layers", lambda *_: 12)
+    monkeypatch.setitem(names, "projections", lambda *_: twelve)
     method = cls(cls.Config(encoder="text", position=position), backbones["native"], CLASSES)
     assert sorted({site.layer for site in method.sites}) == list(expected)
     assert {site.role for site in method.sites} == {"q", "k", "v"}
