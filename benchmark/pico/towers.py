@@ -20,13 +20,12 @@ GRID = 4
 
 
 class ConvStem(nn.Module):
-    """Three stride-2 convolutions: (B, 3, 32, 32) to 16 tokens (B, 16, dim), or a 4 x 4 map (B, 4, 4, dim) for EVA."""
+    """Three stride-2 convolutions: (B, 3, 32, 32) to 16 tokens (B, 16, dim); timm's other options are ignored."""
 
-    def __init__(self, embed_dim: int, *, flatten: bool, **_: Any) -> None:
+    def __init__(self, embed_dim: int, **_: Any) -> None:
         super().__init__()
         self.img_size, self.patch_size = (IMAGE_SIZE, IMAGE_SIZE), (8, 8)
         self.grid_size, self.num_patches = (GRID, GRID), GRID * GRID
-        self.flatten = flatten
         layers: list[nn.Module] = []
         for inside, outside in ((3, 24), (24, 48)):
             layers += [nn.Conv2d(inside, outside, 3, 2, 1, bias=False), nn.GroupNorm(4, outside), nn.ReLU()]
@@ -40,14 +39,7 @@ class ConvStem(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.net(x)
-        return x.flatten(2).transpose(1, 2) if self.flatten else x.permute(0, 2, 3, 1)
-
-
-def _stem(flatten: bool) -> Any:
-    def make(**options: Any) -> ConvStem:
-        return ConvStem(options["embed_dim"], flatten=flatten)
-
-    return make
+        return x.flatten(2).transpose(1, 2)
 
 
 def _widen(model: nn.Module, width: int) -> None:
@@ -70,7 +62,7 @@ def pico_stem_vit(pretrained: bool = False, **options: Any) -> VisionTransformer
     if pretrained:
         raise RuntimeError("pico_stem_vit has no ImageNet weights")
     shape: dict[str, Any] = {"img_size": IMAGE_SIZE, "patch_size": 8, "embed_dim": 128, "depth": 4, "num_heads": 4}
-    model = VisionTransformer(**shape, embed_layer=_stem(flatten=True), **_own(options))
+    model = VisionTransformer(**shape, embed_layer=ConvStem, **_own(options))
     _widen(model, 128)
     return model
 
@@ -95,6 +87,6 @@ def pico_eva(pretrained: bool = False, **options: Any) -> Eva:
         ref_feat_shape=(GRID, GRID),
         **_own(options),
     )
-    model.patch_embed = ConvStem(128, flatten=True)  # type: ignore[assignment]
+    model.patch_embed = ConvStem(128)  # type: ignore[assignment]
     _widen(model, 128)
     return model

@@ -49,8 +49,8 @@ class About:
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Hyper-parameters by method."""
     device: str = "cpu"
-    zero_shot: str = "zero-shot"
-    """Name of the control method."""
+    zero_shot: str = ""
+    """Name of the control method; empty if the run has none."""
 
 
 @dataclass(frozen=True)
