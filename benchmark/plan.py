@@ -20,7 +20,7 @@ from benchmark.registry import Plugin, Registry
 from benchmark.store import cell_hash
 from benchmark.task import BASE_TO_NEW, DOMAIN, Task, TaskId, make_task
 
-NUMERICS = 1
+NUMERICS = 2
 """Version of the engine's arithmetic: raise it when a fix changes results, and every cell is computed again."""
 DEFAULT = "default"
 
@@ -167,7 +167,7 @@ def make_plan(
             if on not in tested[trained]:
                 tested[trained].append(on)
     jobs = []
-    for (trained, targets), (task_id, task), variant in itertools.product(tested.items(), task_set.items(), selected):
+    for (task_id, task), (trained, targets), variant in itertools.product(task_set.items(), tested.items(), selected):
         common = {"numerics": NUMERICS, "device": device, "precision": precision}
         config = common | {
             "kind": "train",

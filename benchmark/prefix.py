@@ -1,8 +1,9 @@
 """Text features of prompts that begin alike, without computing the shared beginning once per class.
 
 Under a causal mask the start token and the context see nothing of the class name, so their keys and values are computed
-once per context; and in the last block only the end-of-text position matters. The result equals that of the whole tower
-to rounding (tested), at less than half the work for prompts of usual length.
+once per context; what follows end-of-text changes nothing, so names of unlike length go separately where there are many
+contexts; and in the last block only the end-of-text position matters. The result equals that of the whole tower to
+rounding (tested), at less than half the work for prompts of usual length.
 """
 
 from __future__ import annotations
@@ -28,18 +29,31 @@ def encode_prompts(backbone: Backbone, prefix: torch.Tensor, suffix: torch.Tenso
     if not _plain(backbone):
         return _whole(backbone, prefix, suffix, eot)
     blocks: Any = backbone.text.transformer.resblocks
-    n1, n2 = prefix.shape[1], suffix.shape[1]
+    n1 = prefix.shape[1]
     positions = backbone.text.positional_embedding
     first = prefix + positions[:n1].to(prefix.dtype)
-    second = (suffix + positions[n1 : n1 + n2].to(suffix.dtype)).expand(len(prefix), -1, -1, -1)
+    buckets = _buckets(eot) if len(prefix) > 1 else [torch.arange(len(eot), device=eot.device)]
+    lengths = [int(eot[rows].max()) + 1 - n1 for rows in buckets]
+    suffixes = [
+        (suffix[rows, :n2] + positions[n1 : n1 + n2].to(suffix.dtype)).expand(len(prefix), -1, -1, -1)
+        for rows, n2 in zip(buckets, lengths, strict=True)
+    ]
     for block in blocks[:-1]:
-        first, second = _block(block, first, second)
-    last = _last_block(blocks[-1], first, second, eot - n1)
-    x = backbone.text.ln_final(last)
+        known = _qkv(block, first)
+        suffixes = [_block(block, known, second) for second in suffixes]
+        first = _finish(block, first, F.scaled_dot_product_attention(known[0], known[1], known[2], is_causal=True))
+    known = _qkv(blocks[-1], first)
+    ends = [_last_block(blocks[-1], known, s, eot[rows] - n1) for s, rows in zip(suffixes, buckets, strict=True)]
+    x = backbone.text.ln_final(torch.cat(ends, dim=1)[:, torch.cat(buckets).argsort()])
     projection = backbone.text.projection
     if projection is None:
         return x
     return projection(x) if isinstance(projection, nn.Linear) else x @ projection
+
+
+def _buckets(eot: torch.Tensor) -> list[torch.Tensor]:
+    """Rows of equal end-of-text position, shortest first."""
+    return [(eot == position).nonzero().squeeze(1) for position in eot.unique()]
 
 
 def _plain(backbone: Backbone) -> bool:
@@ -79,19 +93,18 @@ def _finish(block: Any, x: torch.Tensor, mixed: torch.Tensor) -> torch.Tensor:
     return result
 
 
-def _block(block: Any, first: torch.Tensor, second: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """One block over prefixes (P, n1, d_t) and suffixes (P, C, n2, d_t)."""
-    q1, k1, v1 = _qkv(block, first)
+def _block(block: Any, known: list[torch.Tensor], second: torch.Tensor) -> torch.Tensor:
+    """One block over suffixes (P, C, n2, d_t), given queries, keys and values of the prefixes."""
+    _, k1, v1 = known
     q2, k2, v2 = _qkv(block, second)
     n2 = second.shape[2]
     causal = torch.full((n2, n2), -math.inf, device=second.device).triu(1)
-    mixed = _attend(q2, k1, v1, k2, v2, causal)
-    return _finish(block, first, F.scaled_dot_product_attention(q1, k1, v1, is_causal=True)), _finish(block, second, mixed)
+    return _finish(block, second, _attend(q2, k1, v1, k2, v2, causal))
 
 
-def _last_block(block: Any, first: torch.Tensor, second: torch.Tensor, eot: torch.Tensor) -> torch.Tensor:
+def _last_block(block: Any, known: list[torch.Tensor], second: torch.Tensor, eot: torch.Tensor) -> torch.Tensor:
     """The last block at the end-of-text positions (C,) of the suffixes only: (P, C, d_t)."""
-    _, k1, v1 = _qkv(block, first)
+    _, k1, v1 = known
     q2, k2, v2 = _qkv(block, second)
     classes, n2 = second.shape[1:3]
     rows = torch.arange(classes, device=second.device)

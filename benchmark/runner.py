@@ -12,9 +12,9 @@ import os
 import signal
 import sys
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -22,6 +22,7 @@ from typing import Any
 from benchmark.errors import UserError
 from benchmark.plan import Cell, Job
 from benchmark.store import FINAL, Store
+from benchmark.task import TaskId
 from benchmark.work import Context, Worker
 
 Bundle = tuple[Job, ...]
@@ -60,6 +61,8 @@ class _Slot:
     process: BaseProcess
     pipe: Connection
     bundle: Bundle = ()
+    task: TaskId | None = None
+    """The last one; its images and features are at hand."""
     current: str | None = None
     since: float = field(default_factory=time.monotonic)
     failed_starts: int = 0
@@ -73,22 +76,22 @@ def run_pool(
     Raises:
         UserError: workers die before they can take any work.
     """
-    queue = deque(todo)
+    queue = list(todo)
     slots = [_start(context) for context in contexts[: max(1, len(queue))]]
     try:
         for slot in slots:
-            _feed(slot, queue)
+            _feed(slot, queue, slots)
         while any(slot.bundle for slot in slots):
             busy = [slot for slot in slots if slot.bundle]
             ready = wait([s.pipe for s in busy] + [s.process.sentinel for s in busy], timeout=1.0)
             for slot in busy:
                 if slot.pipe in ready or slot.process.sentinel in ready:
-                    _listen(slot, queue, on_cell)
+                    _listen(slot, queue, slots, on_cell)
                 elif cell_timeout and slot.current and time.monotonic() - slot.since > cell_timeout:
                     slot.process.kill()
                     slot.process.join()
                     reason = f"longer than {cell_timeout:.0f} s"
-                    _replace(slot, queue, on_cell, "timeout", reason)
+                    _replace(slot, queue, slots, on_cell, "timeout", reason)
     finally:
         for slot in slots:
             slot.process.kill()
@@ -96,28 +99,49 @@ def run_pool(
             slot.pipe.close()
 
 
+def _processes(context: Context) -> Any:
+    """How worker processes are made. On CPU they are forks of one small server that has loaded the libraries, which then
+    lie in memory once, not once a worker; a process that will use a GPU starts from nothing."""
+    if context.device != "cpu" or not sys.platform.startswith("linux"):
+        return multiprocessing.get_context("spawn")
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload(["benchmark.work"])
+    return server
+
+
 def _start(context: Context) -> _Slot:
-    ours, theirs = multiprocessing.get_context("spawn").Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=_worker_main, args=(theirs, context), daemon=True)
+    processes = _processes(context)
+    ours, theirs = processes.Pipe()
+    process = processes.Process(target=_worker_main, args=(theirs, context), daemon=True)
     process.start()
     theirs.close()
     return _Slot(context, process, ours)
 
 
-def _feed(slot: _Slot, queue: deque[Bundle]) -> None:
-    slot.bundle, slot.current = (queue.popleft() if queue else ()), None
+def _feed(slot: _Slot, queue: list[Bundle], slots: Sequence[_Slot]) -> None:
+    """Give a worker its next bundle: of the task that it knows, else of one that no other worker is at, else the first."""
+    last = slot.task
+    others = {other.task for other in slots if other is not slot and other.bundle}
+    known = (i for i, bundle in enumerate(queue) if _task(bundle) == last)
+    fresh = (i for i, bundle in enumerate(queue) if _task(bundle) not in others)
+    slot.bundle, slot.current = (queue.pop(next(chain(known, fresh), 0)) if queue else ()), None
     if slot.bundle:
+        slot.task = _task(slot.bundle)
         slot.pipe.send(slot.bundle)
 
 
-def _listen(slot: _Slot, queue: deque[Bundle], on_cell: OnCell) -> None:
+def _task(bundle: Bundle) -> TaskId:
+    return bundle[0].train.task
+
+
+def _listen(slot: _Slot, queue: list[Bundle], slots: Sequence[_Slot], on_cell: OnCell) -> None:
     """Take one message of a worker, or bury it."""
     try:
         event, key, status, reason = slot.pipe.recv()
     except (EOFError, OSError):
         slot.process.join()
         code = slot.process.exitcode
-        _replace(slot, queue, on_cell, "killed", f"the worker died with {_exit(code)}")
+        _replace(slot, queue, slots, on_cell, "killed", f"the worker died with {_exit(code)}")
         return
     slot.failed_starts = 0
     slot.since = time.monotonic()
@@ -127,10 +151,10 @@ def _listen(slot: _Slot, queue: deque[Bundle], on_cell: OnCell) -> None:
         slot.current = None
         on_cell(_cells(slot.bundle)[key], status, reason)
     else:
-        _feed(slot, queue)
+        _feed(slot, queue, slots)
 
 
-def _replace(slot: _Slot, queue: deque[Bundle], on_cell: OnCell, status: str, reason: str) -> None:
+def _replace(slot: _Slot, queue: list[Bundle], slots: Sequence[_Slot], on_cell: OnCell, status: str, reason: str) -> None:
     """Record the cell that a dead worker was at, give the rest of its bundle back and start a new worker."""
     lost = slot.bundle
     if slot.current is None:
@@ -140,11 +164,11 @@ def _replace(slot: _Slot, queue: deque[Bundle], on_cell: OnCell, status: str, re
     else:
         lost = _bury(slot, lost, _cells(lost)[slot.current], on_cell, status, reason)
     if lost:
-        queue.appendleft(lost)
+        queue.insert(0, lost)
     slot.pipe.close()
     fresh = _start(slot.context)
     slot.process, slot.pipe = fresh.process, fresh.pipe
-    _feed(slot, queue)
+    _feed(slot, queue, slots)
 
 
 def _bury(slot: _Slot, bundle: Bundle, dead: Cell, on_cell: OnCell, status: str, reason: str) -> Bundle:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -13,9 +12,8 @@ from pathlib import Path
 import torch
 from filelock import FileLock, Timeout
 from rich.console import Console
-from rich.table import Table
 
-from benchmark import about, config, plan, registry, report, runner, tables
+from benchmark import about, config, plan, registry, report, runner, tables, terminal
 from benchmark.dataset import Dataset
 from benchmark.errors import UserError
 from benchmark.method import Method
@@ -47,11 +45,11 @@ def run(options: argparse.Namespace, command: str, console: Console) -> int:
         for name, reason in kind.broken.items():
             console.print(f"warning: {kind.kind} {name!r} is broken and left out: {reason}", markup=False, soft_wrap=True)
     if options.list:
-        _list(methods, datasets)
+        Console(highlight=False).print(terminal.methods(methods), terminal.datasets(datasets))
         return 0
     session = prepare(options, methods, datasets, console)
     if options.dry_run:
-        _print_plan(session)
+        _print_plan(session, options)
         return 0
     _check_writable(options.report)
     with _lock(session.store.root):
@@ -178,33 +176,12 @@ def _conclude(session: Session, options: argparse.Namespace, command: str) -> in
     console = Console(highlight=False)
     if session.spec.warning:
         console.print(session.spec.warning, style="yellow", markup=False)
-    console.print(_summary(report.summary_rows(figures, facts.zero_shot)))
+    console.print(terminal.summary(report.headline(figures, facts.zero_shot, infos), report.scope(figures)))
     statuses = Counter(session.store.status(cell.key) or "not run" for cell in session.plan.cells())
     console.print("cells: " + ", ".join(f"{count} {status}" for status, count in sorted(statuses.items())))
     console.print(f"tables: {session.store.root}/results.csv, runs.csv")
     console.print(f"report: {options.report}", soft_wrap=True)
     return 0 if statuses.keys() <= ACCEPTED else 1
-
-
-def _summary(rows: Iterable[dict[str, object]]) -> Table:
-    """The headline figures for the terminal: H in per cent, means over data sets and seeds."""
-    table = Table(title="Harmonic mean of base and new accuracy, %; lift = reuse - zero-shot on the new backbone")
-    names = ("pair", "method", "config", "old", "reuse", "retrain", "zs_new", "lift", "verdict")
-    for name in names:
-        table.add_column(name, justify="left" if name in ("pair", "method", "config", "verdict") else "right")
-    last = None
-    for row in rows:
-        if last is not None and row["pair"] != last:
-            table.add_section()
-        last = row["pair"]
-        table.add_row(*(_show(row[name], signed=name == "lift") for name in names))
-    return table
-
-
-def _show(value: object, *, signed: bool = False) -> str:
-    if isinstance(value, float):
-        return "-" if value != value else f"{value:+.1f}" if signed else f"{value:.1f}"
-    return "-" if value is None else str(value)
 
 
 def _warn_of_edits(session: Session, console: Console) -> None:
@@ -223,58 +200,14 @@ def _warn_of_edits(session: Session, console: Console) -> None:
         )
 
 
-def _print_plan(session: Session) -> None:
+def _print_plan(session: Session, options: argparse.Namespace) -> None:
     console = Console(highlight=False)
-    table = Table(title="Plan")
-    for name in ("method", "config", "train", "evaluate", "done", "to do"):
-        table.add_column(name, justify="left" if name in ("method", "config") else "right")
-    totals: Counter[str] = Counter()
-    for variant in session.plan.variants:
-        cells = [cell for cell in session.plan.cells() if cell.variant == variant]
-        done = sum(session.store.status(cell.key) in FINAL for cell in cells)
-        train = sum(cell.kind == "train" for cell in cells)
-        table.add_row(*map(str, (variant.method, variant.label, train, len(cells) - train, done, len(cells) - done)))
-        totals.update(cells=len(cells), done=done)
-    console.print(table)
+    console.print(terminal.plan(session.plan, session.store))
+    statuses = [session.store.status(cell.key) for cell in session.plan.cells()]
+    done = sum(status in FINAL for status in statuses)
     pairs = ", ".join(f"{old} -> {new}" for old, new in session.plan.pairs)
     console.print(f"pairs: {pairs}")
     console.print(f"tasks: {len(session.plan.tasks)} (data set x protocol x seed)")
-    console.print(f"cells: {totals['cells']}, {totals['done']} done, {totals['cells'] - totals['done']} to do")
-    console.print(_estimate(session))
-
-
-def _estimate(session: Session) -> str:
-    """Remaining time from the cells that are done; no guess without any."""
-    seconds: dict[tuple[str, str], list[float]] = {}
-    left: Counter[tuple[str, str]] = Counter()
-    for cell in session.plan.cells():
-        record = session.store.record(cell.key)
-        if record and record["status"] == "ok":
-            seconds.setdefault((cell.kind, cell.variant.method), []).append(float(record["seconds"]))
-        elif not record or record["status"] not in FINAL:
-            left[cell.kind, cell.variant.method] += 1
-    if not left:
-        return "estimate: nothing to do"
-    if not all(key in seconds for key in left):
-        return "estimate: none (no finished cell of every kind yet)"
-    total = sum(count * sum(seconds[key]) / len(seconds[key]) for key, count in left.items())
-    workers = len(_contexts(session.context, None))
-    return f"estimate: {total / workers / 60:.1f} minutes on {workers} workers, from the cells that are done"
-
-
-def _list(methods: Registry[Method], datasets: Registry[Dataset]) -> None:
-    console = Console(highlight=False)
-    table = Table(title="Methods")
-    for column in ("name", "tunes", "depth", "what it learns", "paper"):
-        table.add_column(column)
-    for name, plugin in sorted(methods.plugins.items()):
-        info = plugin.cls.info
-        table.add_row(name, ", ".join(info.tunes) or "-", info.depth, info.summary, f"{info.venue} {info.year or ''}")
-    console.print(table)
-    table = Table(title="Data sets")
-    for column in ("name", "title", "shots", "variant of", "licence"):
-        table.add_column(column)
-    for name, data in sorted(datasets.plugins.items()):
-        cls = data.cls
-        table.add_row(name, cls.title, "-" if cls.variant_of else str(cls.shots), cls.variant_of or "-", cls.licence)
-    console.print(table)
+    console.print(f"cells: {len(statuses)}, {done} done, {len(statuses) - done} to do")
+    workers = len(_contexts(session.context, options.workers))
+    console.print(terminal.estimate(session.plan, session.store, workers))

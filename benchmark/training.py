@@ -25,12 +25,12 @@ class Diverged(Exception):
 
 @dataclass(frozen=True)
 class TrainLog:
-    """What a training run did."""
+    """What a training run did: nothing, if there is nothing to learn."""
 
-    steps: int
-    seconds: float
-    first_loss: float
-    last_loss: float
+    steps: int = 0
+    seconds: float = 0.0
+    first_loss: float = math.nan
+    last_loss: float = math.nan
 
 
 def total_steps(config: MethodConfig, examples: int, shots: int) -> tuple[int, int]:

@@ -24,7 +24,7 @@ from benchmark.method import ClassList, Method, Unfit
 from benchmark.plan import Cell, Job, restore
 from benchmark.store import FINAL, Store
 from benchmark.task import Task, TaskId, make_task
-from benchmark.training import Diverged, Precision, derive_seed, train
+from benchmark.training import Diverged, Precision, TrainLog, derive_seed, train
 
 Report = Callable[[str, str, str, str], None]
 """Called with (event, key, status, reason): event is "start" or "end" of a cell."""
@@ -114,10 +114,11 @@ class Worker:
             raise Unfit(f"{why} on {backbone.name}")
         torch.manual_seed(derive_seed("init", cell.task.seed))
         method = plugin.cls(config, backbone, _classes(task.classes, task))
-        learns = bool(list(method.parameters()))
-        views = config.views if learns else 1
-        bank = self.features.training(backbone, task.train, task.augmentation, views, pixels=method.needs_pixels)
-        log = train(method, bank, shots=task.shots, seed=cell.task.seed, precision=self.context.precision)
+        log = TrainLog()
+        if list(method.parameters()):
+            how, views = task.augmentation, config.views
+            bank = self.features.training(backbone, task.train, how, views, pixels=method.needs_pixels)
+            log = train(method, bank, shots=task.shots, seed=cell.task.seed, precision=self.context.precision)
         if digest(backbone.model) != backbone.digest:
             del self._backbones[cell.backbone]
             raise RuntimeError(f"training changed the weights of backbone {cell.backbone}")

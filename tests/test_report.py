@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import math
 import re
@@ -13,11 +14,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
+from rich.table import Table
 from scipy import stats
 
-from benchmark import compat
+from benchmark import compat, terminal
 from benchmark.method import Info
-from benchmark.report import About, DatasetAbout, figures, frame, sections, summary_rows, tables, words, write
+from benchmark.report import About, DatasetAbout, figures, frame, sections, tables, words, write
 from benchmark.report.page import render
 
 PAIRS = [("v1", "v2"), ("v1", "v5")]
@@ -269,18 +272,25 @@ def test_costs(text: str) -> None:
     assert Page(text).rows(*headings)[0] == [["Prompt", "3", "2.0 s", "12.0 s", "1,024 to 2,048", "302"]]
 
 
-def test_summary_rows(results: pd.DataFrame) -> None:
-    rows = summary_rows(results, "zero")
-    assert {row["method"] for row in rows} == set(LIFTS) - {"zero"}
-    assert list(dict.fromkeys(row["pair"] for row in rows)) == ["v1->v2", "v1->v5"]
-    row = next(row for row in rows if row["method"] == "prompt")
+def test_terminal_summary(results: pd.DataFrame) -> None:
+    rows = tables.headline(results, "zero", METHODS)
+    text = plain(terminal.summary(rows, frame.scope(results)))
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text
     lift = by_seed(results, "prompt", "reuse") - by_seed(results, "zero", "reuse")
-    assert row["reuse"] == pytest.approx(by_seed(results, "prompt", "reuse").mean())
-    assert row["old"] == pytest.approx(by_seed(results, "prompt", "old").mean())
-    assert row["zs_new"] == pytest.approx(by_seed(results, "zero", "reuse").mean())
-    bounds = (lift.mean() - half_width(lift), lift.mean() + half_width(lift))
-    assert (row["lift_low"], row["lift_high"]) == pytest.approx(bounds)
-    assert row["verdict"] == "helps"
+    figures = [by_seed(results, "prompt", name).mean() for name in ("old", "reuse", "retrain")]
+    line = next(line for line in text.splitlines() if "prompt " in line)
+    wanted = [f"{value:.1f}" for value in figures] + [f"{lift.mean():+.1f} ± {half_width(lift):.1f}", "helps"]
+    assert [cell.strip() for cell in line.strip("│ ").split("│")] == ["prompt", *wanted]
+    control = next(line for line in text.splitlines() if "zero " in line)
+    assert "no module" in control
+    assert f"{by_seed(results, 'zero', 'reuse').mean():.1f}" in control
+
+
+def plain(table: Table) -> str:
+    console = Console(width=80, file=io.StringIO(), force_terminal=False)
+    console.print(table)
+    return console.file.getvalue()
 
 
 def test_findings_state_the_data(results: pd.DataFrame) -> None:
@@ -382,14 +392,15 @@ def test_every_state_renders(state: str, results: pd.DataFrame) -> None:
     text = page(part)
     assert "</html>" in text
     assert not re.search(r">\s*(nan|None|inf)\s*<", text)
-    assert all(math.isfinite(row["reuse"]) or row["verdict"] != "helps" for row in summary_rows(part, "zero"))
+    rows = tables.headline(part, "zero", METHODS)
+    assert all(math.isfinite(row.reuse.main) or row.verdict != "helps" for row in rows)
 
 
 def test_no_run_at_all() -> None:
     about = replace(ABOUT, pairs=[], seeds=[], backbones=[], protocols=[], settings={}, versions={}, warning=None)
     text = page(pd.DataFrame(columns=compat.COLUMNS), about=about, methods={}, datasets={})
     assert "There are no results." in text
-    assert summary_rows(pd.DataFrame(columns=compat.COLUMNS), "zero") == []
+    assert tables.headline(pd.DataFrame(columns=compat.COLUMNS), "zero", {}) == []
 
 
 def test_one_seed_is_not_judged(results: pd.DataFrame) -> None:
@@ -411,9 +422,9 @@ def test_one_seed_with_a_failed_cell_is_undecided_not_absent(results: pd.DataFra
 
 def test_domain_only_headline_is_accuracy(results: pd.DataFrame) -> None:
     part = results[results.protocol == "domain"]
-    row = next(row for row in summary_rows(part, "zero") if row["method"] == "bound")
-    assert row["split"] == "all"
-    assert row["reuse"] == pytest.approx(by_seed(part, "bound", "reuse", protocol="domain", split="all").mean())
+    row = next(row for row in tables.headline(part, "zero", METHODS) if row.method == "bound")
+    assert frame.scope(part).split == "all"
+    assert row.reuse.main == pytest.approx(by_seed(part, "bound", "reuse", protocol="domain", split="all").mean())
 
 
 def test_figures_are_absent_without_data(results: pd.DataFrame) -> None:

@@ -33,7 +33,7 @@ RATES = {
     "sgd": (0.003, 0.01, 0.03, 0.1, 0.3, 1.0),
     "adamw": (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1),
 }
-DRAWS = (101,)
+DRAWS = (101, 102)
 """Seeds of the few-shot draws; runs use others."""
 LOG = Path(__file__).parent / "tuning.csv"
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from benchmark.report.frame import scope
 from benchmark.report.model import About, DatasetAbout
 from benchmark.report.page import write
-from benchmark.report.tables import summary_rows
+from benchmark.report.tables import headline
 
-__all__ = ["About", "DatasetAbout", "summary_rows", "write"]
+__all__ = ["About", "DatasetAbout", "headline", "scope", "write"]

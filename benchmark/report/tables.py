@@ -19,33 +19,6 @@ BOUND = "training classes only"
 """Stands in the place of a verdict for a method that has no say about unseen classes."""
 
 
-def summary_rows(results: pd.DataFrame, control: str) -> list[dict[str, Any]]:
-    """The headline figures, one dictionary per pair and method, best reused first; the control is not among them.
-
-    ``old``, ``reuse``, ``retrain`` and ``zs_new`` are H of base-to-new in per cent, computed per data set and seed and then
-    averaged (accuracy of all classes if only the domain protocol was run: see ``split``); ``lift`` is in points, with
-    the bounds of its interval over seeds. NaN where there is no figure.
-    """
-    return [
-        {
-            "pair": row.pair,
-            "method": row.method,
-            "config": row.config,
-            "split": frame.scope(results).split,
-            "old": row.old.main,
-            "reuse": row.reuse.main,
-            "retrain": row.retrain,
-            "zs_new": row.zs_new,
-            "lift": row.lift.mean,
-            "lift_low": row.lift.low,
-            "lift_high": row.lift.high,
-            "verdict": row.verdict,
-        }
-        for row in headline(results, control, {})
-        if not row.control
-    ]
-
-
 def headline(results: pd.DataFrame, control: str, methods: Mapping[str, Info]) -> list[MethodRow]:
     """All rows, pairs in order of appearance; in each the control first, then methods from best to worst reuse."""
     results = frame.clean(results)

@@ -1,0 +1,94 @@
+"""What the command line prints besides progress: the plan, the summary of a run, and the plugins at hand."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from benchmark.dataset import Dataset
+from benchmark.method import Method
+from benchmark.plan import DEFAULT, Plan
+from benchmark.registry import Registry
+from benchmark.report.model import MethodRow, Scope
+from benchmark.store import FINAL, Store
+
+
+def summary(rows: Sequence[MethodRow], scope: Scope) -> Table:
+    """The headline figures: per cent, means over data sets and seeds. It fits 80 columns."""
+    what = "harmonic mean of base and new accuracy, %" if scope.parts else "accuracy of all classes, %"
+    table = Table(title=f"{what}; lift = reuse - zero-shot on the new backbone", title_justify="left", title_style="")
+    table.add_column("pair and method", overflow="fold")
+    for name in ("old", "reuse", "retrain", "lift"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("verdict", overflow="fold")
+    last = None
+    for row in rows:
+        if row.pair != last:
+            table.add_section()
+            table.add_row(row.pair, style="bold")
+        last = row.pair
+        name = row.method if row.config == DEFAULT else f"{row.method} ({row.config})"
+        figures = [_number(value) for value in (row.old.main, row.reuse.main, row.retrain)]
+        lift = _number(row.lift.mean, "+.1f") + (f" ± {row.lift.half:.1f}" if row.lift.known else "")
+        table.add_row(f"  {name}", *figures, lift, "no module" if row.control else row.verdict)
+    return table
+
+
+def _number(value: float, form: str = ".1f") -> str:
+    return format(value, form) if math.isfinite(value) else "-"
+
+
+def plan(made: Plan, store: Store) -> Table:
+    """Cells by method: what is to train and to evaluate, and how much of it is done."""
+    table = Table(title="Plan", title_justify="left", title_style="")
+    for name in ("method", "config", "train", "evaluate", "done", "to do"):
+        table.add_column(name, justify="left" if name in ("method", "config") else "right", overflow="fold")
+    for variant in made.variants:
+        cells = [cell for cell in made.cells() if cell.variant == variant]
+        done = sum(store.status(cell.key) in FINAL for cell in cells)
+        train = sum(cell.kind == "train" for cell in cells)
+        table.add_row(*map(str, (variant.method, variant.label, train, len(cells) - train, done, len(cells) - done)))
+    return table
+
+
+def estimate(made: Plan, store: Store, workers: int) -> str:
+    """Remaining time from the cells that are done; no guess without any."""
+    seconds: dict[tuple[str, str], list[float]] = {}
+    left: Counter[tuple[str, str]] = Counter()
+    for cell in made.cells():
+        record = store.record(cell.key)
+        if record and record["status"] == "ok":
+            seconds.setdefault((cell.kind, cell.variant.method), []).append(float(record["seconds"]))
+        elif not record or record["status"] not in FINAL:
+            left[cell.kind, cell.variant.method] += 1
+    if not left:
+        return "estimate: nothing to do"
+    if not all(key in seconds for key in left):
+        return "estimate: none (no finished cell of every kind yet)"
+    total = sum(count * sum(seconds[key]) / len(seconds[key]) for key, count in left.items())
+    return f"estimate: {total / workers / 60:.1f} minutes on {workers} workers, from the cells that are done"
+
+
+def methods(plugins: Registry[Method]) -> Table:
+    """The methods at hand."""
+    table = Table(title="Methods", title_justify="left", title_style="")
+    for column in ("name", "tunes", "depth", "what it learns", "paper"):
+        table.add_column(column, overflow="fold")
+    for name, plugin in sorted(plugins.plugins.items()):
+        info = plugin.cls.info
+        table.add_row(name, ", ".join(info.tunes) or "-", info.depth, info.summary, f"{info.venue} {info.year or ''}")
+    return table
+
+
+def datasets(plugins: Registry[Dataset]) -> Table:
+    """The data sets at hand."""
+    table = Table(title="Data sets", title_justify="left", title_style="")
+    for column in ("name", "title", "shots", "variant of", "licence"):
+        table.add_column(column, overflow="fold")
+    for name, data in sorted(plugins.plugins.items()):
+        cls = data.cls
+        table.add_row(name, cls.title, "-" if cls.variant_of else str(cls.shots), cls.variant_of or "-", cls.licence)
+    return table
