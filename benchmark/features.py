@@ -44,7 +44,7 @@ class Bank:
 class FeatureStore:
     """Makes banks; keeps the last ones in memory and features on disk under ``folder``."""
 
-    def __init__(self, folder: Path | None, *, keep: int = 64) -> None:
+    def __init__(self, folder: Path | None, *, keep: int = 24) -> None:
         self.folder, self.keep = folder, keep
         self._memory: OrderedDict[str, torch.Tensor] = OrderedDict()
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -190,6 +191,38 @@ def make_plan(
 def load_backbones(specs: Mapping[str, BackboneSpec], names: Sequence[str], device: str) -> dict[str, Backbone]:
     """The backbones that the pairs name."""
     return {name: Backbone.load(name, specs[name], device) for name in names}
+
+
+@dataclass(frozen=True)
+class BackboneFacts:
+    """What the report says about a backbone."""
+
+    name: str
+    title: str
+    model: str
+    digest: str
+    embed_dim: int
+    text_width: int
+    context_length: int
+    note: str
+
+
+def facts(backbone: Backbone, spec: BackboneSpec) -> BackboneFacts:
+    """The facts about a loaded backbone."""
+    model = spec.model if spec.pretrained is None else f"{spec.model} / {spec.pretrained}"
+    if spec.model.startswith("local-dir:"):
+        folder = Path(spec.model.removeprefix("local-dir:"))
+        model = f"local-dir:{folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder}"
+    return BackboneFacts(
+        name=backbone.name,
+        title=spec.title or "",
+        model=model,
+        digest=backbone.digest,
+        embed_dim=backbone.embed_dim,
+        text_width=backbone.text_width,
+        context_length=backbone.context_length,
+        note="random weights" if spec.pretrained == "random" else spec.note or "",
+    )
 
 
 def edited(plugin: Plugin[Method], recorded: str | None) -> bool:

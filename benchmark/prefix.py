@@ -35,7 +35,7 @@ def encode_prompts(backbone: Backbone, prefix: torch.Tensor, suffix: torch.Tenso
     buckets = _buckets(eot) if len(prefix) > 1 else [torch.arange(len(eot), device=eot.device)]
     lengths = [int(eot[rows].max()) + 1 - n1 for rows in buckets]
     suffixes = [
-        (suffix[rows, :n2] + positions[n1 : n1 + n2].to(suffix.dtype)).expand(len(prefix), -1, -1, -1)
+        (suffix[rows, :n2] + positions[n1 : n1 + n2].to(suffix.dtype))[None]  # one for all prefixes until the first block
         for rows, n2 in zip(buckets, lengths, strict=True)
     ]
     for block in blocks[:-1]:
@@ -94,7 +94,7 @@ def _finish(block: Any, x: torch.Tensor, mixed: torch.Tensor) -> torch.Tensor:
 
 
 def _block(block: Any, known: list[torch.Tensor], second: torch.Tensor) -> torch.Tensor:
-    """One block over suffixes (P, C, n2, d_t), given queries, keys and values of the prefixes."""
+    """One block over suffixes (P or 1, C, n2, d_t), given queries, keys and values of the prefixes: (P, C, n2, d_t)."""
     _, k1, v1 = known
     q2, k2, v2 = _qkv(block, second)
     n2 = second.shape[2]
@@ -105,12 +105,14 @@ def _block(block: Any, known: list[torch.Tensor], second: torch.Tensor) -> torch
 def _last_block(block: Any, known: list[torch.Tensor], second: torch.Tensor, eot: torch.Tensor) -> torch.Tensor:
     """The last block at the end-of-text positions (C,) of the suffixes only: (P, C, d_t)."""
     _, k1, v1 = known
-    q2, k2, v2 = _qkv(block, second)
     classes, n2 = second.shape[1:3]
     rows = torch.arange(classes, device=second.device)
+    width, heads = second.shape[-1], block.attn.num_heads
+    weight, bias, normed = block.attn.in_proj_weight, block.attn.in_proj_bias, block.ln_1(second)
+    query = _heads(F.linear(normed[:, rows, eot].unsqueeze(-2), weight[:width], bias[:width]), heads)
+    k2, v2 = (_heads(part, heads) for part in F.linear(normed, weight[width:], bias[width:]).chunk(2, dim=-1))
     seen = torch.arange(n2, device=second.device)[None] <= eot[:, None]
     mask = torch.zeros(classes, 1, 1, n2, device=second.device).masked_fill(~seen[:, None, None], -math.inf)
-    query = q2[:, rows, :, eot].movedim(0, 1).unsqueeze(-2)  # (P, C, heads, 1, head width)
     mixed = _attend(query, k1, v1, k2, v2, mask)
     return _finish(block, second[:, rows, eot].unsqueeze(-2), mixed).squeeze(-2)
 
@@ -118,10 +120,14 @@ def _last_block(block: Any, known: list[torch.Tensor], second: torch.Tensor, eot
 def _attend(
     query: torch.Tensor, k1: torch.Tensor, v1: torch.Tensor, k2: torch.Tensor, v2: torch.Tensor, mask: torch.Tensor
 ) -> torch.Tensor:
-    """Attention of suffix queries (P, C, h, m, w) to prefix (P, h, n1, w) and, masked, to suffix (P, C, h, n2, w)."""
+    """Attention of suffix queries (P, C, h, m, w) to prefix (P, h, n1, w) and, masked, to suffix (P, C, h, n2, w).
+
+    Where P is 1 in the suffix, it stands for all prefixes.
+    """
     query = query / math.sqrt(query.shape[-1])
     n1 = k1.shape[-2]
     to_first = torch.einsum("pchmw,phnw->pchmn", query, k1)
     to_second = query @ k2.transpose(-2, -1) + mask.to(query.dtype)
+    to_second = to_second.expand(*to_first.shape[:-1], -1)
     weights = torch.cat([to_first, to_second], dim=-1).softmax(dim=-1)
     return torch.einsum("pchmn,phnw->pchmw", weights[..., :n1], v1) + weights[..., n1:] @ v2

@@ -105,7 +105,7 @@ def _processes(context: Context) -> Any:
     if context.device != "cpu" or not sys.platform.startswith("linux"):
         return multiprocessing.get_context("spawn")
     server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["benchmark.work"])
+    server.set_forkserver_preload(["benchmark.preload"])
     return server
 
 

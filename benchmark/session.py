@@ -6,23 +6,21 @@ import argparse
 import os
 from collections import Counter
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
 from pathlib import Path
 
 import torch
 from filelock import FileLock, Timeout
 from rich.console import Console
 
-from benchmark import about, config, plan, registry, report, runner, tables, terminal
+from benchmark import config, plan, registry, runner, terminal
 from benchmark.dataset import Dataset
 from benchmark.errors import UserError
 from benchmark.method import Method
+from benchmark.plan import BackboneFacts
 from benchmark.progress import Progress
 from benchmark.registry import Registry
 from benchmark.store import FINAL, Store
 from benchmark.work import Context
-
-ACCEPTED = frozenset({"ok", "unfit", "skipped"})
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class Session:
     methods: Registry[Method]
     datasets: dict[str, Dataset]
     plan: plan.Plan
-    backbones: list[about.BackboneFacts]
+    backbones: list[BackboneFacts]
     store: Store
     context: Context
 
@@ -55,7 +53,10 @@ def run(options: argparse.Namespace, command: str, console: Console) -> int:
     with _lock(session.store.root):
         _warn_of_edits(session, console)
         _compute(session, options, console)
-        return _conclude(session, options, command)
+        # Not before the work: pandas, SciPy and matplotlib would take memory that the workers can use.
+        from benchmark.conclude import conclude
+
+        return conclude(session, options.report, command)
 
 
 def prepare(
@@ -73,7 +74,7 @@ def prepare(
         raise UserError(f"--precision {options.precision} needs a GPU", fix="leave it out")
     used = list(dict.fromkeys(name for pair in spec.pairs() for name in pair))
     with console.status("loading backbones and data sets"):
-        backbones = [about.facts(b, spec.backbones[n]) for n, b in plan.load_backbones(spec.backbones, used, "cpu").items()]
+        backbones = [plan.facts(b, spec.backbones[n]) for n, b in plan.load_backbones(spec.backbones, used, "cpu").items()]
         task_set = plan.tasks(spec, chosen)
     kind = "cpu" if device == "cpu" else "cuda"
     digests = {facts.name: facts.digest for facts in backbones}
@@ -155,33 +156,6 @@ def _compute(session: Session, options: argparse.Namespace, console: Console) ->
         else:
             contexts = _contexts(session.context, options.workers)
             runner.run_pool(todo, contexts, progress.on_cell, cell_timeout=options.cell_timeout)
-
-
-def _conclude(session: Session, options: argparse.Namespace, command: str) -> int:
-    """Write the tables and the report, print the summary; returns the exit status."""
-    figures, costs = tables.results(session.plan, session.store), tables.runs(session.plan, session.store)
-    tables.write_csv(figures, session.store, "results.csv")
-    tables.write_csv(costs, session.store, "runs.csv")
-    facts = about.describe(
-        session.spec,
-        session.plan,
-        session.methods,
-        session.backbones,
-        command=command,
-        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        device=session.context.device,
-    )
-    infos = {name: session.methods[name].cls.info for name in {v.method for v in session.plan.variants}}
-    report.write(options.report, figures, costs, facts, infos, about.datasets(session.datasets, session.plan))
-    console = Console(highlight=False)
-    if session.spec.warning:
-        console.print(session.spec.warning, style="yellow", markup=False)
-    console.print(terminal.summary(report.headline(figures, facts.zero_shot, infos), report.scope(figures)))
-    statuses = Counter(session.store.status(cell.key) or "not run" for cell in session.plan.cells())
-    console.print("cells: " + ", ".join(f"{count} {status}" for status, count in sorted(statuses.items())))
-    console.print(f"tables: {session.store.root}/results.csv, runs.csv")
-    console.print(f"report: {options.report}", soft_wrap=True)
-    return 0 if statuses.keys() <= ACCEPTED else 1
 
 
 def _warn_of_edits(session: Session, console: Console) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
@@ -12,8 +13,10 @@ from benchmark.dataset import Dataset
 from benchmark.method import Method
 from benchmark.plan import DEFAULT, Plan
 from benchmark.registry import Registry
-from benchmark.report.model import MethodRow, Scope
 from benchmark.store import FINAL, Store
+
+if TYPE_CHECKING:  # the report brings pandas, SciPy and matplotlib
+    from benchmark.report.model import MethodRow, Scope
 
 
 def summary(rows: Sequence[MethodRow], scope: Scope) -> Table:

@@ -1,10 +1,14 @@
-"""The test drawings of the common objects among strokes, speckle and shading."""
+"""Test drawings of the common objects among strokes, speckle and shading."""
+
+from collections import Counter
 
 import numpy as np
 
 from benchmark.dataset import ArrayImages, Dataset, Examples, Splits
 from benchmark.icons.frames import clutter
 from benchmark.icons.world import objects
+
+PER_CLASS = 4
 
 
 class IconObjectsClutter(Dataset):
@@ -17,8 +21,14 @@ class IconObjectsClutter(Dataset):
     variant_of = "icon-objects"
 
     def load(self):
-        clean = objects()
+        clean, taken = objects(), Counter()
+        rows = []
+        for row, label in enumerate(clean.test.labels):
+            if taken[label] < PER_CLASS:
+                taken[label] += 1
+                rows.append(row)
+        test = clean.test.pick(rows)
         rng = np.random.default_rng(0)
-        disturbed = [clutter(255 - np.asarray(clean.test.images[row].convert("L")), rng) for row in range(len(clean.test))]
+        disturbed = [clutter(255 - np.asarray(test.images[row].convert("L")), rng) for row in range(len(test))]
         pixels = np.repeat(np.stack(disturbed)[..., None], 3, axis=-1)
-        return Splits(clean.classes, test=Examples(ArrayImages(pixels), clean.test.labels, clean.test.groups))
+        return Splits(clean.classes, test=Examples(ArrayImages(pixels), test.labels, test.groups))

@@ -42,15 +42,10 @@ class CoCoOp(Method):
         """Words whose embeddings start the context; None takes the dataset's own, "" starts at random."""
         reduction: int = Field(default=16, ge=1)
         """The network's hidden layer has d / reduction units."""
-        zero_start: bool = False
-        """Whether the network's last layer starts at zero, so that the first prompts are CoOp's. The paper's code starts
-        it at random, which a few dozen steps do not unlearn."""
         rows: int = Field(default=1024, ge=1)
         """Most (image, class) prompts that go through the text tower at once while testing; bounds memory only."""
 
-    presets = {
-        "small": {"steps": 30, "batch_size": 8, "zero_start": True, "warmup_epochs": 0, "anneal": "step", "lr": 0.1},
-    }
+    presets = {"small": {"steps": 20, "batch_size": 8, "warmup_epochs": 0, "anneal": "step", "lr": 0.01}}
 
     @classmethod
     def why_not(cls, config, backbone):
@@ -63,9 +58,6 @@ class CoCoOp(Method):
         self.context = nn.Parameter(initial_context(self.backbone, words, config.n_ctx))
         hidden = max(1, d // config.reduction)
         self.meta_net = nn.Sequential(nn.Linear(d, hidden), nn.ReLU(), nn.Linear(hidden, self.backbone.text_width))
-        if config.zero_start:
-            nn.init.zeros_(self.meta_net[-1].weight)
-            nn.init.zeros_(self.meta_net[-1].bias)
 
     def logits(self, batch):
         features = self.image_features(batch)

@@ -1,0 +1,42 @@
+"""The end of a run: records become tables, the report and a summary."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime, timezone
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmark import about, report, tables, terminal
+from benchmark.session import Session
+
+ACCEPTED = frozenset({"ok", "unfit", "skipped"})
+"""Statuses of cells that do not make a run fail."""
+
+
+def conclude(session: Session, page: Path, command: str) -> int:
+    """Write the tables and the report to ``page``, print the summary; returns the exit status."""
+    figures, costs = tables.results(session.plan, session.store), tables.runs(session.plan, session.store)
+    tables.write_csv(figures, session.store, "results.csv")
+    tables.write_csv(costs, session.store, "runs.csv")
+    facts = about.describe(
+        session.spec,
+        session.plan,
+        session.methods,
+        session.backbones,
+        command=command,
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        device=session.context.device,
+    )
+    infos = {name: session.methods[name].cls.info for name in {v.method for v in session.plan.variants}}
+    report.write(page, figures, costs, facts, infos, about.datasets(session.datasets, session.plan))
+    console = Console(highlight=False)
+    if session.spec.warning:
+        console.print(session.spec.warning, style="yellow", markup=False)
+    console.print(terminal.summary(report.headline(figures, facts.zero_shot, infos), report.scope(figures)))
+    statuses = Counter(session.store.status(cell.key) or "not run" for cell in session.plan.cells())
+    console.print("cells: " + ", ".join(f"{count} {status}" for status, count in sorted(statuses.items())))
+    console.print(f"tables: {session.store.root}/results.csv, runs.csv")
+    console.print(f"report: {page}", soft_wrap=True)
+    return 0 if statuses.keys() <= ACCEPTED else 1
