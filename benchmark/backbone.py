@@ -21,6 +21,7 @@ import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from torch import nn
+from torchvision.transforms import Compose, Normalize, PILToTensor, ToTensor
 
 import benchmark.pico.towers  # noqa: F401 - lets local-dir folders name the small timm towers
 from benchmark.config import BackboneSpec, did_you_mean
@@ -60,6 +61,13 @@ class Backbone:
         self.model = model.to(device).eval().requires_grad_(False)
         self.tokenizer, self.transform = tokenizer, transform
         self.text = _text_tower(name, model)
+        *geometry, to_tensor, normalise = transform.transforms
+        if not isinstance(to_tensor, ToTensor) or not isinstance(normalise, Normalize):
+            raise UserError(f"backbone {name!r}: its evaluation transform does not end in ToTensor and Normalize")
+        self._geometry = Compose([*geometry, PILToTensor()])
+        self._mean, self._deviation = (
+            torch.tensor(values, device=device).view(-1, 1, 1) for values in (normalise.mean, normalise.std)
+        )
         self.embed_dim = self._embed_dim()
         self.digest = digest(model)
 
@@ -144,7 +152,11 @@ class Backbone:
 
     def encode_tokens(self, tokens: Tokens) -> torch.Tensor:
         """Text features (N, d) of token ids."""
-        return self.encode_embeddings(self.embed(tokens.ids), tokens.eot)
+        return self.encode_ids(tokens.ids, tokens.eot)
+
+    def encode_ids(self, ids: torch.Tensor, eot: torch.Tensor) -> torch.Tensor:
+        """Text features (N, d) of token ids (N, n), read at position ``eot`` (N,) of each row."""
+        return self.encode_embeddings(self.embed(ids), eot)
 
     def encode_embeddings(self, embeddings: torch.Tensor, eot: torch.Tensor) -> torch.Tensor:
         """Text features (N, d) of token embeddings (N, n, d_t), read at position ``eot`` (N,) of each row.
@@ -170,10 +182,19 @@ class Backbone:
 
     # --- images -------------------------------------------------------------------------------------------------
 
+    def frame(self, image: Image.Image) -> torch.Tensor:
+        """Bytes (3, H, W) of an image, resized and cropped as this backbone's evaluation transform does."""
+        pixels: torch.Tensor = self._geometry(image)
+        return pixels
+
+    def normalise(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Bytes (B, 3, H, W) as this backbone's image tower wants them, scaled to about mean 0 and deviation 1."""
+        scaled = (pixels.to(self.device, torch.float32) / 255).sub_(self._mean).div_(self._deviation)
+        return scaled.to(next(self.model.visual.parameters()).dtype)  # type: ignore[union-attr]
+
     def preprocess(self, image: Image.Image) -> torch.Tensor:
         """Pixels (3, H, W) of an image as this backbone's evaluation transform makes them."""
-        pixels: torch.Tensor = self.transform(image)
-        return pixels
+        return self.normalise(self.frame(image)[None])[0]
 
     def encode_image(self, pixels: torch.Tensor) -> torch.Tensor:
         """Image features (B, d) of pixels (B, 3, H, W)."""
@@ -185,9 +206,14 @@ class Backbone:
         size = self.model.visual.image_size  # type: ignore[union-attr]
         return int(size[0] if isinstance(size, Sequence) else size)  # type: ignore[arg-type]
 
-    @cached_property
+    @property
+    def geometry_key(self) -> str:
+        """What identifies the resizing and cropping: backbones with equal keys see the same bytes."""
+        return str(self._geometry)
+
+    @property
     def preprocess_key(self) -> str:
-        """What identifies the evaluation transform in cache keys."""
+        """What identifies the whole evaluation transform in cache keys."""
         return str(self.transform)
 
     def logits(self, image_features: torch.Tensor, text_features: torch.Tensor) -> torch.Tensor:

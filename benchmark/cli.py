@@ -28,7 +28,8 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--datasets", type=_names, default=None, metavar="NAMES", help="names, globs or 'all', comma-separated"
     )
-    what.add_argument("--protocols", type=_names, default=None, metavar="NAMES", help="base-to-new, domain")
+    protocols = "base-to-new, few-shot, domain, cross-dataset"
+    what.add_argument("--protocols", type=_names, default=None, metavar="NAMES", help=protocols)
     what.add_argument("--seeds", type=_numbers, default=None, metavar="N,N", help="seeds of the few-shot draws")
     what.add_argument(
         "--shots", type=_count, default=None, metavar="N", help="training images per class, where there are as many"
@@ -41,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
         help="change a hyper-parameter; VALUE,VALUE makes two configurations; may be repeated",
     )
     how = p.add_argument_group("how to run it")
+    how.add_argument("--data-root", type=Path, default=None, metavar="DIR", help="folder of data sets read from files")
     how.add_argument("--device", default="auto", metavar="NAME", help="auto (a GPU if there is one), cpu, cuda, cuda:1")
     how.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32", help="of the forward pass")
     how.add_argument("--workers", type=_count, default=None, metavar="N", help="worker processes; 0 runs in this process")
@@ -49,6 +51,9 @@ def parser() -> argparse.ArgumentParser:
     how.add_argument(
         "--report", type=Path, default=Path("reports/compat.html"), metavar="FILE", help="where the report goes"
     )
+    fetch = how.add_mutually_exclusive_group()
+    fetch.add_argument("--prepare", action="store_true", help="fetch weights and data sets that are missing, and stop")
+    fetch.add_argument("--offline", action="store_true", help="never touch the network: so is every run without --prepare")
     how.add_argument("--dry-run", action="store_true", help="print the plan and stop")
     how.add_argument("--list", action="store_true", help="list methods and data sets and stop")
     return p
@@ -90,6 +95,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Before torch is imported, here or in a worker: one thread each, so that workers do not fight over cores.
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, "1")
+    if not options.prepare:  # nothing is fetched in the middle of a run
+        os.environ["HF_HUB_OFFLINE"] = os.environ["TRANSFORMERS_OFFLINE"] = "1"
     console = Console(stderr=True, highlight=False)
     try:
         from benchmark import session  # imports torch, which takes seconds: not before the options are known to be good

@@ -28,6 +28,10 @@ def _listed(value: object) -> object:
     return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
 
 
+def _numbered(value: object) -> object:
+    return (value,) if isinstance(value, int) else tuple(value) if isinstance(value, list) else value
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1)]
 
 
@@ -64,6 +68,32 @@ class UpgradeSpec(Strict):
     new: Names
 
 
+PROTOCOLS = ("base-to-new", "few-shot", "domain", "cross-dataset")
+Numbers = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_numbered), Field(min_length=1)]
+
+
+class ProtocolSpec(Strict):
+    """How modules are trained and tested; in YAML a bare name will do.
+
+    ``base-to-new``: half of the classes to train on, both halves to test on. ``few-shot``: all classes. ``domain``: all
+    classes, tested on the data set's shifted variants too. ``cross-dataset``: all classes, tested on all other data sets.
+    """
+
+    name: Literal["base-to-new", "few-shot", "domain", "cross-dataset"]
+    shots: Numbers | None = None
+    """Training images per class, one run of the protocol for each; None takes the run's."""
+    train_on: Names | None = None
+    """Data sets to train on; None takes all that the protocol suits (for ``domain`` and ``cross-dataset`` those with
+    shifted variants)."""
+
+
+def _protocols(value: object) -> object:
+    listed = [value] if isinstance(value, str | dict) else value
+    if not isinstance(listed, list | tuple):
+        return value
+    return tuple({"name": each} if isinstance(each, str) else each for each in listed)
+
+
 class RunSpec(Strict):
     """A whole ``pairs.yaml``."""
 
@@ -71,16 +101,26 @@ class RunSpec(Strict):
     upgrades: Annotated[tuple[UpgradeSpec, ...], BeforeValidator(_listed), Field(min_length=1)]
     datasets: Names = ("all",)
     methods: Names = ("all",)
-    protocols: Annotated[tuple[Literal["base-to-new", "domain"], ...], BeforeValidator(_listed), Field(min_length=1)] = (
-        "base-to-new",
-        "domain",
+    protocols: Annotated[tuple[ProtocolSpec, ...], BeforeValidator(_protocols), Field(min_length=1)] = (
+        ProtocolSpec(name="base-to-new"),
+        ProtocolSpec(name="domain"),
     )
     preset: Literal["paper", "small"] = "paper"
     """Hyper-parameters: the papers' (real CLIPs), or those chosen for towers of icon-world size."""
     shots: Annotated[int, Field(ge=1)] = 16
     seeds: Annotated[tuple[int, ...], BeforeValidator(_listed), Field(min_length=1)] = (1, 2, 3)
+    data_root: str | None = None
+    """Folder that holds the data sets which are read from files; relative to the YAML."""
     warning: str | None = None
     """Printed with every table that shows the run's numbers."""
+
+    @field_validator("protocols")
+    @classmethod
+    def _no_protocol_twice(cls, protocols: tuple[ProtocolSpec, ...]) -> tuple[ProtocolSpec, ...]:
+        names = [each.name for each in protocols]
+        if len(set(names)) < len(names):
+            raise ValueError("a protocol is given twice; list its shots instead")
+        return protocols
 
     @field_validator("seeds")
     @classmethod
@@ -173,7 +213,7 @@ def _fix(problem: Any, model: type[BaseModel]) -> str:
 
 
 def _models(model: type[BaseModel]) -> tuple[type[BaseModel], ...]:
-    return (RunSpec, UpgradeSpec, BackboneSpec) if model is RunSpec else (model,)
+    return (RunSpec, UpgradeSpec, BackboneSpec, ProtocolSpec) if model is RunSpec else (model,)
 
 
 def _check_names(spec: RunSpec, path: Path) -> None:
@@ -207,4 +247,6 @@ def _resolve(spec: RunSpec, folder: Path) -> RunSpec:
             return backbone.model_copy(update={"pretrained": str((folder / backbone.pretrained).resolve())})
         return backbone
 
-    return spec.model_copy(update={"backbones": {name: absolute(b) for name, b in spec.backbones.items()}})
+    found = {name: absolute(backbone) for name, backbone in spec.backbones.items()}
+    root = None if spec.data_root is None else str((folder / Path(spec.data_root).expanduser()).resolve())
+    return spec.model_copy(update={"backbones": found, "data_root": root})

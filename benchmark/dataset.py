@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -17,6 +19,10 @@ class Images(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Image.Image: ...
+
+    def pick(self, rows: tuple[int, ...]) -> Images:
+        """The images at ``rows``."""
+        ...
 
     @property
     def digest(self) -> str: ...
@@ -36,7 +42,10 @@ class ArrayImages:
     def __getitem__(self, index: int) -> Image.Image:
         return Image.fromarray(self.pixels[index])
 
-    @property
+    def pick(self, rows: tuple[int, ...]) -> Subset:
+        return Subset(self, rows)
+
+    @cached_property
     def digest(self) -> str:
         return hashlib.sha256(f"{self.pixels.shape}".encode() + self.pixels.tobytes()).hexdigest()
 
@@ -54,7 +63,10 @@ class Subset:
     def __getitem__(self, index: int) -> Image.Image:
         return self.images[self.rows[index]]
 
-    @property
+    def pick(self, rows: tuple[int, ...]) -> Subset:
+        return Subset(self, rows)
+
+    @cached_property
     def digest(self) -> str:
         return hashlib.sha256(f"{self.images.digest} {self.rows}".encode()).hexdigest()
 
@@ -79,9 +91,9 @@ class Examples:
     def pick(self, rows: Sequence[int], labels: Sequence[int] | None = None) -> Examples:
         """The examples at ``rows``, with new labels if given."""
         kept = tuple(labels) if labels is not None else tuple(self.labels[row] for row in rows)
-        return Examples(Subset(self.images, tuple(rows)), kept, tuple(self.groups[row] for row in rows))
+        return Examples(self.images.pick(tuple(rows)), kept, tuple(self.groups[row] for row in rows))
 
-    @property
+    @cached_property
     def digest(self) -> str:
         return hashlib.sha256(f"{self.images.digest} {self.labels} {self.groups}".encode()).hexdigest()
 
@@ -99,6 +111,22 @@ class Augmentation:
 
 
 @dataclass(frozen=True)
+class Missing:
+    """Something that a run needs and this machine lacks."""
+
+    what: str
+    """Such as "dataset 'dtd'"."""
+    reason: str
+    """What was looked for, and where."""
+    how: str
+    """How to get it."""
+    size: str = ""
+    """About how large it is, such as "0.6 GB"."""
+    fetchable: bool = False
+    """True if ``--prepare`` can fetch it."""
+
+
+@dataclass(frozen=True)
 class Splits:
     """A loaded dataset. A shifted variant has only a test split."""
 
@@ -108,6 +136,8 @@ class Splits:
     val: Examples | None = None
     note: str = ""
     """Something that the record should say, such as how missing splits were made."""
+    warnings: tuple[str, ...] = ()
+    """What looks wrong but stops nothing, such as a count that is not the published one."""
 
 
 class Dataset:
@@ -126,6 +156,21 @@ class Dataset:
     """For a shifted variant: the dataset whose classes it has and whose modules are evaluated on it."""
     augmentation: ClassVar[Augmentation] = Augmentation()
 
+    def __init__(self, data_root: Path | None = None) -> None:
+        self.data_root = data_root
+        """Where data sets that are read from files have their folders; None if the user named no place."""
+
+    def missing(self) -> Missing | None:
+        """What must be put in place before ``load`` can work; None if nothing."""
+        return None
+
+    def prepare(self) -> None:
+        """Fetch what ``missing`` names.
+
+        Raises:
+            UserError: it cannot be fetched by a program; the message says where to get it.
+        """
+
     def load(self) -> Splits:
         """Read the images.
 
@@ -137,7 +182,8 @@ class Dataset:
 
 @dataclass(frozen=True)
 class TestSet:
-    """One set of test examples of a task: ``part`` is base, new or all; ``variant`` names a shifted set."""
+    """One set of test examples of a task: ``part`` is base, new or all; ``variant`` names another data set than the one
+    that was trained on, such as a shifted one."""
 
     part: str
     examples: Examples

@@ -7,138 +7,133 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
-from torchvision import transforms
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 
 from benchmark.backbone import Backbone
 from benchmark.dataset import Augmentation, Examples
+from benchmark.images import Decoder, Views, allocate
 from benchmark.method import Batch
 
 CHUNK = 256
 """Images that go through a tower at once."""
+IN_MEMORY = 256 * 2**20
+"""Bytes of pixels that stay in memory; more go to a file."""
 
 
 class Bank:
-    """Views of a set of examples: pixels (V, N, 3, H, W) or features (V, N, d), and labels (N,)."""
+    """Views of a set of examples: pixels (V, N, 3, H, W) or features (V, N, d), and labels (N,).
 
-    def __init__(self, views: torch.Tensor, labels: torch.Tensor, *, pixels: bool) -> None:
-        self.views, self.labels, self.pixels = views, labels, pixels
+    Pixels may be bytes that ``normalise`` makes fit for the backbone when they are asked for.
+    """
+
+    def __init__(
+        self, views: torch.Tensor, labels: torch.Tensor, normalise: Callable[[torch.Tensor], torch.Tensor] | None = None
+    ) -> None:
+        self.views, self.labels, self.normalise = views, labels, normalise
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def batch(self, rows: torch.Tensor, views: torch.Tensor) -> Batch:
         """Examples ``rows`` (B,), each in the view given by ``views`` (B,)."""
-        chosen = self.views[views, rows]
-        if self.pixels:
-            return Batch(self.labels[rows], pixels=chosen)
-        return Batch(self.labels[rows], features=chosen)
+        where = self.views.device  # pixels stay on the CPU until they are used
+        chosen = self.views[views.to(where), rows.to(where)]
+        labels = self.labels[rows.to(self.labels.device)]
+        if chosen.ndim == 2:
+            return Batch(labels, features=chosen)
+        return Batch(labels, pixels=self.normalise(chosen) if self.normalise else chosen)
 
 
 class FeatureStore:
-    """Makes banks; keeps the last ones in memory and features on disk under ``folder``."""
+    """Makes banks; keeps the last ones at hand, and features on disk under ``folder``."""
 
-    def __init__(self, folder: Path | None, *, keep: int = 24) -> None:
+    def __init__(self, folder: Path | None, *, keep: int = 24, threads: int = 1) -> None:
         self.folder, self.keep = folder, keep
-        self._memory: OrderedDict[str, torch.Tensor] = OrderedDict()
+        self._decoder = Decoder(threads)
+        self._kept: OrderedDict[str, torch.Tensor] = OrderedDict()
 
     def training(self, backbone: Backbone, examples: Examples, how: Augmentation, views: int, *, pixels: bool) -> Bank:
         """A bank of ``views`` views; one view is the plain image, more are all augmented."""
-        numbers = range(1, views + 1) if views > 1 else range(1)
-        stacked = torch.stack([self._view(backbone, examples, how, number, pixels=pixels) for number in numbers])
-        return Bank(stacked.to(backbone.device), self._labels(backbone, examples), pixels=pixels)
+        numbers = tuple(range(1, views + 1)) if views > 1 else (0,)
+        wanted = Views(examples.images, how, numbers)
+        labels = torch.tensor(examples.labels, dtype=torch.long, device=backbone.device)
+        if pixels:
+            return Bank(self._pixels(backbone, wanted).unflatten(0, (views, -1)), labels, backbone.normalise)
+        return Bank(self._features(backbone, wanted).unflatten(0, (views, -1)).to(backbone.device), labels)
 
     def testing(self, backbone: Backbone, examples: Examples, *, pixels: bool) -> Bank:
         """A bank of the plain images."""
         return self.training(backbone, examples, Augmentation(), 1, pixels=pixels)
 
-    def _labels(self, backbone: Backbone, examples: Examples) -> torch.Tensor:
-        return torch.tensor(examples.labels, dtype=torch.long, device=backbone.device)
+    def _pixels(self, backbone: Backbone, views: Views) -> torch.Tensor:
+        """uint8 (V * N, 3, H, W): in memory, or in a file if there are many."""
+        key = views.key(backbone)
+        if key not in self._kept:
+            size = backbone.image_size
+            out, _ = allocate((views.count, 3, size, size), self.folder, IN_MEMORY)
+            self._decoder.fill(views, backbone, out)
+            self._keep(key, out)
+        self._kept.move_to_end(key)
+        return self._kept[key]
 
-    def _view(self, backbone: Backbone, examples: Examples, how: Augmentation, view: int, *, pixels: bool) -> torch.Tensor:
-        content = [examples.images.digest, backbone.preprocess_key, view, how if view else None]
-        if not pixels:
-            content.append(backbone.digest)
-        key = hashlib.sha256(repr(content).encode()).hexdigest()[:32]
-        if key in self._memory:
-            self._memory.move_to_end(key)
-            return self._memory[key]
-        if pixels:
-            made = self._make_pixels(backbone, examples, how, view)
-        else:
-            made = self._stored_or_encoded(key, backbone, examples, how, view)
-        self._memory[key] = made
-        while len(self._memory) > self.keep:
-            self._memory.popitem(last=False)
-        return made
+    def _features(self, backbone: Backbone, views: Views) -> torch.Tensor:
+        """fp32 (V * N, d), on the CPU."""
+        content = f"{views.key(backbone)} {backbone.preprocess_key} {backbone.digest}"
+        key = hashlib.sha256(content.encode()).hexdigest()[:32]
+        if key not in self._kept:
+            made = self._load(key, views.count, backbone.embed_dim)
+            if made is None:
+                made = self._encode(backbone, views)
+                self._save(key, made)
+            self._keep(key, made)
+        self._kept.move_to_end(key)
+        return self._kept[key]
 
-    def _stored_or_encoded(
-        self, key: str, backbone: Backbone, examples: Examples, how: Augmentation, view: int
-    ) -> torch.Tensor:
-        stored = self._load(key, len(examples), backbone.embed_dim)
-        if stored is not None:
-            return stored
-        made = self._encode(backbone, self._view(backbone, examples, how, view, pixels=True))
-        self._save(key, made)
-        return made
+    def _keep(self, key: str, made: torch.Tensor) -> None:
+        self._kept[key] = made
+        while len(self._kept) > self.keep:
+            self._kept.popitem(last=False)
 
-    def _make_pixels(self, backbone: Backbone, examples: Examples, how: Augmentation, view: int) -> torch.Tensor:
-        change = _transform(how, backbone.image_size) if view else None
-        seed = int(hashlib.sha256(f"{examples.images.digest} {view}".encode()).hexdigest()[:12], 16)
-        pictures = []
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            for index in range(len(examples)):
-                image = examples.images[index]
-                pictures.append(backbone.preprocess(change(image) if change else image))
-        return torch.stack(pictures)
-
-    @staticmethod
-    def _encode(backbone: Backbone, pixels: torch.Tensor) -> torch.Tensor:
+    def _encode(self, backbone: Backbone, views: Views) -> torch.Tensor:
+        """Few pixels are kept for other backbones of the same geometry; many are used and forgotten."""
+        few = 3 * backbone.image_size**2 * views.count <= IN_MEMORY
+        chunks = self._pixels(backbone, views).split(CHUNK) if few else self._decoder.chunks(views, backbone, CHUNK)
         with torch.no_grad():
-            parts = [backbone.encode_image(part.to(backbone.device)).float().cpu() for part in pixels.split(CHUNK)]
+            parts = [backbone.encode_image(backbone.normalise(part)).float().cpu() for part in chunks]
         return torch.cat(parts)
 
     def _load(self, key: str, count: int, width: int) -> torch.Tensor | None:
+        """Stored features, if they are whole and ours."""
         if self.folder is None:
             return None
         try:
-            stored = np.load(self.folder / f"{key}.npy", allow_pickle=False)
-        except (OSError, ValueError, EOFError):  # absent, torn or foreign: compute again
+            with safe_open(self.folder / f"{key}.safetensors", framework="pt") as file:  # type: ignore[no-untyped-call]
+                stored: torch.Tensor = file.get_tensor("features")
+                sha = (file.metadata() or {}).get("sha256")
+        except (OSError, SafetensorError):  # absent, torn or foreign: compute again
             return None
-        if stored.shape != (count, width) or stored.dtype != np.float32 or not np.isfinite(stored).all():
-            return None
-        return torch.from_numpy(stored)
+        whole = stored.shape == (count, width) and stored.dtype == torch.float32 and _sha(stored) == sha
+        return stored if whole else None
 
     def _save(self, key: str, features: torch.Tensor) -> None:
         if self.folder is None:
             return
+        temporary = self.folder / f".{key}.{os.getpid()}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self.folder, suffix=".tmp", delete=False) as temporary:
-                np.save(temporary, features.numpy(), allow_pickle=False)
-            os.replace(temporary.name, self.folder / f"{key}.npy")
-        except OSError:  # a cache that cannot be written only costs time
-            return
+            save_file({"features": features.contiguous()}, temporary, {"sha256": _sha(features)})
+            os.replace(temporary, self.folder / f"{key}.safetensors")
+        except (OSError, SafetensorError):  # a cache that cannot be written only costs time
+            with suppress(OSError):
+                temporary.unlink()
 
 
-def _transform(how: Augmentation, size: int) -> transforms.Compose:
-    steps: list[object] = []
-    if how.rotate:
-        fill = (255, 255, 255)
-        steps.append(transforms.RandomRotation(how.rotate, transforms.InterpolationMode.BILINEAR, fill=fill))
-    if how.crop:
-        steps.append(transforms.RandomResizedCrop(size, scale=how.crop, interpolation=transforms.InterpolationMode.BICUBIC))
-    if how.flip:
-        steps.append(transforms.RandomHorizontalFlip())
-    return transforms.Compose([_rgb, *steps])
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    return image.convert("RGB")
+def _sha(features: torch.Tensor) -> str:
+    return hashlib.sha256(features.contiguous().numpy().tobytes()).hexdigest()

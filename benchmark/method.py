@@ -8,6 +8,7 @@ parameters. Shapes come from the backbone, never from constants.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Literal
@@ -20,6 +21,7 @@ from torch.nn import functional as F
 from benchmark.backbone import Backbone, Tokens
 from benchmark.config import Strict
 from benchmark.prefix import encode_prompts
+from benchmark.recompute import by_rows
 
 
 class MethodConfig(Strict):
@@ -130,6 +132,15 @@ class Method(nn.Module):
         """Why this method cannot work on ``backbone``, in a sentence; None if it can."""
         return None
 
+    @classmethod
+    def from_official(cls, content: Mapping[str, Any]) -> Official | None:
+        """The module in a checkpoint of this method's official code; None if ``content`` is no such checkpoint.
+
+        Raises:
+            Unfit: it is one, of a form that this method does not have.
+        """
+        return None
+
     @property
     def needs_pixels(self) -> bool:
         """True if the image tower must run on every step; False if its cached features will do."""
@@ -163,7 +174,8 @@ class Method(nn.Module):
     def zero_shot_features(self) -> torch.Tensor:
         """Un-normalised text features (C, d) of the dataset's own template, without gradient."""
         with torch.no_grad():
-            return self.backbone.encode_texts(self.classes.texts())
+            tokens = self.backbone.tokenize(self.classes.texts())
+            return by_rows(self.backbone.encode_ids, tokens.ids, tokens.eot)
 
     def current_class_features(self) -> torch.Tensor:
         """``class_features()``, computed once while nothing is being trained."""
@@ -201,6 +213,25 @@ class Unfit(Exception):
     """A module or method cannot work on a backbone; the message says why."""
 
 
+@dataclass(frozen=True)
+class Official:
+    """A module as a method's official code saved it, in this suite's terms."""
+
+    settings: dict[str, Any]
+    """Hyper-parameters that the checkpoint determines."""
+    tensors: dict[str, torch.Tensor]
+    note: str = ""
+    """What was left out or assumed."""
+
+
+def official_state(content: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """Tensors by name of a checkpoint of Dassl, or of a bare state dict, without DataParallel's ``module.``."""
+    state = content.get("state_dict", content)
+    if not isinstance(state, Mapping):
+        return {}
+    return {str(name).removeprefix("module."): value for name, value in state.items() if isinstance(value, torch.Tensor)}
+
+
 def misfit(needed: dict[str, tuple[int, ...]], given: dict[str, tuple[int, ...]]) -> str | None:
     """Why learnt tensors of shapes ``given`` do not fit where ``needed`` is expected; None if they do."""
     for name in sorted(needed.keys() | given.keys()):
@@ -236,12 +267,16 @@ class PromptTemplate:
         if context.ndim == 2:
             return self.encode_each(context[None])[0]
         sentences = torch.cat([self.prefix, context, self.suffix], dim=1)
-        return self.backbone.encode_embeddings(sentences, self.eot)
+        return by_rows(self.backbone.encode_embeddings, sentences, self.eot)
 
     def encode_each(self, contexts: torch.Tensor) -> torch.Tensor:
         """Text features (B, C, d) of all classes with each of several contexts (B, M, d_t)."""
         starts = torch.cat([self.prefix[:1].expand(len(contexts), -1, -1), contexts], dim=1)
-        return encode_prompts(self.backbone, starts, self.suffix, self.eot)
+
+        def some(suffix: torch.Tensor, eot: torch.Tensor) -> torch.Tensor:
+            return encode_prompts(self.backbone, starts, suffix, eot).transpose(0, 1)
+
+        return by_rows(some, self.suffix, self.eot, prompts=len(contexts)).transpose(0, 1)
 
     def name_embeddings(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Token embeddings of the bare class names, padded: (C, k, d_t), and a mask (C, k) that is True on names."""

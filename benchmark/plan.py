@@ -13,15 +13,15 @@ from typing import Any
 import yaml
 
 from benchmark.backbone import Backbone
-from benchmark.config import BackboneSpec, RunSpec, check
+from benchmark.config import PROTOCOLS, BackboneSpec, ProtocolSpec, RunSpec, check, did_you_mean
 from benchmark.dataset import Dataset, Splits
 from benchmark.errors import UserError
 from benchmark.method import Method, MethodConfig
 from benchmark.registry import Plugin, Registry
 from benchmark.store import cell_hash
-from benchmark.task import BASE_TO_NEW, DOMAIN, Task, TaskId, make_task
+from benchmark.task import CROSS_DATASET, DOMAIN, Task, TaskId, make_task, tested_beside
 
-NUMERICS = 2
+NUMERICS = 3
 """Version of the engine's arithmetic: raise it when a fix changes results, and every cell is computed again."""
 DEFAULT = "default"
 
@@ -129,23 +129,40 @@ def restore(cls: type[Method], settings: Mapping[str, Any]) -> MethodConfig:
     return cls.Config.model_validate(dict(settings))
 
 
-def tasks(spec: RunSpec, chosen: Mapping[str, Dataset]) -> dict[TaskId, Task]:
-    """The tasks of a run: base-to-new for every training set, domain for every training set that has variants."""
-    loaded: dict[str, Splits] = {name: dataset.load() for name, dataset in chosen.items()}
+def tasks(spec: RunSpec, chosen: Mapping[str, Dataset], loaded: Mapping[str, Splits]) -> dict[TaskId, Task]:
+    """The tasks of a run: every protocol on every training set that it suits, for every number of shots and seed.
+
+    Raises:
+        UserError: a protocol names a training set that was not chosen, or no task is left.
+    """
     found: dict[TaskId, Task] = {}
-    for name, dataset in chosen.items():
-        if dataset.variant_of is not None:
-            continue
-        shifted = {other: (d, loaded[other]) for other, d in chosen.items() if d.variant_of == name}
-        for protocol in spec.protocols:
-            if protocol == DOMAIN and not shifted:
-                continue
-            for seed in spec.seeds:
-                task = TaskId(name, protocol, min(spec.shots, dataset.shots), seed)
-                found[task] = make_task(dataset, loaded[name], task, shifted)
+    for protocol in spec.protocols:
+        for name in _training_sets(protocol, chosen):
+            dataset = chosen[name]
+            others = {other: (chosen[other], loaded[other]) for other in tested_beside(dataset, protocol.name, chosen)}
+            shots = dict.fromkeys(min(wanted, dataset.shots) for wanted in protocol.shots or (spec.shots,))
+            for wanted, seed in itertools.product(shots, spec.seeds):
+                task = TaskId(name, protocol.name, wanted, seed)
+                found[task] = make_task(dataset, loaded[name], task, others)
     if not found:
-        raise UserError("no task is left", fix=f"name a training set and one of the protocols {BASE_TO_NEW}, {DOMAIN}")
-    return found
+        known = ", ".join(PROTOCOLS)
+        raise UserError("no task is left", fix=f"name a training set and a protocol that suits it: {known}")
+    return dict(sorted(found.items(), key=lambda each: list(chosen).index(each[0].dataset)))
+
+
+def _training_sets(protocol: ProtocolSpec, chosen: Mapping[str, Dataset]) -> list[str]:
+    """The chosen data sets that a protocol trains on."""
+    sets = [name for name, dataset in chosen.items() if dataset.variant_of is None]
+    if protocol.train_on is not None:
+        for name in protocol.train_on:
+            if name not in sets:
+                where = f"protocol {protocol.name}: train_on"
+                raise UserError(f"{name!r} is not among the training sets", where=where, fix=did_you_mean(name, sets))
+        return [name for name in sets if name in protocol.train_on]
+    if protocol.name in (DOMAIN, CROSS_DATASET):
+        with_variants = {dataset.variant_of for dataset in chosen.values()}
+        sets = [name for name in sets if name in with_variants]
+    return [name for name in sets if protocol.name != CROSS_DATASET or tested_beside(chosen[name], CROSS_DATASET, chosen)]
 
 
 def make_plan(
@@ -186,11 +203,6 @@ def make_plan(
             evals.append(Cell("eval", cell_hash(how), how, variant, target, task_id))
         jobs.append(Job(train, tuple(evals)))
     return Plan(pairs, tuple(jobs), dict(task_set), tuple(selected))
-
-
-def load_backbones(specs: Mapping[str, BackboneSpec], names: Sequence[str], device: str) -> dict[str, Backbone]:
-    """The backbones that the pairs name."""
-    return {name: Backbone.load(name, specs[name], device) for name in names}
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ Python writes to the pages of objects that its garbage collector visits, which w
 import gc
 
 import benchmark.work  # noqa: F401
+from benchmark.memory import give_back
 
-gc.collect()
+give_back()
 gc.freeze()

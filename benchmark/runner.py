@@ -20,6 +20,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from benchmark.errors import UserError
+from benchmark.memory import give_back
 from benchmark.plan import Cell, Job
 from benchmark.store import FINAL, Store
 from benchmark.task import TaskId
@@ -212,6 +213,7 @@ def _worker_main(pipe: Connection, context: Context) -> None:
             return
         for job in bundle:
             worker.run(job, lambda *message: pipe.send(message))
+        give_back()
         pipe.send(("idle", "", "", ""))
 
 

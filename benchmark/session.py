@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -12,9 +13,11 @@ import torch
 from filelock import FileLock, Timeout
 from rich.console import Console
 
-from benchmark import config, plan, registry, runner, terminal
+from benchmark import config, gates, plan, preflight, registry, runner, terminal
+from benchmark.backbone import Backbone
 from benchmark.dataset import Dataset
 from benchmark.errors import UserError
+from benchmark.memory import give_back
 from benchmark.method import Method
 from benchmark.plan import BackboneFacts
 from benchmark.progress import Progress
@@ -45,7 +48,11 @@ def run(options: argparse.Namespace, command: str, console: Console) -> int:
     if options.list:
         Console(highlight=False).print(terminal.methods(methods), terminal.datasets(datasets))
         return 0
-    session = prepare(options, methods, datasets, console)
+    wanted = read(options, methods, datasets)
+    if options.prepare:
+        return preflight.prepare(wanted.backbones, wanted.datasets.values(), console)
+    preflight.require(wanted.backbones, wanted.datasets.values(), console)
+    session = prepare(wanted, options, methods, console)
     if options.dry_run:
         _print_plan(session, options)
         return 0
@@ -59,42 +66,71 @@ def run(options: argparse.Namespace, command: str, console: Console) -> int:
         return conclude(session, options.report, command)
 
 
-def prepare(
-    options: argparse.Namespace, methods: Registry[Method], datasets: Registry[Dataset], console: Console
-) -> Session:
-    """Read the YAML, load backbones and tasks and make the plan."""
+@dataclass(frozen=True)
+class Wanted:
+    """What a run asks for, by name; nothing of it is loaded yet."""
+
+    spec: config.RunSpec
+    variants: tuple[plan.Variant, ...]
+    datasets: dict[str, Dataset]
+    backbones: dict[str, config.BackboneSpec]
+
+
+def read(options: argparse.Namespace, methods: Registry[Method], datasets: Registry[Dataset]) -> Wanted:
+    """Read the YAML and look the names up."""
     spec = _override(config.load(options.upgrade_pairs), options)
-    names = methods.select(spec.methods)
-    selected = plan.variants(methods, names, spec.preset, options.set)
-    chosen = {name: datasets[name].cls() for name in datasets.select(spec.datasets)}
-    device = _device(options.device)
+    selected = plan.variants(methods, methods.select(spec.methods), spec.preset, options.set)
+    root = Path(spec.data_root) if spec.data_root else None
+    chosen = {name: datasets[name].cls(root) for name in datasets.select(spec.datasets)}
+    used = dict.fromkeys(name for pair in spec.pairs() for name in pair)
+    return Wanted(spec, selected, chosen, {name: spec.backbones[name] for name in used})
+
+
+def prepare(wanted: Wanted, options: argparse.Namespace, methods: Registry[Method], console: Console) -> Session:
+    """Load backbones and data sets, one after the other, and make the plan."""
+    spec, device = wanted.spec, _device(options.device)
     if options.device == "auto":
         console.print(f"device: {device}")
     if options.precision != "fp32" and device == "cpu":
         raise UserError(f"--precision {options.precision} needs a GPU", fix="leave it out")
-    used = list(dict.fromkeys(name for pair in spec.pairs() for name in pair))
+    warnings: list[str] = []
     with console.status("loading backbones and data sets"):
-        backbones = [plan.facts(b, spec.backbones[n]) for n, b in plan.load_backbones(spec.backbones, used, "cpu").items()]
-        task_set = plan.tasks(spec, chosen)
+        backbones = []
+        for name, backbone_spec in wanted.backbones.items():
+            backbone = Backbone.load(name, backbone_spec)
+            warnings += gates.check(backbone) if backbone_spec.pretrained != "random" else []
+            backbones.append(plan.facts(backbone, backbone_spec))
+        del backbone
+        loaded = {name: dataset.load() for name, dataset in wanted.datasets.items()}
+        task_set = plan.tasks(spec, wanted.datasets, loaded)
+        give_back()
+    for warning in itertools.chain(warnings, *(splits.warnings for splits in loaded.values())):
+        console.print(f"warning: {warning}", markup=False, soft_wrap=True)
     kind = "cpu" if device == "cpu" else "cuda"
     digests = {facts.name: facts.digest for facts in backbones}
-    made = plan.make_plan(spec, methods, selected, task_set, digests, device=kind, precision=options.precision)
+    made = plan.make_plan(spec, methods, wanted.variants, task_set, digests, device=kind, precision=options.precision)
     store = Store(options.out.resolve())
     context = Context(
-        backbones={name: spec.backbones[name] for name in used},
-        datasets=tuple(chosen),
+        backbones=wanted.backbones,
+        datasets=tuple(wanted.datasets),
         store=store.root,
         cache=store.root / "features",
         device=device,
         precision=options.precision,
+        data_root=Path(spec.data_root) if spec.data_root else None,
     )
-    return Session(spec, methods, chosen, made, backbones, store, context)
+    return Session(spec, methods, wanted.datasets, made, backbones, store, context)
 
 
 def _override(spec: config.RunSpec, options: argparse.Namespace) -> config.RunSpec:
     """The YAML with the command line's choices in place of its own."""
     given = {name: getattr(options, name) for name in ("methods", "datasets", "protocols", "seeds", "shots")}
     changes = {name: value for name, value in given.items() if value is not None}
+    if options.data_root is not None:
+        changes["data_root"] = str(options.data_root.expanduser().resolve())
+    if "protocols" in changes:  # those that the YAML has too keep its settings
+        known = {each.name: each.model_dump() for each in spec.protocols}
+        changes["protocols"] = [known.get(name, name) for name in changes["protocols"]]
     return config.check(config.RunSpec, {**spec.model_dump(), **changes}, where="command line")
 
 
@@ -137,8 +173,11 @@ def _contexts(context: Context, workers: int | None) -> list[Context]:
     """One context per worker: on CPU one a core, on GPUs one a card."""
     if context.device == "cuda":
         count = torch.cuda.device_count()
-        return [replace(context, device=f"cuda:{i % count}") for i in range(workers or count)]
-    return [context] * (workers or _cores())
+        slots = [f"cuda:{i % count}" for i in range(workers or count)]
+    else:
+        slots = [context.device] * (workers or (1 if context.device.startswith("cuda") else _cores()))
+    decoders = max(1, _cores() // len(slots))
+    return [replace(context, device=device, decoders=decoders) for device in slots]
 
 
 def _cores() -> int:

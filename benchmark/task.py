@@ -13,7 +13,9 @@ from benchmark.dataset import Augmentation, Dataset, Examples, Splits, TestSet
 from benchmark.errors import UserError
 
 BASE_TO_NEW = "base-to-new"
+FEW_SHOT = "few-shot"
 DOMAIN = "domain"
+CROSS_DATASET = "cross-dataset"
 
 
 @dataclass(frozen=True)
@@ -73,9 +75,9 @@ def halves(classes: int) -> tuple[range, range]:
 
 
 def make_task(
-    dataset: Dataset, splits: Splits, task: TaskId, variants: Mapping[str, tuple[Dataset, Splits]] | None = None
+    dataset: Dataset, splits: Splits, task: TaskId, others: Mapping[str, tuple[Dataset, Splits]] | None = None
 ) -> Task:
-    """Draw the few shots of a task and cut its test sets.
+    """Draw the few shots of a task and cut its test sets; ``others`` are tested on too (see ``tested_beside``).
 
     Raises:
         UserError: the dataset has no training images, or too few classes for the protocol.
@@ -98,8 +100,17 @@ def make_task(
         )
     else:
         classes = splits.classes
-        tests = (TestSet("all", splits.test, classes, dataset.template), *_shifted(variants or {}))
+        tests = (TestSet("all", splits.test, classes, dataset.template), *_elsewhere(others or {}))
     return Task(task, classes, dataset.template, dataset.context_words, train, val, tests, dataset.augmentation, shots)
+
+
+def tested_beside(dataset: Dataset, protocol: str, chosen: Mapping[str, Dataset]) -> list[str]:
+    """Which other data sets a module of ``dataset`` is tested on: its shifted variants, or all other training sets."""
+    if protocol == DOMAIN:
+        return [name for name, other in chosen.items() if other.variant_of == dataset.name]
+    if protocol == CROSS_DATASET:
+        return [name for name, other in chosen.items() if other.variant_of is None and name != dataset.name]
+    return []
 
 
 def _names(splits: Splits, labels: Sequence[int]) -> tuple[str, ...]:
@@ -112,8 +123,8 @@ def _only(examples: Examples, labels: range) -> Examples:
     return examples.pick(rows, [examples.labels[row] - labels.start for row in rows])
 
 
-def _shifted(variants: Mapping[str, tuple[Dataset, Splits]]) -> list[TestSet]:
+def _elsewhere(others: Mapping[str, tuple[Dataset, Splits]]) -> list[TestSet]:
     return [
         TestSet("all", splits.test, splits.classes, dataset.template, variant=name)
-        for name, (dataset, splits) in sorted(variants.items())
+        for name, (dataset, splits) in sorted(others.items())
     ]

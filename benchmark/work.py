@@ -16,14 +16,14 @@ import torch
 from benchmark import registry
 from benchmark.backbone import Backbone, digest
 from benchmark.config import BackboneSpec
-from benchmark.dataset import Splits
+from benchmark.dataset import Dataset, Splits
 from benchmark.errors import UserError
 from benchmark.evaluation import accuracy, predict
 from benchmark.features import FeatureStore
 from benchmark.method import ClassList, Method, Unfit
 from benchmark.plan import Cell, Job, restore
 from benchmark.store import FINAL, Store
-from benchmark.task import Task, TaskId, make_task
+from benchmark.task import Task, TaskId, make_task, tested_beside
 from benchmark.training import Diverged, Precision, TrainLog, derive_seed, train
 
 Report = Callable[[str, str, str, str], None]
@@ -42,7 +42,11 @@ class Context:
     precision: Precision
     methods_folder: Path = registry.ROOT / "methods"
     datasets_folder: Path = registry.ROOT / "datasets"
+    data_root: Path | None = None
     threads: int = 1
+    """Of arithmetic on the CPU."""
+    decoders: int = 1
+    """Threads that decode images."""
 
 
 @dataclass
@@ -58,7 +62,7 @@ class Worker:
         torch.set_num_threads(self.context.threads)
         self.methods = registry.methods(self.context.methods_folder)
         self.datasets = registry.datasets(self.context.datasets_folder)
-        self.features = FeatureStore(self.context.cache)
+        self.features = FeatureStore(self.context.cache, threads=self.context.decoders)
         self.store = Store(self.context.store)
 
     def run(self, job: Job, report: Report) -> None:
@@ -169,15 +173,19 @@ class Worker:
 
     def task(self, task: TaskId) -> Task:
         if task not in self._tasks:
-            plugins = {name: self.datasets[name].cls() for name in self.context.datasets}
-            shifted = {n: (d, self._load(n)) for n, d in plugins.items() if d.variant_of == task.dataset}
-            self._tasks[task] = make_task(plugins[task.dataset], self._load(task.dataset), task, shifted)
+            chosen = {name: self._dataset(name) for name in self.context.datasets}
+            own = chosen[task.dataset]
+            others = {name: (chosen[name], self._load(name)) for name in tested_beside(own, task.protocol, chosen)}
+            self._tasks[task] = make_task(own, self._load(task.dataset), task, others)
         return self._tasks[task]
 
     def _load(self, name: str) -> Splits:
         if name not in self._splits:
-            self._splits[name] = self.datasets[name].cls().load()
+            self._splits[name] = self._dataset(name).load()
         return self._splits[name]
+
+    def _dataset(self, name: str) -> Dataset:
+        return self.datasets[name].cls(self.context.data_root)
 
     def _peak_mb(self) -> float:
         """Peak memory in MB: of the GPU for the cell, else of the process so far."""

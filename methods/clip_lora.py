@@ -1,6 +1,7 @@
 """CLIP-LoRA: low-rank updates of the attention projections of both towers."""
 
 import math
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import torch
@@ -9,7 +10,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchmark.attention import Projection, adding, layers, projections
-from benchmark.method import Info, Method, MethodConfig
+from benchmark.method import Info, Method, MethodConfig, Official, Unfit
+from benchmark.recompute import by_rows
 
 POSITIONS = {
     "all": (0.0, 1.0),
@@ -21,6 +23,8 @@ POSITIONS = {
     "top3": (0.75, 1.0),
 }
 """Shares of a tower's depth. On 12 layers: 0-11, 0-3, 4-7, 8-11, 0-5, 6-11 and 9-11, the sets of the official code."""
+OFFICIAL_ROLES = {"q_proj": "q", "k_proj": "k", "v_proj": "v", "proj": "out"}
+"""Projections by their names in the official code's files."""
 
 
 class ClipLora(Method):
@@ -72,6 +76,53 @@ class ClipLora(Method):
                 return f"the attention of its {tower} tower has a layout that is not known"
         return None
 
+    @classmethod
+    def from_official(cls, content):
+        """The official ``lora_weights.pt``: weights[layer_i][q_proj | k_proj | v_proj | proj][w_lora_A | w_lora_B].
+
+        i counts the chosen layers, those of the text tower first. The file does not tell where the vision tower's begin:
+        where the width changes, or half-way if it does not. Nor does it tell depths: they follow from the position's
+        share and the number of layers.
+        """
+        weights, about = content.get("weights"), content.get("metadata")
+        if not isinstance(weights, Mapping) or not isinstance(about, Mapping):
+            return None
+        found = [weights.get(f"layer_{i}") for i in range(len(weights))]
+        if not found or None in found or not {"r", "alpha", "encoder", "position"} <= about.keys():
+            return None
+        encoder, position = about["encoder"], about["position"]
+        if position not in POSITIONS or encoder not in ("both", "text", "vision"):
+            raise Unfit(f"position {position!r} of encoder {encoder!r} is not known here")
+        if any(layer.keys() != found[0].keys() for layer in found) or not found[0].keys() <= OFFICIAL_ROLES.keys():
+            raise Unfit("its layers do not have the same known projections")
+        widths = [next(iter(layer.values()))["w_lora_A"].shape[1] for layer in found]
+        changes = [i for i in range(1, len(widths)) if widths[i] != widths[i - 1]]
+        border = changes[0] if changes else len(found) // 2
+        text = {"text": len(found), "vision": 0, "both": border}[encoder]
+        tensors, places = {}, []
+        for tower, part in (("text", found[:text]), ("vision", found[text:])):
+            if not part:
+                continue
+            first, last = POSITIONS[position]
+            depth = round(len(part) / (last - first))
+            start = round(first * depth)
+            places.append(f"{tower} layers {start}-{start + len(part) - 1} of {depth}")
+            for number, layer in enumerate(part, start):
+                for name, pair in layer.items():
+                    down, up = pair["w_lora_A"], pair["w_lora_B"]  # (r, d_in), (d_out, r)
+                    if not len(down) == up.shape[1] == about["r"]:
+                        raise Unfit(f"its matrices are not of the rank {about['r']} that it names")
+                    key = f"{tower}_{number}_{OFFICIAL_ROLES[name]}"
+                    tensors[f"down.{key}"], tensors[f"up.{key}"] = down, up
+        settings = {
+            "encoder": encoder,
+            "position": position,
+            "roles": [role for name, role in OFFICIAL_ROLES.items() if name in found[0]],
+            "rank": about["r"],
+            "alpha": float(about["alpha"]),
+        }
+        return Official(settings, tensors, f"assumed from numbers and widths of layers: {', '.join(places)}")
+
     @property
     def needs_pixels(self):
         return self.config.encoder != "text"
@@ -101,8 +152,12 @@ class ClipLora(Method):
         return adding(self.backbone, {site: self._delta(site) for site in self.sites if site.tower == tower})
 
     def class_features(self):
-        with self._adding("text"):
-            return self.backbone.encode_texts(self.classes.texts())
+        def encode(ids, eot):
+            with self._adding("text"):
+                return self.backbone.encode_ids(ids, eot)
+
+        tokens = self.backbone.tokenize(self.classes.texts())
+        return by_rows(encode, tokens.ids, tokens.eot)
 
     def image_features(self, batch):
         with self._adding("vision"):

@@ -5,7 +5,26 @@ from pydantic import Field
 from torch import nn
 from torch.nn import functional as F
 
-from benchmark.method import Info, Method, MethodConfig, PromptTemplate, initial_context, too_much_context
+from benchmark.method import (
+    Info,
+    Method,
+    MethodConfig,
+    Official,
+    PromptTemplate,
+    Unfit,
+    initial_context,
+    official_state,
+    too_much_context,
+)
+
+OFFICIAL_NAMES = {
+    "ctx": "context",
+    "meta_net.linear1.weight": "meta_net.0.weight",
+    "meta_net.linear1.bias": "meta_net.0.bias",
+    "meta_net.linear2.weight": "meta_net.2.weight",
+    "meta_net.linear2.bias": "meta_net.2.bias",
+}
+"""Parameters of the official ``prompt_learner`` and of this method."""
 
 
 class CoCoOp(Method):
@@ -50,6 +69,21 @@ class CoCoOp(Method):
     @classmethod
     def why_not(cls, config, backbone):
         return too_much_context(backbone, config.n_ctx)
+
+    @classmethod
+    def from_official(cls, content):
+        """The official ``prompt_learner``. Its network narrows to d / 16; KgCoOp's, which is not in use, does not."""
+        state = official_state(content)
+        if state.keys() - {"token_prefix", "token_suffix"} != OFFICIAL_NAMES.keys():
+            return None
+        hidden, d = state["meta_net.linear1.weight"].shape
+        if hidden >= d:
+            return None
+        reduction = next((r for r in (16, d // hidden) if max(1, d // r) == hidden), None)
+        if reduction is None:
+            raise Unfit(f"its network has {hidden} hidden units, which is no whole part of {d}")
+        settings = {"n_ctx": len(state["ctx"]), "reduction": reduction}
+        return Official(settings, {own: state[name] for name, own in OFFICIAL_NAMES.items()})
 
     def build(self):
         config, d = self.config, self.backbone.embed_dim

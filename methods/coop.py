@@ -4,7 +4,20 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from benchmark.method import Info, Method, MethodConfig, PromptTemplate, initial_context, too_much_context
+from benchmark.method import (
+    Info,
+    Method,
+    MethodConfig,
+    Official,
+    PromptTemplate,
+    Unfit,
+    initial_context,
+    official_state,
+    too_much_context,
+)
+
+UNUSED = ("bias_vectors", "meta_net.", "adapter")
+"""Parameters that KgCoOp's code saves beside the context and never uses."""
 
 
 class CoOp(Method):
@@ -40,6 +53,26 @@ class CoOp(Method):
     @classmethod
     def why_not(cls, config, backbone):
         return too_much_context(backbone, config.n_ctx)
+
+    @classmethod
+    def from_official(cls, content):
+        """``ctx`` of the official ``prompt_learner``, or of KgCoOp's: the same prompt, and parameters without use."""
+        state = official_state(content)
+        others = sorted(state.keys() - {"ctx", "token_prefix", "token_suffix"})
+        if "ctx" not in state or not all(name.lower().startswith(UNUSED) for name in others):
+            return None
+        note = "assumed: the class name comes after the context, which the file does not say"
+        if others:
+            network = state.get("meta_net.linear1.weight")
+            narrows = network is not None and network.shape[0] < network.shape[1]
+            if narrows and all(name.startswith("meta_net.") for name in others):
+                return None  # a network that is in use: another method's
+            note = f"KgCoOp's context, read as CoOp's; left out as its code does not use them: {', '.join(others)}; {note}"
+        context = state["ctx"]
+        if context.ndim != 2:
+            shape = " x ".join(map(str, context.shape))
+            raise Unfit(f"its context ({shape}) belongs to its training classes, one for each; CoOp here shares one")
+        return Official({"n_ctx": len(context)}, {"context": context}, note)
 
     def build(self):
         self.prompt = PromptTemplate(self.backbone, self.classes, self.config.n_ctx)

@@ -41,7 +41,9 @@ def test_defaults(tmp_path):
     spec = config.load(write(tmp_path, good()))
     assert spec.pairs() == [("v1", "v2")]
     assert (spec.shots, spec.seeds, spec.preset, spec.methods, spec.datasets) == (16, (1, 2, 3), "paper", ("all",), ("all",))
-    assert spec.protocols == ("base-to-new", "domain")
+    assert [(each.name, each.shots, each.train_on) for each in spec.protocols] == [
+        (n, None, None) for n in ("base-to-new", "domain")
+    ]
 
 
 def test_a_list_of_newer_ones_expands_in_order_and_identity_is_allowed(tmp_path):
@@ -51,7 +53,14 @@ def test_a_list_of_newer_ones_expands_in_order_and_identity_is_allowed(tmp_path)
 
 def test_one_name_stands_for_a_list_of_one(tmp_path):
     spec = config.load(write(tmp_path, good(methods="coop", datasets="digits", protocols="domain")))
-    assert (spec.methods, spec.datasets, spec.protocols) == (("coop",), ("digits",), ("domain",))
+    assert (spec.methods, spec.datasets, [each.name for each in spec.protocols]) == (("coop",), ("digits",), ["domain"])
+
+
+def test_a_protocol_may_have_settings(tmp_path):
+    protocols = ["base-to-new", {"name": "few-shot", "shots": [1, 2]}, {"name": "cross-dataset", "train_on": "digits"}]
+    base, few, cross = config.load(write(tmp_path, good(protocols=protocols))).protocols
+    assert (base.shots, few.shots, few.train_on) == (None, (1, 2), None)
+    assert (cross.shots, cross.train_on) == (None, ("digits",))
 
 
 def test_folders_are_relative_to_the_file(tmp_path, monkeypatch):
@@ -82,6 +91,10 @@ CASES = {
     "null": (good(methods=None), "methods", "None"),
     "unknown preset": (good(preset="huge"), "preset", "huge"),
     "unknown protocol": (good(protocols=["base-to-old"]), "protocols[0]", "base-to-old"),
+    "protocol twice": (good(protocols=["domain", {"name": "domain"}]), "protocols", "list its shots"),
+    "protocol key": (good(protocols=[{"name": "domain", "shot": 1}]), "protocols[0].shot", "did you mean 'shots'"),
+    "empty shots": (good(protocols=[{"name": "few-shot", "shots": []}]), "protocols[0].shots", "name at least one"),
+    "shots of zero": (good(protocols=[{"name": "few-shot", "shots": 0}]), "protocols[0].shots", "you gave 0"),
     "duplicate pair": (good(upgrades=[{"old": "v1", "new": ["v2", "v2"]}]), "upgrades[0].new", "v1 -> v2"),
     "duplicate pair in two": (good(upgrades=GOOD["upgrades"] * 2), "upgrades[1].new", "given twice"),
     "undefined backbone": (good(upgrades=[{"old": "v1", "new": "v22"}]), "upgrades[0]", "did you mean 'v2'"),

@@ -168,7 +168,7 @@ def test_coop_gradient_and_two_sgd_steps_by_hand(backbone, features, labels):
         (gradient,) = torch.autograd.grad(loss, weight)
         velocity = 0.9 * velocity + gradient + 5e-4 * weight.detach()
         weight = (weight.detach() - rate * velocity).requires_grad_()
-    train(method, Bank(features[None], labels, pixels=False), shots=3, seed=1)
+    train(method, Bank(features[None], labels), shots=3, seed=1)
     torch.testing.assert_close(learnt(method)["context"], weight.detach(), atol=1e-6, rtol=1e-5)
 
 
@@ -401,7 +401,7 @@ def test_clip_lora_first_adamw_step_by_hand(backbone, examples, labels):
         cosine_logits(merged, merged.encode_image(pixels).detach(), zero_shot_texts(backbone, merged)), labels
     )
     (gradient,) = torch.autograd.grad(loss, leaves[f"up.{site}"])
-    train(method, Bank(pixels[None], labels, pixels=True), shots=1, seed=1)
+    train(method, Bank(pixels[None], labels), shots=1, seed=1)
     after = learnt(method)
     expected = -1e-3 * gradient / (gradient.abs() + 1e-8)
     large = gradient.abs() > 1e-5

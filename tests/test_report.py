@@ -254,7 +254,7 @@ def test_shifted_variants(results: pd.DataFrame, text: str) -> None:
     lift = (both[0] + both[1] - zero[0] - zero[1]) / 2
     assert line[2] == words.number((both[0] + both[1]).mean() / 2)
     assert line[5] == f"{words.signed(lift.mean())} \N{PLUS-MINUS SIGN} {words.number(half_width(lift))}"
-    each = Page(text).rows("Data set", "Variant", *headings)[0]
+    each = Page(text).rows("Trained on", "Tested on", *headings)[0]
     line = next(row for row in each if row[1:3] == ["icons-bold", "Prompt"])
     assert line[4] == words.number(by_seed(results, "prompt", "reuse", variant="icons-bold", **where).mean())
 

@@ -129,7 +129,7 @@ def test_all_views_are_drawn(make, bank):
 def test_training_lowers_the_loss_and_leaves_test_mode(make, bank):
     """One view and full batches, so that the loss is of the same images each time."""
     method = make(epochs=40, batch_size=12, lr=0.5, warmup_epochs=0)
-    log = train(method, Bank(bank.views[:1], bank.labels, pixels=False), shots=3, seed=1)
+    log = train(method, Bank(bank.views[:1], bank.labels), shots=3, seed=1)
     assert log.last_loss < log.first_loss - 0.005
     assert not method.training
     assert log.seconds > 0

@@ -98,7 +98,7 @@ def _cached(glyphs: Sequence[Glyph], kind: str, draw) -> np.ndarray:  # type: ig
     if not glyphs:
         raise ValueError("no glyphs to render")
     names = [f"{g.family}/{g.style}/{g.name}" for g in glyphs]
-    versions = sorted({FAMILIES[g.family].version() for g in glyphs})
+    versions = sorted(FAMILIES[family].version() for family in {g.family for g in glyphs})
     key = hashlib.sha256("\n".join([str(RENDER_VERSION), kind, *versions, *names]).encode()).hexdigest()[:24]
     file = cache_folder() / f"{kind}-{key}.npy"
     try:

@@ -6,6 +6,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -137,6 +138,7 @@ def objects_pool(family: str, styles: Sequence[str]) -> Pool:
     )
 
 
+@lru_cache(maxsize=1)
 def objects() -> Splits:
     """The common-object set: Tabler's outlines of 50 classes, at least 8 drawings a class to train on."""
     pool = objects_pool("tabler", ("outline",))

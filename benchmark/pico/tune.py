@@ -56,7 +56,7 @@ def _tasks() -> list[Task]:
     plugins: list[Dataset] = [plugin.cls() for plugin in registry.datasets().plugins.values()]
     found = []
     for dataset in plugins:
-        if dataset.variant_of is None:
+        if dataset.variant_of is None and dataset.missing() is None:
             splits = dataset.load()
             found += [make_task(dataset, splits, TaskId(dataset.name, BASE_TO_NEW, dataset.shots, s)) for s in DRAWS]
     return found

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from benchmark import compat
-from benchmark.report.model import BASE_TO_NEW, DOMAIN, NAN, Interval, Scope
+from benchmark.report.model import BASE_TO_NEW, CROSS_DATASET, DOMAIN, FEW_SHOT, NAN, Interval, Scope, few_shot
 
 if TYPE_CHECKING:
     from benchmark.method import Info
@@ -24,6 +24,9 @@ def clean(results: pd.DataFrame) -> pd.DataFrame:
     for name in TEXT:
         table[name] = table[name].astype(object).where(table[name].notna(), "").astype(str)
     table["value"] = pd.to_numeric(table["value"], errors="coerce")
+    few = table.protocol == FEW_SHOT
+    shots = pd.to_numeric(table.shots[few], errors="coerce").fillna(0).astype(int)
+    table.loc[few, "protocol"] = [few_shot(count).protocol for count in shots]
     return table.reset_index(drop=True)
 
 
@@ -51,9 +54,19 @@ def summary(table: pd.DataFrame) -> dict[Key, Mapping[str, Any]]:
 
 
 def scope(results: pd.DataFrame) -> Scope:
-    """What the headline is about: H of base-to-new; the accuracy of all classes where only the domain protocol was run."""
-    protocols = set(results.protocol)
-    return DOMAIN if DOMAIN.protocol in protocols and BASE_TO_NEW.protocol not in protocols else BASE_TO_NEW
+    """What the headline is about: H of base-to-new where that was run, else the accuracy of all classes under the first
+    protocol that was: few-shot with the most shots, domain, cross-dataset."""
+    protocols = set(clean(results).protocol)
+    for wanted in (BASE_TO_NEW, *reversed(few_shots(results)), DOMAIN, CROSS_DATASET):
+        if wanted.protocol in protocols:
+            return wanted
+    return BASE_TO_NEW
+
+
+def few_shots(results: pd.DataFrame) -> list[Scope]:
+    """The numbers of shots of the few-shot protocol, from few to many."""
+    rows = results[results.protocol.astype(str).str.startswith(FEW_SHOT)]
+    return [few_shot(int(count)) for count in sorted(pd.to_numeric(rows.shots, errors="coerce").dropna().unique())]
 
 
 def figure(rows: Mapping[Key, Mapping[str, Any]], key: Key, name: str) -> float:

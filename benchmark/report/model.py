@@ -67,6 +67,14 @@ class Scope:
 
 BASE_TO_NEW = Scope("base-to-new", "H", ("base", "new"), "H")
 DOMAIN = Scope("domain", "all", (), "accuracy")
+CROSS_DATASET = Scope("cross-dataset", "all", (), "accuracy")
+FEW_SHOT = "few-shot"
+"""In the report each number of shots of this protocol is a protocol of its own, named by ``few_shot``."""
+
+
+def few_shot(shots: int) -> Scope:
+    """All classes with some shots."""
+    return Scope(f"{FEW_SHOT}, {shots} {'shot' if shots == 1 else 'shots'}", "all", (), "accuracy")
 
 
 @dataclass(frozen=True)
@@ -132,7 +140,7 @@ class MethodRow:
 
 @dataclass(frozen=True)
 class ShiftRow:
-    """One method on the shifted variants of one pair: a single variant, or the mean over ``variant`` = all of them."""
+    """One method beside the headline of one pair, on one test set or the mean over several, named by ``variant``."""
 
     label: str
     control: bool
@@ -147,6 +155,25 @@ class ShiftRow:
     missing: int = 0
     """Cells (data set, variant, seed) without a reuse figure, of ``cells``."""
     cells: int = 0
+
+
+@dataclass(frozen=True)
+class ElsewhereView:
+    """One pair in a section beside the headline: tables by name, and rows that are shown on request."""
+
+    name: str
+    groups: Mapping[str, Sequence[ShiftRow]]
+    details: Sequence[ShiftRow] = ()
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section beside the headline: another protocol."""
+
+    anchor: str
+    title: str
+    intro: str
+    pairs: Sequence[ElsewhereView]
 
 
 @dataclass(frozen=True)

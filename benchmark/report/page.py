@@ -11,7 +11,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from benchmark.report import frame, sections, words
-from benchmark.report.model import About, DatasetAbout, Figure, MethodRow, Scope, ShiftRow
+from benchmark.report.model import About, DatasetAbout, Figure, MethodRow, Scope
 from benchmark.report.tables import headline
 from benchmark.store import write_atomically
 
@@ -32,10 +32,6 @@ class PairView:
     findings: list[str]
     rows: list[MethodRow]
     drawings: list[Figure]
-    shifts: dict[str, list[ShiftRow]]
-    """Own test split and mean of all variants, by these names."""
-    variants: list[ShiftRow]
-    """Each variant by itself."""
 
     @property
     def order(self) -> str:
@@ -80,6 +76,7 @@ def render(
         "view": view,
         "pairs": views,
         "overview": _overview(views),
+        "sections": sections.elsewhere(results, _names(results, views), about.zero_shot, methods),
         "failures": sections.failures(results, methods),
         "failed_cells": len(sections.cells(bad)),
         "all_cells": len(sections.cells(results)),
@@ -139,8 +136,6 @@ def _pairs(
             figures.slopes(mine, view, old, new),
             figures.heat_map(results, mine, view, about.zero_shot, titles, name),
         ]
-        shifted = sections.shifts(results, pair, about.zero_shot, methods) if pair else []
-        groups = [sections.OWN, sections.SHIFTED]
         found.append(
             PairView(
                 anchor=f"pair-{index + 1}",
@@ -150,11 +145,15 @@ def _pairs(
                 findings=words.findings(mine, view),
                 rows=mine,
                 drawings=[drawing for drawing in drawings if drawing],
-                shifts={group: chosen for group in groups if (chosen := [row for row in shifted if row.variant == group])},
-                variants=[row for row in shifted if row.variant not in groups],
             )
         )
     return found
+
+
+def _names(results: pd.DataFrame, views: list[PairView]) -> dict[str, str]:
+    """How the page writes each pair that the results have."""
+    found = {frame.pair_name(results, view.old, view.new): view.name for view in views}
+    return {pair: name for pair, name in found.items() if pair is not None}
 
 
 def _overview(views: list[PairView]) -> list[tuple[str, list[MethodRow | None]]]:

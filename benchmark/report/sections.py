@@ -1,4 +1,4 @@
-"""Rows of the other tables: shifted variants, cells without figures, costs."""
+"""Rows of the other tables: protocols beside the headline, cells without figures, costs."""
 
 from __future__ import annotations
 
@@ -9,27 +9,92 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from benchmark.report import frame
-from benchmark.report.model import DOMAIN, NAN, CostRow, FailureRow, Interval, ShiftRow
+from benchmark.report.model import (
+    CROSS_DATASET,
+    DOMAIN,
+    NAN,
+    CostRow,
+    ElsewhereView,
+    FailureRow,
+    Interval,
+    Scope,
+    Section,
+    ShiftRow,
+)
 
 if TYPE_CHECKING:
     from benchmark.method import Info
 
-OWN, SHIFTED = "own test split", "all shifted variants"
+OWN, SHIFTED, OTHERS = "own test split", "all shifted variants", "all other data sets"
 
 
-def shifts(results: pd.DataFrame, pair: str, control: str, methods: Mapping[str, Info]) -> list[ShiftRow]:
-    """Rows of one pair under the domain protocol: per method the own test split, the mean of all variants, and each variant.
+def elsewhere(results: pd.DataFrame, pairs: Mapping[str, str], control: str, methods: Mapping[str, Info]) -> list[Section]:
+    """The protocols beside the headline, where they were run. ``pairs``: what to call each pair of the results."""
+    results = frame.clean(results)
+
+    def shifted(scope: Scope, name: str) -> list[ElsewhereView]:
+        found = []
+        for pair, title in pairs.items():
+            rows = shifts(results, pair, control, methods, scope, name)
+            groups = {group: mine for group in (OWN, name) if (mine := [row for row in rows if row.variant == group])}
+            if groups:
+                found.append(ElsewhereView(title, groups, [row for row in rows if row.variant not in groups]))
+        return found
+
+    sections = [
+        Section(
+            "few-shot",
+            "Few shots",
+            "Modules are trained on all classes of a data set with so many images each, and tested on all of them.",
+            _by_shots(results, pairs, control, methods),
+        ),
+        Section(
+            "shifted",
+            "Shifted variants",
+            "Modules are trained on all classes of a data set and tested on its own test split and on variants of it: the "
+            "same classes in another style.",
+            shifted(DOMAIN, SHIFTED),
+        ),
+        Section(
+            "cross-dataset",
+            "Other data sets",
+            "Modules are trained on all classes of one data set and tested on all classes of others, which they never saw.",
+            shifted(CROSS_DATASET, OTHERS),
+        ),
+    ]
+    return [section for section in sections if section.pairs]
+
+
+def _by_shots(
+    results: pd.DataFrame, pairs: Mapping[str, str], control: str, methods: Mapping[str, Info]
+) -> list[ElsewhereView]:
+    """One table for each number of shots."""
+    scopes = frame.few_shots(results)
+    found = []
+    for pair, title in pairs.items():
+        tables = {each.protocol: shifts(results, pair, control, methods, each, "") for each in scopes}
+        groups = {name: mine for name, rows in tables.items() if (mine := [row for row in rows if row.variant == OWN])}
+        if groups:
+            found.append(ElsewhereView(title, groups))
+    return found
+
+
+def shifts(
+    results: pd.DataFrame, pair: str, control: str, methods: Mapping[str, Info], scope: Scope = DOMAIN, all_of: str = SHIFTED
+) -> list[ShiftRow]:
+    """Rows of one pair under a protocol that tests on several sets: per method the own test split, the mean of all other
+    sets (named ``all_of``), and each of these.
 
     The mean is over variants and data sets within a seed, then over seeds. The control comes first in each group.
     """
     results = frame.clean(results)
-    results = results[(results.pair == pair) & (results.protocol == DOMAIN.protocol)]
+    results = results[(results.pair == pair) & (results.protocol == scope.protocol)]
     table = frame.matched(results, control)
     if table.empty:
         return []
-    table = table[table.split == DOMAIN.split]
+    table = table[table.split == scope.split]
     own, shifted = table[table.variant == ""], table[table.variant != ""]
-    groups = [(own, "", OWN), (shifted, "", SHIFTED)]
+    groups = [(own, "", OWN), (shifted, "", all_of)]
     groups += [(part, str(name[0]), str(name[1])) for name, part in shifted.groupby(["dataset", "variant"], sort=True)]
     return [row for part, dataset, name in groups for row in _group(part, results, dataset, name, control, methods)]
 
@@ -72,7 +137,7 @@ def _absent(part: pd.DataFrame, results: pd.DataFrame, name: str, methods: Mappi
     found = []
     for method, config in frame.variants(results) if have else []:
         if (method, config) not in have:
-            bad = frame.statuses(results, str(results.pair.iloc[0]), method, config, DOMAIN.protocol)
+            bad = frame.statuses(results, str(results.pair.iloc[0]), method, config, str(results.protocol.iloc[0]))
             verdict = frame.judge(Interval(), bad, empty=True)
             title = frame.label(method, config, methods)
             found.append(ShiftRow(title, False, "", name, NAN, NAN, NAN, NAN, Interval(), verdict))
