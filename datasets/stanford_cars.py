@@ -9,7 +9,7 @@ class StanfordCars(PhotoDataset):
     title = "Stanford Cars"
     template = "a photo of a {}."
     licence = "custom: research only (the data set's own page is no longer there)"
-    source = "Krause et al. 2013, 3D object representations for fine-grained categorization"
+    source = "Krause et al. 2013, 3D object representations, formerly https://ai.stanford.edu/~jkrause/cars/car_dataset.html"
     folder = "stanford_cars"
     image_parts = ("cars_train", "cars_test")
     split_file = "split_zhou_StanfordCars.json"

@@ -149,7 +149,8 @@ def _text(lines) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode()
 
 
-def _mat(**variables) -> bytes:
+def mat(**variables) -> bytes:
+    """A MATLAB file of these variables."""
     content = io.BytesIO()
     savemat(content, variables)
     return content.getvalue()
@@ -221,11 +222,11 @@ def _stanford_cars() -> Made:
     train = {label: [f"cars_train/{label + 4 * row + 1:05d}.jpg" for row in range(10)] for label in range(4)}
     test = {label: [f"cars_test/{label + 4 * row + 1:05d}.jpg" for row in range(3)] for label in range(4)}
     made = _official("stanford_cars", "", train, test)
-    made.lists["devkit/cars_meta.mat"] = _mat(class_names=np.array([names], dtype=object))
+    made.lists["devkit/cars_meta.mat"] = mat(class_names=np.array([names], dtype=object))
     for file, images in (("devkit/cars_train_annos", train), ("cars_test_annos_withlabels", test)):
         fields = [(field, object) for field in ("bbox_x1", "class", "fname")]
         rows = [(1, label + 1, path.split("/")[1]) for path, label in sorted(_interleaved(images))]
-        made.lists[f"{file}.mat"] = _mat(annotations=np.array([rows], dtype=fields))
+        made.lists[f"{file}.mat"] = mat(annotations=np.array([rows], dtype=fields))
     return made
 
 
@@ -234,7 +235,7 @@ def _oxford_flowers() -> Made:
     images = {label: [f"image_{row + 1:05d}.jpg" for row in np.flatnonzero(labels == label + 1)] for label in range(4)}
     names = {str(label + 1): name for label, name in enumerate(CLASSES["oxford-flowers"])}
     lists = {
-        "imagelabels.mat": _mat(labels=labels.astype(np.uint8)[None]),
+        "imagelabels.mat": mat(labels=labels.astype(np.uint8)[None]),
         "cat_to_name.json": json.dumps(dict(reversed(names.items()))).encode(),
     }
     return Made("oxford_flowers", "jpg", images, lists)

@@ -26,8 +26,9 @@ from benchmark.pico.captions import TEMPLATES, caption, words
 from benchmark.pico.recipes import RECIPES
 from benchmark.task import BASE_TO_NEW, TaskId, few_shot, halves, make_task
 
-DATASETS = registry.datasets()
-NAMES = sorted(DATASETS.plugins)
+DATASETS = {name: each for name, each in registry.datasets().plugins.items() if each.cls().missing() is None}
+"""Those that come with the suite."""
+NAMES = sorted(DATASETS)
 PARENTS = [name for name in NAMES if DATASETS[name].cls.variant_of is None]
 VARIANTS = [name for name in NAMES if DATASETS[name].cls.variant_of is not None]
 DEFAULT_THRESHOLD = ("icon-modifiers", "icon-objects")

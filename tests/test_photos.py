@@ -21,7 +21,7 @@ from benchmark import registry
 from benchmark.dataset import Augmentation
 from benchmark.errors import UserError
 from benchmark.photos import rules
-from benchmark.photos.base import Counts, Fetch, Item
+from benchmark.photos.base import Counts, Item
 from benchmark.photos.files import ImageFiles
 from benchmark.task import BASE_TO_NEW, DOMAIN, TaskId, halves, make_task
 
@@ -395,7 +395,7 @@ def test_a_split_file_that_is_none(content, tmp_path):
         ("ucf101", "ucfTrainTestlist/testlist01.txt", b"Surfing/v_Surfing_g01_c01.avi\n", "testlist01.txt, line 1"),
         ("fgvc-aircraft", "images_variant_val.txt", b"0034409 747-100\n", "images_variant_val.txt, line 1"),
         ("stanford-cars", "devkit/cars_meta.mat", b"none", "cars_meta.mat: cannot be read"),
-        ("stanford-cars", "cars_test_annos_withlabels.mat", miniature._mat(other=1), "KeyError: 'annotations'"),
+        ("stanford-cars", "cars_test_annos_withlabels.mat", miniature.mat(other=1), "KeyError: 'annotations'"),
         ("oxford-flowers", "imagelabels.mat", b"", "imagelabels.mat: cannot be read"),
         ("oxford-flowers", "cat_to_name.json", b"{", "cat_to_name.json: not a file of names"),
         ("oxford-flowers", "cat_to_name.json", b'{"1": "rose"}', "cat_to_name.json: no name for class 2"),
@@ -695,7 +695,7 @@ def internet(monkeypatch, by_rule):
     def download(url, root, *_, **__):
         file = url.rsplit("/", 1)[-1]
         labels = by_rule / "oxford_flowers" / "imagelabels.mat"
-        content = miniature._mat(trnid=np.arange(1, 4)) if file == "setid.mat" else labels.read_bytes()
+        content = miniature.mat(trnid=np.arange(1, 4)) if file == "setid.mat" else labels.read_bytes()
         (Path(root) / file).write_bytes(content)
 
     for module in ("caltech", "oxford_iiit_pet", "flowers102", "food101", "fgvc_aircraft", "sun397", "dtd", "eurosat"):
@@ -753,4 +753,3 @@ def test_a_download_that_fails_leaves_nothing(tmp_path, monkeypatch):
     message = error(plugin.prepare)
     assert message.startswith("dataset 'dtd' could not be fetched: the server hung up (fix: get it from https://")
     assert list(plugin.root.iterdir()) == []
-    assert isinstance(plugin.fetch, Fetch)
