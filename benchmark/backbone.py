@@ -46,11 +46,14 @@ class TextTower:
 class Tokens:
     """Token ids of a class list, cut after the longest text: after end-of-text a causal tower's output cannot change.
 
-    ``ids``: (N, n) int64; ``eot``: (N,) position of end-of-text in each row.
+    ``ids``: (N, n) int64; ``eot``: (N,) position that the tower is read at, which is end-of-text in CLIP's own towers;
+    ``start``: position of the first token of every text; ``end``: (N,) position after its last.
     """
 
     ids: torch.Tensor
     eot: torch.Tensor
+    start: int
+    end: torch.Tensor
 
 
 class Backbone:
@@ -126,18 +129,44 @@ class Backbone:
             UserError: a text is longer than the context (open_clip would cut it silently).
         """
         ids = self.tokenizer(list(texts))
-        eot = self._eot(ids)
-        for text, row, position in zip(texts, ids, eot.tolist(), strict=True):
-            if position == ids.shape[1] - 1 and self._too_long(text, row):
+        start, closing = self._around
+        end = start + (ids[:, start:] == closing).int().argmax(1)
+        for text, position in zip(texts, end.tolist(), strict=True):
+            if position == ids.shape[1] - 1 and self._too_long(text, position):
                 fix = "shorten the class name or the template"
                 raise UserError(f"{text!r} is longer than the {self.context_length} tokens of {self.name}", fix=fix)
+        eot = self._eot(ids)
         if self.causal:
             ids = ids[:, : int(eot.max()) + 1]
-        return Tokens(ids.to(self.device), eot.to(self.device))
+        return Tokens(ids.to(self.device), eot.to(self.device), start, end.to(self.device))
 
-    def _too_long(self, text: str, row: torch.Tensor) -> bool:
-        encode = getattr(self.tokenizer, "encode", None)
-        return encode is not None and len(encode(text)) + 2 > len(row)
+    def make_room(self, tokens: Tokens, count: int) -> Tokens:
+        """``tokens`` with ``count`` more before each text, for others to take the place of.
+
+        Raises:
+            UserError: they do not fit.
+        """
+        if int(tokens.end.max()) + count >= self.context_length:
+            fix = "shorten the class name, or take less context"
+            what = f"a class name after {count} context tokens"
+            raise UserError(f"{what} is longer than the {self.context_length} tokens of {self.name}", fix=fix)
+        before, after = tokens.ids[:, : tokens.start], tokens.ids[:, tokens.start :]
+        ids = torch.cat([before, after.new_zeros(len(after), count), after], dim=1)[:, : self.context_length]
+        eot = tokens.eot if self.text.pool in ("first", "last") else tokens.eot + count
+        return Tokens(ids, eot, tokens.start, tokens.end + count)
+
+    @cached_property
+    def _around(self) -> tuple[int, int]:
+        """How many tokens the tokenizer puts before a text, and the id of the one after it. CLIP's has a start token,
+        SigLIP's has none."""
+        empty, *others = self.tokenizer(["", "a", "the sea"])
+        shared = torch.stack([row == empty for row in others]).all(0)
+        before = int((~shared).int().argmax())
+        return before, int(empty[before])
+
+    def _too_long(self, text: str, last: int) -> bool:
+        """Whether a text whose closing token stands at ``last``, the end of the context, would go on after it."""
+        return int(self.tokenizer([text], context_length=last + 2)[0, last]) != self._around[1]
 
     def _eot(self, ids: torch.Tensor) -> torch.Tensor:
         if self.text.pool == "eos":
@@ -239,6 +268,8 @@ def _text_tower(name: str, model: Any) -> TextTower:
     if not hasattr(text, "token_embedding"):
         kind = type(text).__name__
         raise UserError(f"backbone {name!r}: its text tower ({kind}) has no token embeddings that prompts could enter")
+    if getattr(text, "cls_emb", None) is not None:
+        raise UserError(f"backbone {name!r}: its text tower appends a token of its own, as CoCa's, which prompts would miss")
     return TextTower(
         transformer=text.transformer,
         token_embedding=text.token_embedding,
@@ -253,10 +284,7 @@ def _text_tower(name: str, model: Any) -> TextTower:
 
 def _create(name: str, spec: BackboneSpec) -> tuple[nn.Module, Any, Any]:
     where = f"backbone {name!r}"
-    if spec.model.startswith("local-dir:"):
-        _check_folder(Path(spec.model.removeprefix("local-dir:")), where)
-    elif not spec.model.startswith("hf-hub:"):
-        _check_tag(spec, where)
+    check_names(name, spec)
     random = spec.pretrained == "random"
     weights = None if random else spec.pretrained
     with warnings.catch_warnings():
@@ -275,6 +303,19 @@ def _create(name: str, spec: BackboneSpec) -> tuple[nn.Module, Any, Any]:
             text = " ".join(str(error).split())[:300]
             raise UserError(f"{where}: cannot be loaded: {text}", fix="check 'model' and 'pretrained'") from error
     return model, transform, tokenizer
+
+
+def check_names(name: str, spec: BackboneSpec) -> None:
+    """Check that there is what a backbone's keys name.
+
+    Raises:
+        UserError: there is no such model, tag or folder.
+    """
+    where = f"backbone {name!r}"
+    if spec.model.startswith("local-dir:"):
+        _check_folder(Path(spec.model.removeprefix("local-dir:")), where)
+    elif not spec.model.startswith("hf-hub:"):
+        _check_tag(spec, where)
 
 
 def _check_folder(folder: Path, where: str) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from benchmark.errors import UserError
+
+COMMANDS = {"eval-module": "evalmodule"}
+"""Commands beside the main job, and the modules of the engine that hold them (``arguments`` and ``run``)."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -18,7 +22,8 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="run_benchmark.py",
         description="Train fine-tuning methods on an old CLIP, reuse their modules on newer ones, and report what survives.",
-        epilog="Example: python run_benchmark.py --methods 'co*' --upgrade-pairs pairs.yaml --seeds 1",
+        epilog="Example: python run_benchmark.py --methods 'co*' --upgrade-pairs pairs.yaml --seeds 1. "
+        f"Other commands: {', '.join(COMMANDS)} (each with --help).",
     )
     what = p.add_argument_group("what to run")
     what.add_argument(
@@ -91,18 +96,47 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     0: every cell is ok, unfit or skipped by request. 1: some cell failed. 2: a mistake in the input. 130: interrupted.
     """
-    options = parser().parse_args(argv)
+    given = list(sys.argv[1:] if argv is None else argv)
+    command = COMMANDS.get(given[0]) if given else None
+    if command:
+        return _other(given[0], command, given[1:])
+    options = parser().parse_args(given)
     # Before torch is imported, here or in a worker: one thread each, so that workers do not fight over cores.
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, "1")
-    if not options.prepare:  # nothing is fetched in the middle of a run
-        os.environ["HF_HUB_OFFLINE"] = os.environ["TRANSFORMERS_OFFLINE"] = "1"
-    console = Console(stderr=True, highlight=False)
-    try:
+    if not options.prepare:
+        _stay_offline()
+
+    def run(console: Console) -> int:
         from benchmark import session  # imports torch, which takes seconds: not before the options are known to be good
 
-        command = "python run_benchmark.py " + " ".join(sys.argv[1:] if argv is None else argv)
-        return session.run(options, command.strip(), console)
+        return session.run(options, f"python run_benchmark.py {' '.join(given)}".strip(), console)
+
+    return _guarded(run)
+
+
+def _other(shown: str, name: str, given: Sequence[str]) -> int:
+    """One of the commands beside the main job."""
+    _stay_offline()
+
+    def run(console: Console) -> int:
+        command = importlib.import_module(f"benchmark.{name}")
+        options = argparse.ArgumentParser(prog=f"run_benchmark.py {shown}", description=command.__doc__)
+        command.arguments(options)
+        return int(command.run(options.parse_args(given), console))
+
+    return _guarded(run)
+
+
+def _stay_offline() -> None:
+    """Nothing is fetched in the middle of a run; the hub's libraries read this when they are imported."""
+    os.environ["HF_HUB_OFFLINE"] = os.environ["TRANSFORMERS_OFFLINE"] = "1"
+
+
+def _guarded(run: Callable[[Console], int]) -> int:
+    console = Console(stderr=True, highlight=False)
+    try:
+        return run(console)
     except UserError as error:
         console.print(f"error: {error}", style="bold red", markup=False, soft_wrap=True)
         return error.exit_code

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmark import about, report, tables, terminal
+from benchmark import about, published, report, tables, terminal
 from benchmark.session import Session
 
 ACCEPTED = frozenset({"ok", "unfit", "skipped"})
@@ -20,6 +20,7 @@ def conclude(session: Session, page: Path, command: str) -> int:
     figures, costs = tables.results(session.plan, session.store), tables.runs(session.plan, session.store)
     tables.write_csv(figures, session.store, "results.csv")
     tables.write_csv(costs, session.store, "runs.csv")
+    control = next((name for name, plugin in session.methods.plugins.items() if plugin.cls.info.control), "")
     facts = about.describe(
         session.spec,
         session.plan,
@@ -28,6 +29,7 @@ def conclude(session: Session, page: Path, command: str) -> int:
         command=command,
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         device=session.context.device,
+        published=published.compare(figures, session.spec.backbones, control),
     )
     infos = {name: session.methods[name].cls.info for name in {v.method for v in session.plan.variants}}
     report.write(page, figures, costs, facts, infos, about.datasets(session.datasets, session.plan))
@@ -35,6 +37,15 @@ def conclude(session: Session, page: Path, command: str) -> int:
     if session.spec.warning:
         console.print(session.spec.warning, style="yellow", markup=False)
     console.print(terminal.summary(report.headline(figures, facts.zero_shot, infos), report.scope(figures)))
+    for row in facts.published:
+        if row.wrong:
+            console.print(
+                f"warning: {row.what} of {row.backbone} is {row.measured:.1f}, published is {row.published:.1f} "
+                f"({row.source}; {row.difference}): check weights, activation and data",
+                style="bold red",
+                markup=False,
+                soft_wrap=True,
+            )
     statuses = Counter(session.store.status(cell.key) or "not run" for cell in session.plan.cells())
     console.print("cells: " + ", ".join(f"{count} {status}" for status, count in sorted(statuses.items())))
     console.print(f"tables: {session.store.root}/results.csv, runs.csv")

@@ -6,6 +6,7 @@ Every mistake is reported in one line with the file, the key's path and the fix.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -61,6 +62,60 @@ class BackboneSpec(Strict):
         return self
 
 
+class FolderSpec(Strict):
+    """A folder of images that is a data set: ``path`` holds a folder for each class, or folders train, val and test with
+    such folders, or is a CSV with the columns path, label and perhaps split."""
+
+    path: str
+    """Relative to the YAML."""
+    title: str | None = None
+    template: str = "a photo of a {}."
+    context_words: str = "a photo of a"
+    class_names: dict[str, str] = Field(default_factory=dict)
+    """What prompts call a class, by folder name or label; others are called as they are."""
+    base: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
+    """The base classes of base-to-new; without, the first half in sorted order."""
+    shots: Annotated[int, Field(ge=1)] = 16
+    crop: Annotated[tuple[float, float], BeforeValidator(_listed)] | None = (0.08, 1.0)
+    """Share of the area that a random crop in training keeps; null never crops."""
+    flip: bool = True
+    """Whether a mirror image still belongs to its class."""
+    licence: str = ""
+
+    @field_validator("template")
+    @classmethod
+    def _has_a_place(cls, template: str) -> str:
+        try:
+            places = template.format("\0").count("\0")
+        except (LookupError, ValueError):
+            places = 0
+        if places != 1:
+            raise ValueError("the template needs one {} where the class name goes, and no other brace")
+        return template
+
+    @field_validator("class_names")
+    @classmethod
+    def _no_empty_name(cls, names: dict[str, str]) -> dict[str, str]:
+        for label, name in names.items():
+            if not name.strip():
+                raise ValueError(f"class {label!r} is called nothing")
+        return names
+
+    @field_validator("base")
+    @classmethod
+    def _no_class_twice(cls, base: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(base)) < len(base):
+            raise ValueError("a base class is given twice")
+        return base
+
+    @field_validator("crop")
+    @classmethod
+    def _is_a_range(cls, crop: tuple[float, float] | None) -> tuple[float, float] | None:
+        if crop is not None and not 0 < crop[0] <= crop[1] <= 1:
+            raise ValueError("crop must be two shares between 0 and 1, the smaller first")
+        return crop
+
+
 class UpgradeSpec(Strict):
     """One old backbone and the newer ones that replace it; a list expands to one upgrade each."""
 
@@ -94,12 +149,18 @@ def _protocols(value: object) -> object:
     return tuple({"name": each} if isinstance(each, str) else each for each in listed)
 
 
+TAKEN = ("all", "base", "new", "H")
+"""What no data set can be called: these name parts of one."""
+
+
 class RunSpec(Strict):
     """A whole ``pairs.yaml``."""
 
     backbones: Annotated[dict[str, BackboneSpec], Field(min_length=1)]
     upgrades: Annotated[tuple[UpgradeSpec, ...], BeforeValidator(_listed), Field(min_length=1)]
     datasets: Names = ("all",)
+    folders: dict[str, FolderSpec] = Field(default_factory=dict)
+    """Data sets of one's own by name; ``datasets`` may name them, and "all" includes them."""
     methods: Names = ("all",)
     protocols: Annotated[tuple[ProtocolSpec, ...], BeforeValidator(_protocols), Field(min_length=1)] = (
         ProtocolSpec(name="base-to-new"),
@@ -113,6 +174,15 @@ class RunSpec(Strict):
     """Folder that holds the data sets which are read from files; relative to the YAML."""
     warning: str | None = None
     """Printed with every table that shows the run's numbers."""
+
+    @field_validator("folders")
+    @classmethod
+    def _plain_names(cls, folders: dict[str, FolderSpec]) -> dict[str, FolderSpec]:
+        for name in folders:
+            if not re.fullmatch(r"[\w.-]+", name) or name in TAKEN:
+                fix = f"use letters, digits, '-', '_', '.', and none of {', '.join(TAKEN)}"
+                raise ValueError(f"a data set cannot be called {name!r}: {fix}")
+        return folders
 
     @field_validator("protocols")
     @classmethod
@@ -213,7 +283,7 @@ def _fix(problem: Any, model: type[BaseModel]) -> str:
 
 
 def _models(model: type[BaseModel]) -> tuple[type[BaseModel], ...]:
-    return (RunSpec, UpgradeSpec, BackboneSpec, ProtocolSpec) if model is RunSpec else (model,)
+    return (RunSpec, UpgradeSpec, BackboneSpec, ProtocolSpec, FolderSpec) if model is RunSpec else (model,)
 
 
 def _check_names(spec: RunSpec, path: Path) -> None:
@@ -241,12 +311,20 @@ def _resolve(spec: RunSpec, folder: Path) -> RunSpec:
 
     def absolute(backbone: BackboneSpec) -> BackboneSpec:
         if backbone.model.startswith("local-dir:"):
-            path = folder / backbone.model.removeprefix("local-dir:")
-            return backbone.model_copy(update={"model": f"local-dir:{path.resolve()}"})
+            path = _beside(folder, backbone.model.removeprefix("local-dir:"))
+            return backbone.model_copy(update={"model": f"local-dir:{path}"})
         if backbone.pretrained and (folder / backbone.pretrained).is_file():
             return backbone.model_copy(update={"pretrained": str((folder / backbone.pretrained).resolve())})
         return backbone
 
     found = {name: absolute(backbone) for name, backbone in spec.backbones.items()}
-    root = None if spec.data_root is None else str((folder / Path(spec.data_root).expanduser()).resolve())
-    return spec.model_copy(update={"backbones": found, "data_root": root})
+    root = None if spec.data_root is None else _beside(folder, spec.data_root)
+    folders = {name: each.model_copy(update={"path": _beside(folder, each.path)}) for name, each in spec.folders.items()}
+    return spec.model_copy(update={"backbones": found, "data_root": root, "folders": folders})
+
+
+def _beside(folder: Path, path: str) -> str:
+    try:
+        return str((folder / Path(path).expanduser()).resolve())
+    except (OSError, RuntimeError, ValueError) as error:  # no such user, a loop of links, a zero byte
+        raise UserError(f"not a path: {error}", where=repr(path), fix="write another") from None

@@ -152,6 +152,8 @@ class Dataset:
     source: ClassVar[str] = ""
     shots: ClassVar[int] = 16
     """Most training images a class can give; a run that asks for more gets this many."""
+    base_classes: ClassVar[int | None] = None
+    """How many classes, the first ones, are base classes; None takes half of them, rounded up."""
     variant_of: ClassVar[str | None] = None
     """For a shifted variant: the dataset whose classes it has and whose modules are evaluated on it."""
     augmentation: ClassVar[Augmentation] = Augmentation()

@@ -17,18 +17,22 @@ def check(backbone: Backbone) -> list[str]:
     """What looks wrong with a loaded backbone but stops nothing.
 
     Raises:
-        UserError: its features are not finite, or do not depend on what goes in.
+        UserError: its features are not finite, do not depend on what goes in, or are not those of the model itself.
     """
     where = f"backbone {backbone.name!r}"
     fix = "get the weights again, and check that 'model' is the architecture that they were trained with"
     with torch.no_grad():
         texts = backbone.encode_texts(TEXTS).float()
+        own = backbone.model.encode_text(backbone.tokenizer(list(TEXTS)).to(backbone.device)).float()  # type: ignore[operator]
         images = backbone.encode_image(torch.stack([backbone.preprocess(image) for image in _pictures(backbone)])).float()
     for what, features in (("text", texts), ("image", images)):
         if not torch.isfinite(features).all():
             raise UserError(f"its {what} features are not finite", where=where, fix=fix)
         if torch.pdist(torch.nn.functional.normalize(features, dim=-1)).max() < 1e-4:
             raise UserError(f"its {what} features are the same for everything", where=where, fix=fix)
+    if not torch.allclose(*(torch.nn.functional.normalize(each, dim=-1) for each in (texts, own)), atol=1e-3):
+        what = "its text tower has a part between tokens and features that prompts would miss"
+        raise UserError(what, where=where, fix="use another backbone")
     scale = float(backbone.logit_scale)
     if not SCALES[0] <= scale <= SCALES[1]:
         return [f"{where}: its logit scale is {scale:.1f}; trained CLIPs have {SCALES[0]:.0f} to {SCALES[1]:.0f}"]

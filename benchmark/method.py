@@ -252,13 +252,13 @@ class PromptTemplate:
 
     def __init__(self, backbone: Backbone, classes: ClassList, n_ctx: int) -> None:
         self.backbone, self.classes, self.n_ctx = backbone, classes, n_ctx
-        placeholder = " ".join(["X"] * n_ctx)
+        names = backbone.tokenize([f"{name}." for name in classes.readable])
+        self.tokens: Tokens = backbone.make_room(names, n_ctx)
         with torch.no_grad():
-            self.tokens: Tokens = backbone.tokenize([f"{placeholder} {name}." for name in classes.readable])
             embedded = backbone.embed(self.tokens.ids)
-        self.prefix = embedded[:, :1]
-        """(C, 1, d_t) start-of-text."""
-        self.suffix = embedded[:, 1 + n_ctx :]
+        self.prefix = embedded[:, : names.start]
+        """(C, 1, d_t) start-of-text; (C, 0, d_t) where the tokenizer has none."""
+        self.suffix = embedded[:, names.start + n_ctx :]
         """(C, n - 1 - M, d_t) class name, full stop, end-of-text and padding."""
         self.eot = self.tokens.eot
 
@@ -282,9 +282,9 @@ class PromptTemplate:
         """Token embeddings of the bare class names, padded: (C, k, d_t), and a mask (C, k) that is True on names."""
         names = self.backbone.tokenize(self.classes.readable)
         with torch.no_grad():
-            embedded = self.backbone.embed(names.ids)[:, 1:]  # without start-of-text
+            embedded = self.backbone.embed(names.ids)[:, names.start :]
         positions = torch.arange(embedded.shape[1], device=embedded.device)
-        mask = positions[None] < (names.eot - 1)[:, None]
+        mask = positions[None] < (names.end - names.start)[:, None]
         width = int(mask.sum(1).max())
         return embedded[:, :width], mask[:, :width]
 
@@ -295,10 +295,10 @@ def initial_context(backbone: Backbone, words: str, n_ctx: int) -> torch.Tensor:
     Source: CoOp, section 3.2 and its ``CTX_INIT`` setting.
     """
     tokens = backbone.tokenize([words])
-    if int(tokens.eot[0]) - 1 < n_ctx:
+    if int(tokens.end[0]) - tokens.start < n_ctx:
         return torch.empty(n_ctx, backbone.text_width).normal_(std=0.02)
     with torch.no_grad():
-        return backbone.embed(tokens.ids)[0, 1 : 1 + n_ctx].float().cpu().clone()
+        return backbone.embed(tokens.ids)[0, tokens.start : tokens.start + n_ctx].float().cpu().clone()
 
 
 def too_much_context(backbone: Backbone, n_ctx: int) -> str | None:

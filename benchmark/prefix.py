@@ -12,6 +12,7 @@ import math
 from typing import Any
 
 import torch
+from open_clip.transformer import QuickGELU
 from torch import nn
 from torch.nn import functional as F
 
@@ -89,8 +90,19 @@ def _qkv(block: Any, x: torch.Tensor) -> list[torch.Tensor]:
 def _finish(block: Any, x: torch.Tensor, mixed: torch.Tensor) -> torch.Tensor:
     """Residuals, output projection and MLP of a block after its attention has mixed the values."""
     x = x + block.ls_1(F.linear(mixed.transpose(-3, -2).flatten(-2), block.attn.out_proj.weight, block.attn.out_proj.bias))
-    result: torch.Tensor = x + block.ls_2(block.mlp(block.ln_2(x)))
+    result: torch.Tensor = x + block.ls_2(_mlp(block.mlp, block.ln_2(x)))
     return result
+
+
+def _mlp(mlp: Any, x: torch.Tensor) -> torch.Tensor:
+    """A block's MLP. QuickGELU is x sigmoid(a x) = silu(a x) / a, a = 1.702: with the factors in the matrix products, one
+    pass over the widest tensor takes the place of three."""
+    if not isinstance(mlp.gelu, QuickGELU):
+        result: torch.Tensor = mlp(x)
+        return result
+    wide, narrow = mlp.c_fc, mlp.c_proj
+    hidden = F.silu(torch.addmm(wide.bias, x.flatten(0, -2), wide.weight.T, beta=1.702, alpha=1.702))
+    return torch.addmm(narrow.bias, hidden, narrow.weight.T, alpha=1 / 1.702).unflatten(0, x.shape[:-1])
 
 
 def _block(block: Any, known: list[torch.Tensor], second: torch.Tensor) -> torch.Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from benchmark import weights
@@ -66,5 +67,5 @@ def _table(lacking: Iterable[Missing]) -> Table:
     for column in ("what", "size", "looked for", "how to get it"):
         table.add_column(column, overflow="fold")
     for each in lacking:
-        table.add_row(each.what, each.size or "?", each.reason, each.how)
+        table.add_row(*map(escape, (each.what, each.size or "?", each.reason, each.how)))
     return table

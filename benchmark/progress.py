@@ -27,7 +27,8 @@ class Progress:
             bars.TextColumn("left"),
             bars.TimeRemainingColumn(elapsed_when_finished=False),
         )
-        self.bar = bars.Progress(*columns, console=console, disable=not console.is_terminal)
+        # No thread of its own: the runner forks this process, and what another thread holds would stay locked in a fork.
+        self.bar = bars.Progress(*columns, console=console, disable=not console.is_terminal, auto_refresh=False)
         self.row = self.bar.add_task("cells", total=total)
 
     def __enter__(self) -> Progress:
@@ -42,6 +43,7 @@ class Progress:
         """Note a finished cell."""
         self.done += 1
         self.bar.advance(self.row)
+        self.bar.refresh()
         if status not in ("ok", "unfit", "blocked"):
             task = f"{cell.task.dataset} {cell.task.protocol} seed {cell.task.seed}"
             self.console.print(
@@ -52,3 +54,8 @@ class Progress:
             self.last = now
             left = (now - self.start) / self.done * (self.total - self.done)
             self.console.print(f"{self.done}/{self.total} cells, about {left / 60:.1f} min left")
+
+    def tick(self) -> None:
+        """Let the clock be seen to move."""
+        if self.console.is_terminal:
+            self.bar.refresh()

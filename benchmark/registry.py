@@ -7,17 +7,18 @@ import hashlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar, cast
 
-from benchmark.config import did_you_mean
+from benchmark.config import FolderSpec, did_you_mean
 from benchmark.dataset import Dataset
 from benchmark.errors import UserError
 from benchmark.method import Method
+from benchmark.photos.own import own_folder
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent
@@ -118,6 +119,15 @@ def methods(folder: Path = ROOT / "methods") -> Registry[Method]:
     return _discover("method", Method, folder, lambda cls: cls.info.name)  # type: ignore[type-abstract]
 
 
-def datasets(folder: Path = ROOT / "datasets") -> Registry[Dataset]:
-    """The datasets of a folder."""
-    return _discover("dataset", Dataset, folder, lambda cls: cls.name)
+def datasets(folder: Path = ROOT / "datasets", own: Mapping[str, FolderSpec] | None = None) -> Registry[Dataset]:
+    """The datasets of a folder, and those that a YAML describes.
+
+    Raises:
+        UserError: two have the same name.
+    """
+    found = _discover("dataset", Dataset, folder, lambda cls: cls.name)
+    for name, spec in (own or {}).items():
+        if name in found.plugins:
+            raise UserError(f"folders: {name!r} is the name of another dataset", fix="choose another name")
+        found.plugins[name] = Plugin(name, own_folder(name, spec), Path(spec.path))
+    return found

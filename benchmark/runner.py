@@ -20,7 +20,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from benchmark.errors import UserError
-from benchmark.memory import give_back
+from benchmark.machine import give_back
 from benchmark.plan import Cell, Job
 from benchmark.store import FINAL, Store
 from benchmark.task import TaskId
@@ -30,6 +30,8 @@ Bundle = tuple[Job, ...]
 """Jobs that share a backbone and a task, and so their features: one worker takes them together."""
 OnCell = Callable[[Cell, str, str], None]
 """Called with (cell, status, reason) when a cell is finished."""
+TICK = 1.0
+"""Seconds between two looks at the clock."""
 
 
 def bundles(jobs: Sequence[Job], store: Store) -> list[Bundle]:
@@ -70,9 +72,14 @@ class _Slot:
 
 
 def run_pool(
-    todo: Sequence[Bundle], contexts: Sequence[Context], on_cell: OnCell, *, cell_timeout: float | None = None
+    todo: Sequence[Bundle],
+    contexts: Sequence[Context],
+    on_cell: OnCell,
+    *,
+    cell_timeout: float | None = None,
+    on_tick: Callable[[], None] = lambda: None,
 ) -> None:
-    """Run the bundles on one worker per context.
+    """Run the bundles on one worker per context; ``on_tick`` is called about once a second.
 
     Raises:
         UserError: workers die before they can take any work.
@@ -84,7 +91,8 @@ def run_pool(
             _feed(slot, queue, slots)
         while any(slot.bundle for slot in slots):
             busy = [slot for slot in slots if slot.bundle]
-            ready = wait([s.pipe for s in busy] + [s.process.sentinel for s in busy], timeout=1.0)
+            ready = wait([s.pipe for s in busy] + [s.process.sentinel for s in busy], timeout=TICK)
+            on_tick()
             for slot in busy:
                 if slot.pipe in ready or slot.process.sentinel in ready:
                     _listen(slot, queue, slots, on_cell)
@@ -101,13 +109,10 @@ def run_pool(
 
 
 def _processes(context: Context) -> Any:
-    """How worker processes are made. On CPU they are forks of one small server that has loaded the libraries, which then
-    lie in memory once, not once a worker; a process that will use a GPU starts from nothing."""
-    if context.device != "cpu" or not sys.platform.startswith("linux"):
-        return multiprocessing.get_context("spawn")
-    server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["benchmark.preload"])
-    return server
+    """How worker processes are made. On CPU they are forks of the driver, which has one thread (see ``cli`` and
+    ``progress``): libraries lie in memory once and are not loaded again. A process that will use a GPU starts anew."""
+    forks = context.device == "cpu" and sys.platform.startswith("linux")
+    return multiprocessing.get_context("fork" if forks else "spawn")
 
 
 def _start(context: Context) -> _Slot:

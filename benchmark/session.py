@@ -13,17 +13,17 @@ import torch
 from filelock import FileLock, Timeout
 from rich.console import Console
 
-from benchmark import config, gates, plan, preflight, registry, runner, terminal
+from benchmark import config, gates, plan, preflight, probe, registry, runner, terminal
 from benchmark.backbone import Backbone
 from benchmark.dataset import Dataset
 from benchmark.errors import UserError
-from benchmark.memory import give_back
+from benchmark.machine import cores, find_device, give_back
 from benchmark.method import Method
 from benchmark.plan import BackboneFacts
 from benchmark.progress import Progress
 from benchmark.registry import Registry
 from benchmark.store import FINAL, Store
-from benchmark.work import Context
+from benchmark.work import Context, splits_of
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,15 @@ class Session:
 
 def run(options: argparse.Namespace, command: str, console: Console) -> int:
     """Do what the options ask for; returns the exit status."""
-    methods, datasets = registry.methods(), registry.datasets()
+    spec = None if options.list else _override(config.load(options.upgrade_pairs), options)
+    methods, datasets = registry.methods(), registry.datasets(own=spec.folders if spec else None)
     for kind in (methods, datasets):
         for name, reason in kind.broken.items():
             console.print(f"warning: {kind.kind} {name!r} is broken and left out: {reason}", markup=False, soft_wrap=True)
-    if options.list:
+    if spec is None:
         Console(highlight=False).print(terminal.methods(methods), terminal.datasets(datasets))
         return 0
-    wanted = read(options, methods, datasets)
+    wanted = read(spec, options, methods, datasets)
     if options.prepare:
         return preflight.prepare(wanted.backbones, wanted.datasets.values(), console)
     preflight.require(wanted.backbones, wanted.datasets.values(), console)
@@ -76,9 +77,10 @@ class Wanted:
     backbones: dict[str, config.BackboneSpec]
 
 
-def read(options: argparse.Namespace, methods: Registry[Method], datasets: Registry[Dataset]) -> Wanted:
-    """Read the YAML and look the names up."""
-    spec = _override(config.load(options.upgrade_pairs), options)
+def read(
+    spec: config.RunSpec, options: argparse.Namespace, methods: Registry[Method], datasets: Registry[Dataset]
+) -> Wanted:
+    """Look the names up."""
     selected = plan.variants(methods, methods.select(spec.methods), spec.preset, options.set)
     root = Path(spec.data_root) if spec.data_root else None
     chosen = {name: datasets[name].cls(root) for name in datasets.select(spec.datasets)}
@@ -88,7 +90,7 @@ def read(options: argparse.Namespace, methods: Registry[Method], datasets: Regis
 
 def prepare(wanted: Wanted, options: argparse.Namespace, methods: Registry[Method], console: Console) -> Session:
     """Load backbones and data sets, one after the other, and make the plan."""
-    spec, device = wanted.spec, _device(options.device)
+    spec, device = wanted.spec, find_device(options.device)
     if options.device == "auto":
         console.print(f"device: {device}")
     if options.precision != "fp32" and device == "cpu":
@@ -101,7 +103,7 @@ def prepare(wanted: Wanted, options: argparse.Namespace, methods: Registry[Metho
             warnings += gates.check(backbone) if backbone_spec.pretrained != "random" else []
             backbones.append(plan.facts(backbone, backbone_spec))
         del backbone
-        loaded = {name: dataset.load() for name, dataset in wanted.datasets.items()}
+        loaded = {name: splits_of(dataset) for name, dataset in wanted.datasets.items()}
         task_set = plan.tasks(spec, wanted.datasets, loaded)
         give_back()
     for warning in itertools.chain(warnings, *(splits.warnings for splits in loaded.values())):
@@ -117,6 +119,7 @@ def prepare(wanted: Wanted, options: argparse.Namespace, methods: Registry[Metho
         cache=store.root / "features",
         device=device,
         precision=options.precision,
+        folders=spec.folders,
         data_root=Path(spec.data_root) if spec.data_root else None,
     )
     return Session(spec, methods, wanted.datasets, made, backbones, store, context)
@@ -132,18 +135,6 @@ def _override(spec: config.RunSpec, options: argparse.Namespace) -> config.RunSp
         known = {each.name: each.model_dump() for each in spec.protocols}
         changes["protocols"] = [known.get(name, name) for name in changes["protocols"]]
     return config.check(config.RunSpec, {**spec.model_dump(), **changes}, where="command line")
-
-
-def _device(wanted: str) -> str:
-    if wanted == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if wanted.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError(f"--device {wanted}: there is no GPU here", fix="use --device cpu")
-    try:
-        torch.empty(1, device=wanted)
-    except (RuntimeError, AssertionError) as error:
-        raise UserError(f"--device {wanted}: {str(error).splitlines()[0]}", fix="use cpu, cuda or cuda:N") from None
-    return wanted
 
 
 def _lock(root: Path) -> FileLock:
@@ -175,13 +166,9 @@ def _contexts(context: Context, workers: int | None) -> list[Context]:
         count = torch.cuda.device_count()
         slots = [f"cuda:{i % count}" for i in range(workers or count)]
     else:
-        slots = [context.device] * (workers or (1 if context.device.startswith("cuda") else _cores()))
-    decoders = max(1, _cores() // len(slots))
+        slots = [context.device] * (workers or (1 if context.device.startswith("cuda") else cores()))
+    decoders = max(1, cores() // len(slots))
     return [replace(context, device=device, decoders=decoders) for device in slots]
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _compute(session: Session, options: argparse.Namespace, console: Console) -> None:
@@ -194,7 +181,8 @@ def _compute(session: Session, options: argparse.Namespace, console: Console) ->
             runner.run_here(todo, session.context, progress.on_cell)
         else:
             contexts = _contexts(session.context, options.workers)
-            runner.run_pool(todo, contexts, progress.on_cell, cell_timeout=options.cell_timeout)
+            timeout = options.cell_timeout
+            runner.run_pool(todo, contexts, progress.on_cell, cell_timeout=timeout, on_tick=progress.tick)
 
 
 def _warn_of_edits(session: Session, console: Console) -> None:
@@ -222,5 +210,11 @@ def _print_plan(session: Session, options: argparse.Namespace) -> None:
     console.print(f"pairs: {pairs}")
     console.print(f"tasks: {len(session.plan.tasks)} (data set x protocol x seed)")
     console.print(f"cells: {len(statuses)}, {done} done, {len(statuses) - done} to do")
-    workers = len(_contexts(session.context, options.workers))
-    console.print(terminal.estimate(session.plan, session.store, workers))
+    if done == len(statuses):
+        console.print("nothing is left to do")
+        return
+    contexts = _contexts(session.context, options.workers)
+    with console.status("trying each method for a moment"):
+        torch.set_num_threads(contexts[0].threads)
+        found = probe.estimate(session.plan, contexts[0], session.store.status)
+    console.print(terminal.estimate(found, len(contexts), session.context.device))

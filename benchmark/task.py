@@ -42,6 +42,8 @@ class Task:
     augmentation: Augmentation
     shots: int
     """Images per class that were really drawn."""
+    note: str = ""
+    """How the data set's split was made, where it says."""
 
     def split_hash(self) -> str:
         """Hash of the training images, class names and template."""
@@ -68,9 +70,9 @@ def few_shot(labels: Sequence[int], shots: int, rng: random.Random) -> list[int]
     return drawn
 
 
-def halves(classes: int) -> tuple[range, range]:
-    """Base and new labels: the first ceil(n / 2) and the rest (CoCoOp, Zhou et al. 2022b, section 4.1)."""
-    middle = -(-classes // 2)
+def halves(classes: int, base: int | None = None) -> tuple[range, range]:
+    """Base and new labels: the first ``base``, or ceil(n / 2), and the rest (CoCoOp, Zhou et al. 2022b, section 4.1)."""
+    middle = -(-classes // 2) if base is None else base
     return range(middle), range(middle, classes)
 
 
@@ -90,18 +92,20 @@ def make_task(
     held_out = splits.val or splits.train.pick([])
     val = held_out.pick(few_shot(held_out.labels, min(shots, 4), rng))
     if task.protocol == BASE_TO_NEW:
-        base, new = halves(len(splits.classes))
-        if len(new) < 2:
+        base, new = halves(len(splits.classes), dataset.base_classes)
+        if min(len(base), len(new)) < 2:
             raise UserError(f"dataset {dataset.name!r} has too few classes for {BASE_TO_NEW}", fix="use another protocol")
-        classes, train, val = _names(splits, base), _only(train, base), _only(val, base)
+        classes, train, val = _names(splits, base), only(train, base), only(val, base)
         tests = tuple(
-            TestSet(part, _only(splits.test, labels), _names(splits, labels), dataset.template)
+            TestSet(part, only(splits.test, labels), _names(splits, labels), dataset.template)
             for part, labels in (("base", base), ("new", new))
         )
     else:
         classes = splits.classes
         tests = (TestSet("all", splits.test, classes, dataset.template), *_elsewhere(others or {}))
-    return Task(task, classes, dataset.template, dataset.context_words, train, val, tests, dataset.augmentation, shots)
+    return Task(
+        task, classes, dataset.template, dataset.context_words, train, val, tests, dataset.augmentation, shots, splits.note
+    )
 
 
 def tested_beside(dataset: Dataset, protocol: str, chosen: Mapping[str, Dataset]) -> list[str]:
@@ -117,10 +121,11 @@ def _names(splits: Splits, labels: Sequence[int]) -> tuple[str, ...]:
     return tuple(splits.classes[label] for label in labels)
 
 
-def _only(examples: Examples, labels: range) -> Examples:
-    """The examples of some labels, re-indexed from 0."""
-    rows = [row for row, label in enumerate(examples.labels) if label in labels]
-    return examples.pick(rows, [examples.labels[row] - labels.start for row in rows])
+def only(examples: Examples, labels: Sequence[int]) -> Examples:
+    """The examples of some labels, re-indexed from 0 in their order."""
+    index = {label: position for position, label in enumerate(labels)}
+    rows = [row for row, label in enumerate(examples.labels) if label in index]
+    return examples.pick(rows, [index[examples.labels[row]] for row in rows])
 
 
 def _elsewhere(others: Mapping[str, tuple[Dataset, Splits]]) -> list[TestSet]:

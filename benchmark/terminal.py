@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from benchmark.registry import Registry
 from benchmark.store import FINAL, Store
 
 if TYPE_CHECKING:  # the report brings pandas, SciPy and matplotlib
+    from benchmark.probe import Estimate
     from benchmark.report.model import MethodRow, Scope
 
 
@@ -57,22 +57,27 @@ def plan(made: Plan, store: Store) -> Table:
     return table
 
 
-def estimate(made: Plan, store: Store, workers: int) -> str:
-    """Remaining time from the cells that are done; no guess without any."""
-    seconds: dict[tuple[str, str], list[float]] = {}
-    left: Counter[tuple[str, str]] = Counter()
-    for cell in made.cells():
-        record = store.record(cell.key)
-        if record and record["status"] == "ok":
-            seconds.setdefault((cell.kind, cell.variant.method), []).append(float(record["seconds"]))
-        elif not record or record["status"] not in FINAL:
-            left[cell.kind, cell.variant.method] += 1
-    if not left:
-        return "estimate: nothing to do"
-    if not all(key in seconds for key in left):
-        return "estimate: none (no finished cell of every kind yet)"
-    total = sum(count * sum(seconds[key]) / len(seconds[key]) for key, count in left.items())
-    return f"estimate: {total / workers / 60:.1f} minutes on {workers} workers, from the cells that are done"
+def estimate(found: Estimate, workers: int, device: str) -> Table:
+    """Where the time will go, in hours of one worker, and how long all of it takes."""
+    unit = "GPU" if device.startswith("cuda") else "core"
+    title = (
+        f"about {_hours(found.total)} of one {unit}, {_hours(found.total / workers)} on {workers}: from a few steps of each"
+    )
+    table = Table(title=title, title_justify="left", title_style="")
+    table.add_column("work", overflow="fold")
+    table.add_column(f"{unit} time", justify="right")
+    for name, seconds in sorted(found.methods.items(), key=lambda each: -each[1]):
+        table.add_row(name, _hours(seconds))
+    table.add_row("image features, shared", _hours(found.features))
+    for name, reason in found.failed.items():
+        table.add_row(name, f"could not be tried: {reason}")
+    return table
+
+
+def _hours(seconds: float) -> str:
+    return (
+        f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+    )
 
 
 def methods(plugins: Registry[Method]) -> Table:

@@ -65,7 +65,7 @@ def derive_seed(*parts: object) -> int:
 def make_optimizer(config: MethodConfig, method: Method) -> torch.optim.Optimizer:
     """SGD or AdamW over everything that the method learns."""
     if config.optimizer == "adamw":
-        return torch.optim.AdamW(method.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+        return torch.optim.AdamW(method.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True)
     return torch.optim.SGD(method.parameters(), lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
 
 

@@ -6,7 +6,7 @@ import resource
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import torch
 
 from benchmark import registry
 from benchmark.backbone import Backbone, digest
-from benchmark.config import BackboneSpec
+from benchmark.config import BackboneSpec, FolderSpec
 from benchmark.dataset import Dataset, Splits
 from benchmark.errors import UserError
 from benchmark.evaluation import accuracy, predict
@@ -25,6 +25,18 @@ from benchmark.plan import Cell, Job, restore
 from benchmark.store import FINAL, Store
 from benchmark.task import Task, TaskId, make_task, tested_beside
 from benchmark.training import Diverged, Precision, TrainLog, derive_seed, train
+
+_LOADED: dict[tuple[str, Path | None], Splits] = {}
+"""Data sets that this process has read; a fork starts with those of the driver."""
+
+
+def splits_of(dataset: Dataset) -> Splits:
+    """A data set's images, read once in a process and its forks."""
+    key = (dataset.name, dataset.data_root)
+    if key not in _LOADED:
+        _LOADED[key] = dataset.load()
+    return _LOADED[key]
+
 
 Report = Callable[[str, str, str, str], None]
 """Called with (event, key, status, reason): event is "start" or "end" of a cell."""
@@ -42,6 +54,7 @@ class Context:
     precision: Precision
     methods_folder: Path = registry.ROOT / "methods"
     datasets_folder: Path = registry.ROOT / "datasets"
+    folders: Mapping[str, FolderSpec] = field(default_factory=dict)
     data_root: Path | None = None
     threads: int = 1
     """Of arithmetic on the CPU."""
@@ -55,13 +68,12 @@ class Worker:
 
     context: Context
     _backbones: dict[str, Backbone] = field(default_factory=dict)
-    _splits: dict[str, Splits] = field(default_factory=dict)
     _tasks: dict[TaskId, Task] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         torch.set_num_threads(self.context.threads)
         self.methods = registry.methods(self.context.methods_folder)
-        self.datasets = registry.datasets(self.context.datasets_folder)
+        self.datasets = registry.datasets(self.context.datasets_folder, self.context.folders)
         self.features = FeatureStore(self.context.cache, threads=self.context.decoders)
         self.store = Store(self.context.store)
 
@@ -143,6 +155,7 @@ class Worker:
             "train_seconds": log.seconds,
             "loss": [log.first_loss, log.last_loss] if log.steps else None,
             "images": len(task.train),
+            "data": {"split": task.split_hash(), "note": task.note},
         }
 
     def _evaluate(self, cell: Cell, trained: Cell, record: dict[str, Any]) -> dict[str, Any]:
@@ -180,9 +193,7 @@ class Worker:
         return self._tasks[task]
 
     def _load(self, name: str) -> Splits:
-        if name not in self._splits:
-            self._splits[name] = self._dataset(name).load()
-        return self._splits[name]
+        return splits_of(self._dataset(name))
 
     def _dataset(self, name: str) -> Dataset:
         return self.datasets[name].cls(self.context.data_root)

@@ -8,7 +8,7 @@ from benchmark.dataset import ArrayImages, Dataset, Examples, Splits
 from benchmark.icons.frames import clutter
 from benchmark.icons.world import objects
 
-PER_CLASS = 4
+PER_CLASS = 2
 
 
 class IconObjectsClutter(Dataset):

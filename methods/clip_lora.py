@@ -144,7 +144,7 @@ class ClipLora(Method):
     def _delta(self, site: Projection):
         def delta(x: torch.Tensor) -> torch.Tensor:
             x = F.dropout(x, self.config.dropout, self.training)
-            return self.scale * (x @ self.down[site.key].T @ self.up[site.key].T)
+            return x @ self.down[site.key].T @ (self.scale * self.up[site.key].T)
 
         return delta
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
+import huggingface_hub
 import numpy as np
 import pytest
 import torch
@@ -24,6 +25,7 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+huggingface_hub.constants.HF_HUB_OFFLINE = True  # open_clip has imported it by now
 torch.set_num_threads(1)
 
 from benchmark.backbone import Backbone  # noqa: E402
@@ -258,13 +260,13 @@ def own_world(tmp_path, backbone_folders) -> World:
 
 @pytest.fixture
 def cli(world, monkeypatch, capsys):
-    """Run the command line inside this process, with the toy data sets: for mistakes and plans, not for training."""
+    """Run the command line inside this process, with the toy data sets. What trains needs ``--workers=0``."""
     from benchmark import cli as command_line
     from benchmark import registry
 
     methods, datasets = registry.methods, registry.datasets
-    monkeypatch.setattr(registry, "methods", lambda folder=world.root / "methods": methods(folder))
-    monkeypatch.setattr(registry, "datasets", lambda folder=world.root / "datasets": datasets(folder))
+    monkeypatch.setattr(registry, "methods", lambda folder=None: methods(world.root / "methods"))
+    monkeypatch.setattr(registry, "datasets", lambda folder=None, own=None: datasets(world.root / "datasets", own))
     monkeypatch.chdir(world.root)
     monkeypatch.setenv("COLUMNS", "200")
 

@@ -48,9 +48,9 @@ CLASSES = {
     "food101": ("apple_pie", "baby_back_ribs", "fish_and_chips", "pork_chop"),
     "fgvc-aircraft": ("707-320", "DHC-8-100", "F/A-18", "Falcon 2000"),
     "sun397": ("abbey", "outdoor apartment_building", "indoor kennel", "yard"),
-    "dtd": ("banded", "polka-dotted", "zigzagged"),
+    "dtd": ("banded", "polka-dotted", "smeared", "zigzagged"),
     "eurosat": ("Annual Crop Land", "Forest", "Herbaceous Vegetation Land", "Sea or Lake"),
-    "ucf101": ("Apply_Eye_Makeup", "Handstand_Pushups", "Yo_Yo"),
+    "ucf101": ("Apply_Eye_Makeup", "Handstand_Pushups", "Long_Jump", "Yo_Yo"),
     "imagenet-v2": tuple(WNIDS.values()),
     "imagenet-sketch": tuple(WNIDS.values()),
     "imagenet-a": tuple(WNIDS[each] for each in KEPT["imagenet-a"]),
@@ -270,7 +270,8 @@ def _sun397() -> Made:
 
 
 def _ucf101() -> Made:
-    videos = {"ApplyEyeMakeup": "ApplyEyeMakeup", "HandstandPushups": "HandStandPushups", "YoYo": "YoYo"}
+    videos = {each: each for each in ("ApplyEyeMakeup", "HandstandPushups", "LongJump", "YoYo")}
+    videos["HandstandPushups"] = "HandStandPushups"
     names = [f"{name}/v_{video}" for name, video in zip(CLASSES["ucf101"], videos.values(), strict=True)]
     train = _numbered(names, "{name}_g08_c{number:02d}.jpg", 1, 11)
     test = _numbered(names, "{name}_g01_c{number:02d}.jpg", 1, 5)

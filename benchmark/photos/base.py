@@ -42,12 +42,12 @@ class Listing:
 
 @dataclass(frozen=True)
 class Counts:
-    """Published numbers of classes and images; None where there is no such split."""
+    """Published numbers of classes and images; None where none is published."""
 
-    classes: int
+    classes: int | None
     train: int | None
     val: int | None
-    test: int
+    test: int | None
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,12 @@ class PhotoDataset(Dataset):
     where: ClassVar[str] = LAYOUT
     """Page to get it from."""
     fetch: ClassVar[Fetch | None] = None
+    again: ClassVar[str] = "get the data set and its split again"
+    """What to do about a split that cannot be."""
+    incomplete: ClassVar[str] = "unpack the data set again"
+    """What to do about images that are missing."""
+    by_content: ClassVar[bool] = False
+    """Whether images are told apart by what their files hold; else by their paths, which for a published set will do."""
 
     @property
     def root(self) -> Path:
@@ -164,7 +170,7 @@ class PhotoDataset(Dataset):
     def _splits(self, listing: Listing, source: Path) -> Splits:
         items = (*listing.train, *listing.val, *listing.test)
         names = {item.label: item.name for item in items}
-        where, fix = f"dataset {self.name!r}: {source}", "get the data set and its split again"
+        where, fix = f"dataset {self.name!r}: {source}", self.again
         if not names:
             raise UserError("no images in the split", where=where, fix=fix)
         if sorted(names) != list(range(len(names))):
@@ -174,7 +180,7 @@ class PhotoDataset(Dataset):
                 raise UserError(f"class {names[label]!r} has no {what} image", where=where, fix=fix)
         self._check_files(items)
         train, val, test = (
-            Examples(ImageFiles(self.images, [item.path for item in part]), tuple(item.label for item in part))
+            Examples(self._files(part), tuple(item.label for item in part))
             for part in (listing.train, listing.val, listing.test)
         )
         return Splits(
@@ -185,6 +191,9 @@ class PhotoDataset(Dataset):
             note=listing.note,
             warnings=self.count_warnings(classes=len(names), train=len(train), val=len(val), test=len(test)),
         )
+
+    def _files(self, items: Sequence[Item]) -> ImageFiles:
+        return ImageFiles(self.images, [item.path for item in items], by_content=self.by_content)
 
     def _check_files(self, items: Sequence[Item]) -> None:
         """Look for the files of a split, listing each folder once."""
@@ -199,7 +208,7 @@ class PhotoDataset(Dataset):
                 absent.append(item.path)
         if absent:
             count = f"{len(absent)} of {len(items)} images are missing, the first is {absent[0]}"
-            raise UserError(count, where=f"dataset {self.name!r}: {self.images}", fix="unpack the data set again")
+            raise UserError(count, where=f"dataset {self.name!r}: {self.images}", fix=self.incomplete)
 
 
 def read_split(file: Path) -> Listing:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from PIL import Image
@@ -18,8 +18,8 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".tif", ".tiff")
 class ImageFiles:
     """Image files below a folder, named by paths with forward slashes."""
 
-    def __init__(self, root: Path, paths: Iterable[str]) -> None:
-        self.root, self.paths = root, tuple(paths)
+    def __init__(self, root: Path, paths: Iterable[str], *, by_content: bool = False) -> None:
+        self.root, self.paths, self.by_content = root, tuple(paths), by_content
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -40,12 +40,27 @@ class ImageFiles:
             raise UserError(f"not a readable image: {error}", where=str(file), fix="get this file again") from None
 
     def pick(self, rows: tuple[int, ...]) -> ImageFiles:
-        return ImageFiles(self.root, [self.paths[row] for row in rows])
+        return ImageFiles(self.root, [self.paths[row] for row in rows], by_content=self.by_content)
 
     @cached_property
     def digest(self) -> str:
-        """Hash of the paths: the same wherever the folder lies. The files' contents are not read for it."""
-        return hashlib.sha256("\n".join(self.paths).encode()).hexdigest()
+        """Hash of the paths: the same wherever the folder lies. The files' contents are read for it only ``by_content``,
+        where a name does not say which image it is."""
+        lines = (f"{path} {_digest(self.root / path)}" for path in self.paths) if self.by_content else self.paths
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _digest(file: Path) -> str:
+    try:
+        about = file.stat()
+        return _digest_once(file, about.st_size, about.st_mtime_ns)
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}", where=str(file), fix="check the file") from None
+
+
+@cache
+def _digest_once(file: Path, size: int, time: int) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def list_images(folder: Path) -> list[str]:

@@ -28,6 +28,8 @@ def measure(folder: Path, name: str) -> list[tuple[str, int, int, float]]:
     store, rows = FeatureStore(None), []
     for plugin in datasets().plugins.values():
         dataset = plugin.cls()
+        if dataset.missing():
+            continue
         splits = dataset.load()
         rows.append((plugin.name, len(splits.classes), len(splits.test), zero_shot(backbone, dataset, splits, store)))
     return rows

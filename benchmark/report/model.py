@@ -29,6 +29,22 @@ class DatasetAbout:
 
 
 @dataclass(frozen=True)
+class PublishedRow:
+    """A published figure and the measured one of the same configuration."""
+
+    backbone: str
+    method: str
+    what: str
+    published: float
+    measured: float
+    difference: str
+    """What the protocols do not share."""
+    source: str
+    wrong: bool = False
+    """True if the two are so far apart that weights, activation or data must be wrong."""
+
+
+@dataclass(frozen=True)
 class About:
     """How the results were made."""
 
@@ -51,6 +67,10 @@ class About:
     device: str = "cpu"
     zero_shot: str = ""
     """Name of the control method; empty if the run has none."""
+    published: Sequence[PublishedRow] = ()
+    """What others report, beside what was measured."""
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """How a data set's split was made, by data set."""
 
 
 @dataclass(frozen=True)
