@@ -23,7 +23,7 @@ from PIL import Image
 from torch import nn
 from torchvision.transforms import Compose, Normalize, PILToTensor, ToTensor
 
-import benchmark.pico.towers  # noqa: F401 - lets local-dir folders name the small timm towers
+import benchmark.towers  # noqa: F401 - lets local-dir folders name the small timm towers
 from benchmark.config import BackboneSpec, did_you_mean
 from benchmark.errors import UserError
 

@@ -110,7 +110,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     def run(console: Console) -> int:
         from benchmark import session  # imports torch, which takes seconds: not before the options are known to be good
 
-        return session.run(options, f"python run_benchmark.py {' '.join(given)}".strip(), console)
+        def conclude(done: session.Session) -> int:
+            # Not before the work: pandas, SciPy and matplotlib would take memory that the workers can use.
+            from benchmark.conclude import conclude as finish
+
+            return finish(done, options.report, f"python run_benchmark.py {' '.join(given)}".strip())
+
+        return session.run(options, console, conclude)
 
     return _guarded(run)
 

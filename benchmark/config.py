@@ -136,10 +136,16 @@ class ProtocolSpec(Strict):
 
     name: Literal["base-to-new", "few-shot", "domain", "cross-dataset"]
     shots: Numbers | None = None
-    """Training images per class, one run of the protocol for each; None takes the run's."""
+    """Training images per class; None takes the run's. Several, one run of the protocol for each, for ``few-shot`` only."""
     train_on: Names | None = None
     """Data sets to train on; None takes all that the protocol suits (for ``domain`` and ``cross-dataset`` those with
     shifted variants)."""
+
+    @model_validator(mode="after")
+    def _shots_can_be_told_apart(self) -> ProtocolSpec:
+        if self.name != "few-shot" and self.shots is not None and len(self.shots) > 1:
+            raise ValueError(f"{self.name} takes one number of shots; only few-shot takes several")
+        return self
 
 
 def _protocols(value: object) -> object:

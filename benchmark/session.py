@@ -6,6 +6,7 @@ import argparse
 import itertools
 import os
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -39,8 +40,8 @@ class Session:
     context: Context
 
 
-def run(options: argparse.Namespace, command: str, console: Console) -> int:
-    """Do what the options ask for; returns the exit status."""
+def run(options: argparse.Namespace, console: Console, conclude: Callable[[Session], int]) -> int:
+    """Do what the options ask for; returns the exit status, which after a run is that of ``conclude``."""
     spec = None if options.list else _override(config.load(options.upgrade_pairs), options)
     methods, datasets = registry.methods(), registry.datasets(own=spec.folders if spec else None)
     for kind in (methods, datasets):
@@ -61,10 +62,7 @@ def run(options: argparse.Namespace, command: str, console: Console) -> int:
     with _lock(session.store.root):
         _warn_of_edits(session, console)
         _compute(session, options, console)
-        # Not before the work: pandas, SciPy and matplotlib would take memory that the workers can use.
-        from benchmark.conclude import conclude
-
-        return conclude(session, options.report, command)
+        return conclude(session)
 
 
 @dataclass(frozen=True)

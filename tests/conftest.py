@@ -28,12 +28,12 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 huggingface_hub.constants.HF_HUB_OFFLINE = True  # open_clip has imported it by now
 torch.set_num_threads(1)
 
+from benchmark import towers as _towers  # noqa: E402, F401 - registers pico_eva
 from benchmark.backbone import Backbone  # noqa: E402
 from benchmark.config import BackboneSpec  # noqa: E402
 from benchmark.dataset import ArrayImages, Examples  # noqa: E402
 from benchmark.method import ClassList  # noqa: E402
 from benchmark.pico import bpe  # noqa: E402
-from benchmark.pico import towers as _towers  # noqa: E402, F401 - registers pico_eva
 
 WORDS = "a photo of an icon red dog cat blue_bird lorry house tree boat x".replace("_", " ").split()
 TEXT = {"width": 32, "heads": 2, "layers": 2, "context_length": 24}

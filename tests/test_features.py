@@ -1,17 +1,24 @@
-"""Banks of features: what is in them, and that the cache on disk can be trusted."""
+"""Banks of features: what is in them, that the cache on disk can be trusted, and how pixels are made."""
 
 from __future__ import annotations
+
+import errno
+import os
 
 import numpy as np
 import pytest
 import torch
 from conftest import pictures
+from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
 
 from benchmark import features
 from benchmark.dataset import ArrayImages, Augmentation, Examples
+from benchmark.errors import UserError
 from benchmark.features import Bank, FeatureStore
+from benchmark.images import Decoder, Views, allocate
+from benchmark.photos.files import ImageFiles
 
 HOW = Augmentation(crop=(0.5, 1.0), flip=True, rotate=10)
 
@@ -153,3 +160,129 @@ def test_memory_is_bounded(backbones, examples):
     for count in range(2, 8):
         store.testing(backbones["native"], examples.pick(range(count)), pixels=True)
     assert len(store._kept) == 2
+
+
+# --- decoding --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def photos(tmp_path) -> Examples:
+    """Thirteen image files of several sizes and kinds."""
+    paths = []
+    for number in range(13):
+        pixels = np.random.default_rng(number).integers(0, 256, (30 + 3 * number, 90 - 5 * number, 3), dtype=np.uint8)
+        image = Image.fromarray(pixels)
+        paths.append(f"{number}.{('png', 'jpg', 'bmp')[number % 3]}")
+        (image.convert("L") if number % 4 == 1 else image).save(tmp_path / paths[-1])
+    return Examples(ImageFiles(tmp_path, paths), tuple(range(13)))
+
+
+def views_of(examples: Examples, *numbers: int) -> Views:
+    return Views(examples.images, HOW, numbers)
+
+
+def decoded(views: Views, backbone, threads: int) -> torch.Tensor:
+    out = torch.zeros(views.count, 3, 32, 32, dtype=torch.uint8)
+    Decoder(threads).fill(views, backbone, out)
+    return out
+
+
+@pytest.mark.parametrize("numbers", [(0,), (1, 2, 3)])
+def test_threads_do_not_change_a_byte(numbers, photos, backbones):
+    views = views_of(photos, *numbers)
+    one = decoded(views, backbones["native"], 1)
+    for threads in (4, 4, 2):
+        assert torch.equal(decoded(views, backbones["native"], threads), one)
+    for threads in (1, 4):
+        chunks = list(Decoder(threads).chunks(views, backbones["native"], 5))
+        assert [len(chunk) for chunk in chunks] == [5] * (views.count // 5) + [views.count % 5] * (views.count % 5 > 0)
+        assert torch.equal(torch.cat(chunks), one)
+
+
+def test_no_images_are_no_chunks(photos, backbones):
+    views = views_of(photos.pick([]), 0)
+    for threads in (1, 4):
+        assert list(Decoder(threads).chunks(views, backbones["native"], 5)) == []
+        assert decoded(views, backbones["native"], threads).shape == (0, 3, 32, 32)
+
+
+def test_a_view_is_drawn_from_its_images_its_place_and_its_number(photos, backbones):
+    """Whatever the state of torch's generator, and whichever views are made with it."""
+    native = backbones["native"]
+    torch.manual_seed(1)
+    first = decoded(views_of(photos, 1, 2), native, 1).unflatten(0, (2, 13))
+    torch.manual_seed(2)
+    again = decoded(views_of(photos, 2, 5), native, 4).unflatten(0, (2, 13))
+    assert torch.equal(first[1], again[0])
+    assert not torch.equal(first[0], again[1])
+    assert torch.equal(decoded(views_of(photos, 0), native, 1), torch.stack([native.frame(photos.images[i]) for i in range(13)]))
+
+
+def test_plain_pixels_do_not_depend_on_the_augmentation(photos, backbones):
+    keys = {Views(photos.images, how, numbers).key(backbones["native"]) for how in (HOW, Augmentation()) for numbers in ((0,), (1,))}
+    assert len(keys) == 3
+    assert views_of(photos, 0).key(backbones["native"]) == views_of(photos, 0).key(backbones["eva"])
+    assert views_of(photos, 0).key(backbones["native"]) != views_of(photos.pick(range(12)), 0).key(backbones["native"])
+
+
+def test_many_pixels_go_to_a_file_that_leaves_nothing(tmp_path):
+    few, is_file = allocate((2, 3, 4, 4), tmp_path / "cache", 96)
+    assert not is_file
+    assert not (tmp_path / "cache").exists()
+    many, is_file = allocate((2, 3, 4, 5), tmp_path / "cache", 96)
+    assert is_file
+    assert (few.dtype, many.dtype, many.shape) == (torch.uint8, torch.uint8, (2, 3, 4, 5))
+    many[1, 2] = 7
+    assert int(many.sum()) == 7 * 20
+    assert list((tmp_path / "cache").iterdir()) == []
+    assert allocate((2, 3, 4, 5), None, 96)[1] is False
+
+
+@pytest.mark.parametrize("pixels", [True, False])
+def test_a_file_of_pixels_changes_nothing(pixels, photos, backbones, tmp_path, monkeypatch):
+    store = FeatureStore(None)
+    usual = store.training(backbones["native"], photos, HOW, 3, pixels=pixels).views
+    monkeypatch.setattr(features, "IN_MEMORY", 1000)
+    made = []
+    monkeypatch.setattr(features, "allocate", lambda *args: made.append(allocate(*args)) or made[-1])
+    bank = FeatureStore(tmp_path / "cache", threads=4).training(backbones["native"], photos, HOW, 3, pixels=pixels)
+    assert [is_file for _, is_file in made] == ([True] if pixels else [])  # features are made without keeping pixels
+    torch.testing.assert_close(bank.views, usual, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["full", "refused"])
+def test_no_room_for_pixels_is_told_in_one_line(kind, photos, backbones, tmp_path, monkeypatch):
+    def full(descriptor: int, start: int, size: int) -> None:
+        assert (start, size) == (0, 13 * 3 * 32 * 32)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    folder = tmp_path / "cache"
+    if kind == "full":
+        monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
+    else:
+        folder.write_text("a file where the folder should be")
+    monkeypatch.setattr(features, "IN_MEMORY", 1000)
+    with pytest.raises(UserError) as caught:
+        FeatureStore(folder).testing(backbones["native"], photos, pixels=True)
+    line = str(caught.value)
+    assert line.startswith(f"no room for 0.0 GB for decoded images in {folder}: ")
+    assert (os.strerror(errno.ENOSPC if kind == "full" else errno.EEXIST) in line) and "(fix: free some disk space)" in line
+    assert kind == "refused" or list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+@pytest.mark.parametrize("pixels", [True, False])
+@pytest.mark.parametrize("damage", ["cut", "text", "gone"])
+def test_an_unreadable_image_is_named(damage, pixels, threads, photos, backbones, monkeypatch):
+    file = photos.images.root / photos.images.paths[7]
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2] if damage == "cut" else b"no image")
+    if damage == "gone":
+        file.unlink()
+    if not pixels:
+        monkeypatch.setattr(features, "IN_MEMORY", 0)  # one chunk after the other
+    with pytest.raises(UserError) as caught:
+        FeatureStore(None, threads=threads).testing(backbones["native"], photos, pixels=pixels)
+    assert str(caught.value).startswith(f"{file}: ")
+    assert ("no such image" if damage == "gone" else "not a readable image") in str(caught.value)
+    assert "\n" not in str(caught.value)

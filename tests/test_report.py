@@ -447,3 +447,171 @@ def test_labels_are_spread(values: list[float]) -> None:
 )
 def test_signed(value: float, text: str) -> None:
     assert words.signed(value) == text
+
+
+# --- the other protocols ---------------------------------------------------------------------------------------------
+
+SHIFTS = ("Method", "Old", "Reuse", "Retrain", "Zero-shot new", "Lift", "Verdict")
+
+
+def figures_of(base: float, rng: np.random.Generator, methods: tuple[str, ...], **change: Any) -> list[dict[str, Any]]:
+    """Accuracies of all classes of some methods on the first pair, three seeds."""
+    return [
+        result(PAIRS[0], method, "icons", seed, strategy, split="all", value=value) | change
+        for method, seed, (strategy, more) in itertools.product(methods, SEEDS, {"old": 0, "reuse": 5, "retrain": 9}.items())
+        for value in [base + more + LIFTS[method] + (float(rng.normal(0, 0.4)) if method != "zero" else 0)]
+        if method != "zero" or strategy != "retrain"
+    ]
+
+
+@pytest.fixture(scope="module")
+def shots() -> pd.DataFrame:
+    """Few-shot with 1, 4 and 16 shots, the rows out of order; the adapter does not fit with one shot."""
+    rng = np.random.default_rng(3)
+    methods = ("zero", "prompt", "adapter")
+    rows = [
+        row
+        for count in (4, 16, 1)
+        for row in figures_of(50 + count, rng, methods, protocol="few-shot", shots=count)
+        if not (count == 1 and row["method"] == "adapter" and row["strategy"] != "old")
+    ]
+    lost = {"protocol": "few-shot", "shots": 1, "status": "oom", "reason": "full", "split": "all"}
+    rows += [result(PAIRS[0], "adapter", "icons", seed, "reuse", **lost) for seed in SEEDS]
+    return pd.DataFrame(rows, columns=compat.COLUMNS)
+
+
+@pytest.fixture(scope="module")
+def cross() -> pd.DataFrame:
+    """Modules of icons on icons, digits and letters."""
+    rng = np.random.default_rng(4)
+    methods = ("zero", "prompt", "adapter")
+    rows = [
+        row
+        for variant, base in (("", 60), ("digits", 30), ("letters", 20))
+        for row in figures_of(base, rng, methods, protocol="cross-dataset", variant=variant)
+    ]
+    return pd.DataFrame(rows, columns=compat.COLUMNS)
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages without drawings, which take most of the time."""
+    for name in ("slopes", "heat_map"):
+        monkeypatch.setattr(figures, name, lambda *_: None)
+
+
+def section(text: str, anchor: str) -> str:
+    """One section of a page."""
+    return next(part for part in re.split(r"<section ", text) if part.startswith(f'id="{anchor}"'))
+
+
+def mean(rows: pd.DataFrame, method: str, strategy: str, **where: Any) -> float:
+    """Over seeds, and then over whatever else there is."""
+    for name, value in {"method": method, "strategy": strategy, "status": "ok", **where}.items():
+        rows = rows[rows[name] == value]
+    return float(rows.groupby("seed").value.mean().mean())
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_few_shot_has_a_table_for_each_number_of_shots(shots: pd.DataFrame) -> None:
+    part = section(page(shots), "few-shot")
+    captions = re.findall(r"<caption[^>]*>([^<]*)</caption>", part)
+    assert [caption.split(", ", 1)[1].split(":")[0] for caption in captions] == [
+        f"few-shot, {count}" for count in ("1 shot", "4 shots", "16 shots")
+    ]
+    tables = Page(part).rows(*SHIFTS)
+    for table, count in zip(tables, (1, 4, 16), strict=True):
+        lines = {row[0]: row for row in table}
+        assert list(lines)[0] == "Zero"
+        for method in ("prompt", "adapter") if count > 1 else ("prompt",):
+            wanted = [mean(shots, method, strategy, shots=count) for strategy in ("old", "reuse", "retrain")]
+            zero = mean(shots, "zero", "reuse", shots=count)
+            assert lines[METHODS[method].title][1:5] == [words.number(value) for value in (*wanted, zero)]
+            assert lines[METHODS[method].title][5].startswith(words.signed(wanted[1] - zero))
+    assert next(row for row in tables[0] if row[0].startswith("Adapter"))[6] == "no result"
+    assert next(row for row in tables[2] if row[0] == "Adapter")[6] == "harms"
+
+
+def test_few_shot_alone_has_the_most_shots_in_its_headline(shots: pd.DataFrame) -> None:
+    view = frame.scope(shots)
+    assert (view.protocol, view.split, view.parts) == ("few-shot, 16 shots", "all", ())
+    row = next(row for row in tables.headline(shots, "zero", METHODS) if row.method == "prompt")
+    assert row.reuse.main == pytest.approx(mean(shots, "prompt", "reuse", shots=16))
+    assert (row.missing, row.cells) == (0, 3)
+    assert "Protocol: few-shot, 16 shots." in page(shots)
+
+
+def test_numbers_of_shots(shots: pd.DataFrame) -> None:
+    assert [scope.protocol for scope in frame.few_shots(shots)] == [
+        "few-shot, 1 shot",
+        "few-shot, 4 shots",
+        "few-shot, 16 shots",
+    ]
+    assert [scope.protocol for scope in frame.few_shots(frame.clean(shots))] == [
+        scope.protocol for scope in frame.few_shots(shots)
+    ]
+    assert frame.few_shots(shots.iloc[:0]) == []
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_cross_dataset_shows_the_mean_of_the_others_and_each_of_them(cross: pd.DataFrame) -> None:
+    part = section(page(cross), "cross-dataset")
+    own, others = Page(part).rows(*SHIFTS)
+    assert f"{sections.OTHERS}: means over data sets and seeds." in part
+    for method in ("zero", "prompt", "adapter"):
+        title = METHODS[method].title
+        line = next(row for row in own if row[0] == title)
+        assert line[2] == words.number(mean(cross, method, "reuse", variant=""))
+        line = next(row for row in others if row[0] == title)
+        each = [mean(cross, method, "reuse", variant=name) for name in ("digits", "letters")]
+        assert line[2] == words.number(sum(each) / 2)
+    (details,) = Page(part).rows("Trained on", "Tested on", *SHIFTS)
+    assert [row[:3] for row in details if row[2] == "Prompt"] == [["icons", "digits", "Prompt"], ["icons", "letters", "Prompt"]]
+    line = next(row for row in details if row[1:3] == ["letters", "Adapter"])
+    assert line[4] == words.number(mean(cross, "adapter", "reuse", variant="letters"))
+    assert line[8] == "harms"
+
+
+def test_cross_dataset_alone_is_the_headline(cross: pd.DataFrame) -> None:
+    assert frame.scope(cross).protocol == "cross-dataset"
+    row = next(row for row in tables.headline(cross, "zero", METHODS) if row.method == "prompt")
+    assert row.reuse.main == pytest.approx(mean(cross, "prompt", "reuse", variant="")), "of its own test images"
+
+
+PROTOCOLS = ["few-shot, 16 shots", "few-shot, 4 shots", "few-shot, 1 shot", "domain", "cross-dataset"]
+
+
+def test_the_headline_takes_the_first_protocol_that_was_run(
+    results: pd.DataFrame, shots: pd.DataFrame, cross: pd.DataFrame
+) -> None:
+    every = frame.clean(pd.concat([cross, results, shots]))
+    for wanted in ["base-to-new", *PROTOCOLS]:
+        assert frame.scope(every).protocol == wanted
+        every = every[every.protocol != wanted]
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_all_protocols_on_one_page(results: pd.DataFrame, shots: pd.DataFrame, cross: pd.DataFrame) -> None:
+    """Each in a section of its own, with the same figures as alone, before and after a CSV."""
+    few = results[(results.new == "v2") & (results.dataset == "icons") & results.method.isin(["zero", "prompt"])]
+    every = pd.concat([few, shots, cross], ignore_index=True)
+    text = page(every)
+    anchors = [name for name in re.findall(r'<section id="([^"]+)"', text) if name in ("few-shot", "shifted", "cross-dataset")]
+    assert anchors == ["few-shot", "shifted", "cross-dataset"]
+    for alone, anchor in ((shots, "few-shot"), (cross, "cross-dataset"), (few, "shifted")):
+        by_itself = page(alone)
+        assert Page(section(text, anchor)).tables == Page(section(by_itself, anchor)).tables
+        assert f'href="#{anchor}"' in text
+        assert [name for name in anchors if f'id="{name}"' in by_itself] == [anchor]
+    assert "Zero-shot new" not in section(text, "pair-1")
+    again = io.StringIO(every.to_csv(index=False))
+    assert page(pd.read_csv(again)) == text
+
+
+@pytest.mark.parametrize("state", ["one seed", "no control", "control only", "all failed", "old only"])
+@pytest.mark.filterwarnings("error")
+@pytest.mark.usefixtures("undrawn")
+def test_every_state_of_the_other_protocols_renders(state: str, shots: pd.DataFrame, cross: pd.DataFrame) -> None:
+    text = page(STATES[state](pd.concat([shots, cross], ignore_index=True)))
+    assert "</html>" in text
+    assert not re.search(r">\s*(nan|None|inf)\s*<", text)

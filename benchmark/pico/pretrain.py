@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional as F
 
-import benchmark.pico.towers  # noqa: F401 - registers the towers that the configs name
+import benchmark.towers  # noqa: F401 - registers the towers that the configs name
 from benchmark.pico import bpe
 from benchmark.pico.augment import augment
 from benchmark.pico.captions import caption
