@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -289,10 +290,16 @@ def _create(name: str, spec: BackboneSpec) -> tuple[nn.Module, Any, Any]:
     weights = None if random else spec.pretrained
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message=".*QuickGELU.*")
+        warnings.filterwarnings("ignore", message=".*(TorchScript|torch.jit).*")
         if random:
             torch.manual_seed(spec.seed)
         try:
-            model = open_clip.create_model(spec.model, pretrained=weights, require_pretrained=not random)
+            archive = _is_archive(weights)
+            if archive and not (open_clip.get_model_config(spec.model) or {}).get("quick_gelu"):
+                raise UserWarning(f"{weights} is a file of OpenAI's, whose models have QuickGELU")
+            model = open_clip.create_model(
+                spec.model, pretrained=weights, require_pretrained=not random, weights_only=not archive
+            )
             transform = image_transform_v2(PreprocessCfg(**model.visual.preprocess_cfg), is_train=False)
             tokenizer = _tokenizer(spec.model)
         except UserWarning as error:
@@ -303,6 +310,15 @@ def _create(name: str, spec: BackboneSpec) -> tuple[nn.Module, Any, Any]:
             text = " ".join(str(error).split())[:300]
             raise UserError(f"{where}: cannot be loaded: {text}", fix="check 'model' and 'pretrained'") from error
     return model, transform, tokenizer
+
+
+def _is_archive(file: str | None) -> bool:
+    """True for a TorchScript archive: OpenAI published its models as such. torch reads no pickled objects from one."""
+    if file is None or not zipfile.is_zipfile(file):
+        return False
+    with zipfile.ZipFile(file) as content:
+        names = content.namelist()
+    return f"{names[0].partition('/')[0]}/constants.pkl" in names if names else False
 
 
 def check_names(name: str, spec: BackboneSpec) -> None:

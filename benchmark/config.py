@@ -319,9 +319,8 @@ def _resolve(spec: RunSpec, folder: Path) -> RunSpec:
         if backbone.model.startswith("local-dir:"):
             path = _beside(folder, backbone.model.removeprefix("local-dir:"))
             return backbone.model_copy(update={"model": f"local-dir:{path}"})
-        if backbone.pretrained and (folder / backbone.pretrained).is_file():
-            return backbone.model_copy(update={"pretrained": str((folder / backbone.pretrained).resolve())})
-        return backbone
+        file = _beside(folder, backbone.pretrained or "")
+        return backbone.model_copy(update={"pretrained": file}) if Path(file).is_file() else backbone
 
     found = {name: absolute(backbone) for name, backbone in spec.backbones.items()}
     root = None if spec.data_root is None else _beside(folder, spec.data_root)

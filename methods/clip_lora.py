@@ -67,7 +67,7 @@ class ClipLora(Method):
         alpha: float = Field(default=1.0, gt=0)
         dropout: float = Field(default=0.25, ge=0, lt=1)
 
-    presets = {"small": {"steps": 20, "batch_size": 16, "lr": 0.03}}
+    presets = {"small": {"steps": 14, "batch_size": 16, "lr": 0.03}}
 
     @classmethod
     def why_not(cls, config, backbone):

@@ -55,7 +55,7 @@ class ContCoOp(Method):
         temperature: float = Field(default=1.0, gt=0)
         """Of the distillation."""
 
-    presets = {"small": {"steps": 40, "warmup_epochs": 0, "anneal": "step", "lr": 0.3}}
+    presets = {"small": {"steps": 25, "warmup_epochs": 0, "anneal": "step", "lr": 0.01}}
 
     @classmethod
     def why_not(cls, config, backbone):

@@ -48,7 +48,7 @@ class CoOp(Method):
         init_words: str | None = None
         """Words whose embeddings start the context; None takes the dataset's own, "" starts at random."""
 
-    presets = {"small": {"steps": 40, "warmup_epochs": 0, "anneal": "step", "lr": 0.03}}
+    presets = {"small": {"steps": 25, "warmup_epochs": 0, "anneal": "step", "lr": 0.03}}
 
     @classmethod
     def why_not(cls, config, backbone):

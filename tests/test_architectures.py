@@ -35,7 +35,6 @@ pytestmark = pytest.mark.slow
 
 METHODS = registry.methods()
 NAMES = sorted(METHODS.plugins)
-LEARNERS = [name for name in NAMES if METHODS[name].cls.info.tunes]
 TEXTS = ["a photo of a cat.", "a photo of a shiba inu, a type of pet.", "an annual crop land", " ".join(["dog"] * 75)]
 CLOSE = {"atol": 1e-4, "rtol": 1e-4}
 OPENAI, EVA = "openai", "merged2b_s8b_b131k"
@@ -155,15 +154,20 @@ def backbone(request, spec) -> Iterator[Backbone]:
 
 
 @pytest.fixture(scope="module")
-def expected(spec) -> dict[str, Backbone]:
+def expected(spec) -> dict[str, tuple[str, str]]:
     """Digests and transforms of the two that come in many forms."""
     found = {}
     for name in ("b16", "eva"):
         loaded = Backbone.load(name, spec(name))
-        found[name] = (loaded.digest, loaded.preprocess_key)
+        found[name] = (loaded.digest, _transform(loaded))
         del loaded
         give_back()
     return found
+
+
+def _transform(backbone: Backbone) -> str:
+    """JSON makes lists of tuples."""
+    return backbone.preprocess_key.replace("[", "(").replace("]", ")")
 
 
 @pytest.mark.parametrize("form", ["hub of b16", "hub of eva", "tag of b16", "tag of eva"])
@@ -183,7 +187,7 @@ def test_the_hubs_cache_is_as_good_as_a_file(form, expected, write, folder, tmp_
     in_cache(tmp_path, repo, write(name), *([config] if how == "hub" else []))
     assert weights.missing(name, wanted) is None
     loaded = Backbone.load(name, wanted)
-    assert (loaded.digest, loaded.preprocess_key) == expected[name]
+    assert (loaded.digest, _transform(loaded)) == expected[name]
     del loaded
     give_back()
 
@@ -240,7 +244,7 @@ def test_texts_are_those_of_open_clip(backbone):
 
 
 def test_images_and_logits_are_those_of_open_clip(backbone, examples):
-    _, _, transform = open_clip.create_model_and_transforms(ARCHITECTURES[backbone.name].model, load_weights=False)
+    transform = open_clip.image_transform(backbone.image_size, is_train=False)
     images = [examples.images[row] for row in (0, 5)]
     batch = torch.stack([transform(image) for image in images])
     own = torch.stack([backbone.preprocess(image) for image in images])
@@ -334,9 +338,8 @@ def test_every_method_trains_and_is_evaluated(name, backbone, three, examples, s
     evaluate(attach(type(method), method.config, backbone, three, method.tensors()), examples, store)
 
 
+@pytest.mark.parametrize("backbone", ["rn50"], indirect=True)
 def test_the_text_tower_of_a_resnet_can_be_tuned(backbone, three, examples, store):
-    if backbone.name != "rn50":
-        pytest.skip("a transformer's")
     assert METHODS["clip-lora"].cls.why_not(config_of("clip-lora", encoder="text"), backbone) is None
     evaluate(trained("clip-lora", backbone, three, examples, store, encoder="text"), examples, store)
 
@@ -364,27 +367,20 @@ DIFFERS = {
     },
 }
 """Why modules of the ViT-B/16 do not fit; what is not here fits."""
+KNOWN = {"zero-shot", *DIFFERS["l14"]}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_modules_of_the_b16_elsewhere(name, backbone, modules, three, examples, store):
     """On EVA-02's B/16, which has the same widths, all fit; where one does not, it says why."""
-    config = modules.configs[name]
-    expected = DIFFERS.get(backbone.name, {}).get(name)
-    why = METHODS[name].cls.why_not(config, backbone)
-    if why:
-        assert why == expected
-        return
-    try:
-        method = attach(METHODS[name].cls, config, backbone, three, modules.tensors[name])
-    except Unfit as error:
-        assert str(error) == f"{expected} on {backbone.name}"  # noqa: PT017
-        return
-    assert expected is None
-    evaluate(method, examples, store)
-
-
-def test_what_fits_between_the_papers_backbones(modules):
-    """The table above names all methods that learn, or the paper's own pair would not be covered."""
-    assert set(DIFFERS["l14"]) == set(LEARNERS) & set(DIFFERS["l14"])
-    assert {"coop", "cocoop", "contcoop", "clip-adapter", "clip-lora"} <= set(DIFFERS["l14"])
+    cls, config = METHODS[name].cls, modules.configs[name]
+    why = cls.why_not(config, backbone)
+    if why is None:
+        try:
+            method = attach(cls, config, backbone, three, modules.tensors[name])
+        except Unfit as error:
+            why = str(error).removesuffix(f" on {backbone.name}")
+        else:
+            evaluate(method, examples, store)
+    if name in KNOWN:
+        assert why == DIFFERS.get(backbone.name, {}).get(name)

@@ -194,6 +194,38 @@ def test_a_checkpoint_file_is_loaded(monkeypatch, load_backbone, tmp_path):
     assert Backbone.load("b", BackboneSpec(model="tiny-test", pretrained=str(file))).digest == original.digest
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning", "ignore:.*torch.jit:DeprecationWarning")
+def test_a_file_as_openai_published_it_is_loaded(monkeypatch, load_backbone, tmp_path, recwarn):
+    """``ViT-B-16.pt`` of CoOp's users: a TorchScript archive with matrices in half precision and three sizes."""
+    import open_clip
+
+    state = {name: value.half().float() for name, value in load_backbone("native").model.state_dict().items()}
+    archive = torch.nn.Module()
+    sizes = {name: torch.tensor(0) for name in ("input_resolution", "context_length", "vocab_size")}
+    for name, value in {**state, **sizes}.items():
+        *path, leaf = name.split(".")
+        module = archive
+        for part in path:
+            if not hasattr(module, part):
+                module.add_module(part, torch.nn.Module())
+            module = getattr(module, part)
+        module.register_buffer(leaf, value.half() if value.ndim > 1 else value)
+    file = tmp_path / "ViT-B-16.pt"
+    torch.jit.script(archive).save(str(file))
+    cfg = json.loads(json.dumps(CONFIGS["native"]))
+    cfg["text_cfg"]["vocab_size"] = len(state["token_embedding.weight"])
+    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "tiny-test", cfg)
+    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "plain-test", {**cfg, "quick_gelu": False})
+    recwarn.clear()
+    loaded = Backbone.load("b", BackboneSpec(model="tiny-test", pretrained=str(file)))
+    assert not recwarn.list
+    found = loaded.model.state_dict()
+    assert found.keys() == state.keys()
+    assert all(torch.equal(found[name], value) for name, value in state.items())
+    with pytest.raises(UserError, match=r"QuickGELU \(fix: name the '-quickgelu' variant"):
+        Backbone.load("b", BackboneSpec(model="plain-test", pretrained=str(file)))
+
+
 def test_weights_with_a_tensor_missing_are_refused(backbone_folders, tmp_path):
     """Never random weights by accident."""
     from safetensors.torch import load_file, save_file

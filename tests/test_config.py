@@ -70,6 +70,17 @@ def test_folders_are_relative_to_the_file(tmp_path, monkeypatch):
     assert config.load(file).backbones["v2"].model == f"local-dir:{tmp_path.resolve()}/sub/weights/x"
 
 
+@pytest.mark.parametrize("named", ["../clip.pt", "~/clip.pt"])
+def test_weights_files_are_found_from_the_file(named, tmp_path, monkeypatch):
+    """And a tag stays a tag."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "clip.pt").touch()
+    (tmp_path / "sub").mkdir()
+    for given, found in ((named, str(tmp_path.resolve() / "clip.pt")), ("openai", "openai")):
+        file = write(tmp_path / "sub", backbone(model="ViT-B-16-quickgelu", pretrained=given))
+        assert config.load(file).backbones["v2"].pretrained == found
+
+
 def test_the_shipped_pairs_are_valid():
     from conftest import ROOT
 

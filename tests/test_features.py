@@ -215,11 +215,17 @@ def test_a_view_is_drawn_from_its_images_its_place_and_its_number(photos, backbo
     again = decoded(views_of(photos, 2, 5), native, 4).unflatten(0, (2, 13))
     assert torch.equal(first[1], again[0])
     assert not torch.equal(first[0], again[1])
-    assert torch.equal(decoded(views_of(photos, 0), native, 1), torch.stack([native.frame(photos.images[i]) for i in range(13)]))
+    assert torch.equal(
+        decoded(views_of(photos, 0), native, 1), torch.stack([native.frame(photos.images[i]) for i in range(13)])
+    )
 
 
 def test_plain_pixels_do_not_depend_on_the_augmentation(photos, backbones):
-    keys = {Views(photos.images, how, numbers).key(backbones["native"]) for how in (HOW, Augmentation()) for numbers in ((0,), (1,))}
+    keys = {
+        Views(photos.images, how, numbers).key(backbones["native"])
+        for how in (HOW, Augmentation())
+        for numbers in ((0,), (1,))
+    }
     assert len(keys) == 3
     assert views_of(photos, 0).key(backbones["native"]) == views_of(photos, 0).key(backbones["eva"])
     assert views_of(photos, 0).key(backbones["native"]) != views_of(photos.pick(range(12)), 0).key(backbones["native"])
@@ -266,7 +272,8 @@ def test_no_room_for_pixels_is_told_in_one_line(kind, photos, backbones, tmp_pat
         FeatureStore(folder).testing(backbones["native"], photos, pixels=True)
     line = str(caught.value)
     assert line.startswith(f"no room for 0.0 GB for decoded images in {folder}: ")
-    assert (os.strerror(errno.ENOSPC if kind == "full" else errno.EEXIST) in line) and "(fix: free some disk space)" in line
+    assert os.strerror(errno.ENOSPC if kind == "full" else errno.EEXIST) in line
+    assert "(fix: free some disk space)" in line
     assert kind == "refused" or list(folder.iterdir()) == []
 
 

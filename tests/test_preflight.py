@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 import socket
 import subprocess
@@ -189,10 +190,12 @@ def test_random_weights_files_and_folders_are_not_looked_for(hub, tmp_path, back
     ("model", "tag", "size"),
     [("ViT-B-16-quickgelu", "openai", "0.6 GB"), ("ViT-L-14", "laion2b_s32b_b82k", "1.7 GB"), ("tiny", "hub", "0.0 GB")],
 )
-def test_the_size_is_told_and_nothing_is_built(model, tag, size, hub, capsys):
+def test_the_size_is_told_and_nothing_else(model, tag, size, hub, caplog):
     found = weights.missing("b", BackboneSpec(model=model, pretrained=tag))
     assert found.size == size
-    assert capsys.readouterr() == ("", "")  # open_clip warns of what it builds without weights
+    assert not caplog.records  # open_clip warns of what it builds without weights
+    logging.warning("x")
+    assert caplog.records, "others may still warn"
 
 
 def test_no_size_is_better_than_a_guess(hub):

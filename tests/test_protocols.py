@@ -120,7 +120,8 @@ def test_what_is_trained_on(protocol, train_on, expected):
 
 @pytest.mark.parametrize("protocol", [BASE_TO_NEW, FEW_SHOT, DOMAIN, CROSS_DATASET])
 @pytest.mark.parametrize(
-    ("name", "fix"), [("pet", "did you mean 'pets'"), ("big-sketch", "known: big, cars, pets"), ("xyz", "known: big, cars, pets")]
+    ("name", "fix"),
+    [("pet", "did you mean 'pets'"), ("big-sketch", "known: big, cars, pets"), ("xyz", "known: big, cars, pets")],
 )
 def test_a_training_set_that_was_not_chosen(protocol, name, fix):
     with pytest.raises(UserError) as caught:
@@ -130,7 +131,12 @@ def test_a_training_set_that_was_not_chosen(protocol, name, fix):
 
 @pytest.mark.parametrize(
     ("protocol", "chosen"),
-    [(DOMAIN, ["pets", "cars"]), (CROSS_DATASET, ["pets", "cars"]), (CROSS_DATASET, ["big", "big-art"]), (FEW_SHOT, ["big-art"])],
+    [
+        (DOMAIN, ["pets", "cars"]),
+        (CROSS_DATASET, ["pets", "cars"]),
+        (CROSS_DATASET, ["big", "big-art"]),
+        (FEW_SHOT, ["big-art"]),
+    ],
 )
 def test_a_protocol_that_suits_nothing_is_told(protocol, chosen):
     with pytest.raises(UserError, match="no task is left"):
@@ -315,9 +321,18 @@ def test_a_run_of_all_protocols(cli, pairs, tmp_path):
         ("mine", "", CROSS_DATASET, "all", 4, 12),
         ("mine", "toy", CROSS_DATASET, "all", 4, 40),
     }
-    on_toy = table[((table.dataset == "toy") | (table.variant == "toy")) & (table.split == "all") & (table.variant != "toy-noisy")]
+    on_toy = table[
+        ((table.dataset == "toy") | (table.variant == "toy")) & (table.split == "all") & (table.variant != "toy-noisy")
+    ]
     assert len(on_toy) == 4
     assert on_toy.value.nunique() == 1, "zero-shot knows nothing of what others are trained on"
     page = (out / "report.html").read_text(encoding="utf-8")
-    for words in ('id="few-shot"', "few-shot, 1 shot:", "few-shot, 2 shots:", 'id="shifted"', 'id="cross-dataset"', "all other data sets:"):
+    for words in (
+        'id="few-shot"',
+        "few-shot, 1 shot:",
+        "few-shot, 2 shots:",
+        'id="shifted"',
+        'id="cross-dataset"',
+        "all other data sets:",
+    ):
         assert words in page, words

@@ -29,7 +29,9 @@ BACKBONES = {"old": OPENAI, "new": EVA}
 # --- the file ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("figure", FIGURES, ids=lambda each: f"{each['model']}-{each['pretrained']}-{each.get('method', '')}")
+@pytest.mark.parametrize(
+    "figure", FIGURES, ids=lambda each: f"{each['model']}-{each['pretrained']}-{each.get('method', '')}"
+)
 def test_every_figure_is_of_a_model_that_open_clip_has(figure):
     """With the activation that its weights were trained with."""
     assert (figure["model"], figure["pretrained"]) in open_clip.list_pretrained()
@@ -207,7 +209,15 @@ def page(*rows: PublishedRow) -> str:
 
 def test_the_report_shows_them():
     text = page(ROW)
-    for words in ("Published figures</h2>", "b&lt;16&gt;", ">80.0<", ">77.5<", "\N{MINUS SIGN}2.5", "other templates", "a paper"):
+    for words in (
+        "Published figures</h2>",
+        "b&lt;16&gt;",
+        ">80.0<",
+        ">77.5<",
+        "\N{MINUS SIGN}2.5",
+        "other templates",
+        "a paper",
+    ):
         assert words in text, words
     assert "Too far off" not in text
     assert "Published figures" not in page()
@@ -226,11 +236,22 @@ def test_a_run_tells_of_it_in_the_terminal_and_to_the_report(wrong, cli, world, 
     monkeypatch.setattr("benchmark.report.write", lambda page, figures, costs, about, *_: written.update(about=about))
     model = f"local-dir:{backbone_folders['native'].resolve()}"
     figure = {"model": model, "pretrained": None, "values": [120.0 if wrong else 50.0]}
-    content = {"datasets": ["toy"], "band": 4 if wrong else 100, "source": "a [paper]", "difference": "none", "figures": [figure]}
+    content = {
+        "datasets": ["toy"],
+        "band": 4 if wrong else 100,
+        "source": "a [paper]",
+        "difference": "none",
+        "figures": [figure],
+    }
     empty = CONTENT["base_to_new"] | {"figures": []}
     monkeypatch.setattr(published, "_content", lambda: {"zero_shot": content, "base_to_new": empty})
     done = cli(
-        "--methods=zero-shot", "--protocols=domain", "--workers=0", "--device=cpu", f"--out={tmp_path}/o", f"--report={tmp_path}/r"
+        "--methods=zero-shot",
+        "--protocols=domain",
+        "--workers=0",
+        "--device=cpu",
+        f"--out={tmp_path}/o",
+        f"--report={tmp_path}/r",
     )
     assert done.status == 0, done.err
     (row,) = written["about"].published

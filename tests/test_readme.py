@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 from pathlib import Path
 
@@ -58,8 +59,10 @@ def test_the_releases_are_small_enough():
 
 
 def test_the_commands_shown_name_real_options(capsys):
+    from benchmark import evalmodule
     from benchmark.cli import parser
 
-    known = {option for action in parser()._actions for option in action.option_strings}
+    evalmodule.arguments(command := argparse.ArgumentParser())
+    known = {option for each in (parser(), command) for action in each._actions for option in action.option_strings}
     used = {word for block in blocks("bash") for word in re.findall(r"(?<= )--[a-z-]+", block) if "run_benchmark" in block}
     assert used <= known

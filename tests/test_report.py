@@ -522,7 +522,7 @@ def test_few_shot_has_a_table_for_each_number_of_shots(shots: pd.DataFrame) -> N
     tables = Page(part).rows(*SHIFTS)
     for table, count in zip(tables, (1, 4, 16), strict=True):
         lines = {row[0]: row for row in table}
-        assert list(lines)[0] == "Zero"
+        assert next(iter(lines)) == "Zero"
         for method in ("prompt", "adapter") if count > 1 else ("prompt",):
             wanted = [mean(shots, method, strategy, shots=count) for strategy in ("old", "reuse", "retrain")]
             zero = mean(shots, "zero", "reuse", shots=count)
@@ -566,7 +566,10 @@ def test_cross_dataset_shows_the_mean_of_the_others_and_each_of_them(cross: pd.D
         each = [mean(cross, method, "reuse", variant=name) for name in ("digits", "letters")]
         assert line[2] == words.number(sum(each) / 2)
     (details,) = Page(part).rows("Trained on", "Tested on", *SHIFTS)
-    assert [row[:3] for row in details if row[2] == "Prompt"] == [["icons", "digits", "Prompt"], ["icons", "letters", "Prompt"]]
+    assert [row[:3] for row in details if row[2] == "Prompt"] == [
+        ["icons", "digits", "Prompt"],
+        ["icons", "letters", "Prompt"],
+    ]
     line = next(row for row in details if row[1:3] == ["letters", "Adapter"])
     assert line[4] == words.number(mean(cross, "adapter", "reuse", variant="letters"))
     assert line[8] == "harms"
@@ -596,7 +599,9 @@ def test_all_protocols_on_one_page(results: pd.DataFrame, shots: pd.DataFrame, c
     few = results[(results.new == "v2") & (results.dataset == "icons") & results.method.isin(["zero", "prompt"])]
     every = pd.concat([few, shots, cross], ignore_index=True)
     text = page(every)
-    anchors = [name for name in re.findall(r'<section id="([^"]+)"', text) if name in ("few-shot", "shifted", "cross-dataset")]
+    anchors = [
+        name for name in re.findall(r'<section id="([^"]+)"', text) if name in ("few-shot", "shifted", "cross-dataset")
+    ]
     assert anchors == ["few-shot", "shifted", "cross-dataset"]
     for alone, anchor in ((shots, "few-shot"), (cross, "cross-dataset"), (few, "shifted")):
         by_itself = page(alone)
