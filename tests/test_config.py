@@ -76,8 +76,8 @@ def test_weights_files_are_found_from_the_file(named, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "clip.pt").touch()
     (tmp_path / "sub").mkdir()
-    for given, found in ((named, str(tmp_path.resolve() / "clip.pt")), ("openai", "openai")):
-        file = write(tmp_path / "sub", backbone(model="ViT-B-16-quickgelu", pretrained=given))
+    for pretrained, found in ((named, str(tmp_path.resolve() / "clip.pt")), ("openai", "openai")):
+        file = write(tmp_path / "sub", backbone(model="ViT-B-16-quickgelu", pretrained=pretrained))
         assert config.load(file).backbones["v2"].pretrained == found
 
 

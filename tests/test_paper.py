@@ -122,7 +122,7 @@ def paper(tmp_path_factory, data_root) -> SimpleNamespace:
     env = os.environ | {"CLIP_COMPAT_CACHE": str(place / "cache"), "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
 
     def run(*more: str) -> SimpleNamespace:
-        done = subprocess.run([*command, *more], cwd=ROOT, env=env, capture_output=True, text=True, timeout=300)
+        done = subprocess.run([*command, *more], cwd=ROOT, env=env, capture_output=True, text=True, timeout=900)
         return SimpleNamespace(status=done.returncode, out=done.stdout, err=done.stderr)
 
     first = run()
