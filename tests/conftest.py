@@ -262,11 +262,16 @@ def own_world(tmp_path, backbone_folders) -> World:
 def cli(world, monkeypatch, capsys):
     """Run the command line inside this process, with the toy data sets. What trains needs ``--workers=0``."""
     from benchmark import cli as command_line
-    from benchmark import registry
+    from benchmark import registry, work
 
     methods, datasets = registry.methods, registry.datasets
-    monkeypatch.setattr(registry, "methods", lambda folder=None: methods(world.root / "methods"))
-    monkeypatch.setattr(registry, "datasets", lambda folder=None, own=None: datasets(world.root / "datasets", own))
+
+    def here(folder: Path) -> Path:
+        return world.root / folder.name if folder.parent == ROOT else folder
+
+    monkeypatch.setattr(registry, "methods", lambda folder=ROOT / "methods": methods(here(folder)))
+    monkeypatch.setattr(registry, "datasets", lambda folder=ROOT / "datasets", own=None: datasets(here(folder), own))
+    monkeypatch.setattr(work, "_LOADED", {})  # another run may have other data sets of these names
     monkeypatch.chdir(world.root)
     monkeypatch.setenv("COLUMNS", "200")
 

@@ -220,6 +220,13 @@ def test_a_view_is_drawn_from_its_images_its_place_and_its_number(photos, backbo
     )
 
 
+def test_images_of_one_view_are_drawn_apart(backbones):
+    """Even where they show the same."""
+    same = Examples(ArrayImages(np.repeat(pictures([3]), 8, axis=0)), (0,) * 8)
+    made = decoded(Views(same.images, Augmentation(crop=(0.3, 0.7)), (1,)), backbones["native"], 1)
+    assert len({each.numpy().tobytes() for each in made}) == 8
+
+
 def test_plain_pixels_do_not_depend_on_the_augmentation(photos, backbones):
     keys = {
         Views(photos.images, how, numbers).key(backbones["native"])

@@ -430,15 +430,15 @@ def test_the_command_line_tells_it_in_one_line(folders, words, cli, tmp_path, ba
 # --- a whole run -----------------------------------------------------------------------------------------------------
 
 
-def test_a_run_on_a_folder(world, tmp_path, backbone_folders):
-    """From YAML alone: base-to-new on named base classes, through a process of its own, to the tables and the report."""
+def test_a_run_on_a_folder(cli, tmp_path, backbone_folders):
+    """From YAML alone: base-to-new on named base classes, from the command line to the tables and the report."""
     flat(tmp_path / "data")
     folder = {"path": "data", "title": "My <own> pictures", "licence": "CC0-1.0", "template": "an icon of a {}."}
     folder |= {"base": ["house", "cat"], "class_names": {"house": "red house"}}
     file = pairs_file(tmp_path, backbone_folders, {"mine": folder}, datasets=["mine"], methods=["zero-shot", "coop"])
     out = tmp_path / "results"
     options = [f"--upgrade-pairs={file}", "--device=cpu", "--workers=0", "--set=coop.epochs=2"]
-    done = world.run(*options, f"--out={out}", f"--report={out}/report.html")
+    done = cli(*options, f"--out={out}", f"--report={out}/report.html")
     assert done.status == 0, done.err
     table = pd.read_csv(out / "results.csv", keep_default_na=False)
     assert set(table.dataset) == {"mine"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import yaml
 from conftest import CLASSES, pictures
 from PIL import Image
 
-from benchmark import about, config, plan, session
+from benchmark import about, config, plan, registry, session, work
 from benchmark import task as rules
 from benchmark.config import ProtocolSpec, RunSpec
 from benchmark.dataset import ArrayImages, Dataset, Examples, Splits
@@ -287,17 +288,16 @@ def test_a_mistake_is_one_line(options, words, cli, pairs, tmp_path):
     assert words in done.err.strip().splitlines()[-1]
 
 
-def test_a_worker_makes_the_tasks_that_were_planned(pairs, world):
+def test_a_worker_makes_the_tasks_that_were_planned(pairs, world, monkeypatch):
     """From their names alone, in another process."""
-    from benchmark import registry
-
+    monkeypatch.setattr(work, "_LOADED", {})
     spec = config.load(pairs)
     found = registry.datasets(world.root / "datasets", spec.folders)
     chosen = {name: found[name].cls() for name in found.select(spec.datasets)}
     made = plan.tasks(spec, chosen, {name: data.load() for name, data in chosen.items()})
     context = Context(spec.backbones, tuple(chosen), world.root, None, "cpu", "fp32", folders=spec.folders)
     context.methods_folder, context.datasets_folder = world.root / "methods", world.root / "datasets"
-    worker = Worker(context)
+    worker = Worker(pickle.loads(pickle.dumps(context)))
     assert len(made) == 6
     for task_id, task in made.items():
         again = worker.task(task_id)
