@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import psutil
 import torch
@@ -16,7 +17,7 @@ import torch
 from benchmark.config import RunSpec
 from benchmark.dataset import Dataset
 from benchmark.method import Method
-from benchmark.plan import NUMERICS, BackboneFacts, Plan
+from benchmark.plan import DEFAULT, NUMERICS, BackboneFacts, Plan
 from benchmark.registry import Registry
 from benchmark.report import About, DatasetAbout, PublishedRow
 
@@ -37,7 +38,6 @@ def describe(
 ) -> About:
     """Everything that the report says about how its results were made."""
     controls = sorted({v.method for v in plan.variants if methods[v.method].cls.info.control})
-    settings = {v.method if v.label == "default" else f"{v.method} ({v.label})": dict(v.settings) for v in plan.variants}
     return About(
         command=command,
         created=created,
@@ -49,12 +49,29 @@ def describe(
         warning=spec.warning,
         versions=versions(),
         machine=machine(),
-        settings=settings,
+        settings=_settings(plan),
         device=device,
         zero_shot=controls[0] if controls else "",
         published=published,
         notes={task.id.dataset: task.note for task in plan.tasks.values() if task.note},
     )
+
+
+def _settings(plan: Plan) -> dict[str, dict[str, Any]]:
+    """Hyper-parameters by method; where they differ between tasks, all values."""
+    found: dict[str, dict[str, Any]] = {}
+    for job in plan.jobs:
+        variant = job.train.variant
+        name = variant.method if variant.label == DEFAULT else f"{variant.method} ({variant.label})"
+        known = found.setdefault(name, {})
+        for key, value in job.train.settings.items():
+            known.setdefault(key, [])
+            if value not in known[key]:
+                known[key].append(value)
+    return {
+        name: {key: each[0] if len(each) == 1 else f"{', '.join(map(str, each))} (by task)" for key, each in values.items()}
+        for name, values in found.items()
+    }
 
 
 def datasets(chosen: Mapping[str, Dataset], plan: Plan) -> dict[str, DatasetAbout]:

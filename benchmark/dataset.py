@@ -148,6 +148,8 @@ class Dataset:
     template: ClassVar[str] = "a photo of a {}."
     context_words: ClassVar[str] = "a photo of a"
     """What a hand-written prompt puts before a class name: the first value of learnt context."""
+    ensemble: ClassVar[tuple[str, ...]] = ()
+    """More templates, for methods whose official code averages over several."""
     licence: ClassVar[str] = ""
     source: ClassVar[str] = ""
     shots: ClassVar[int] = 16

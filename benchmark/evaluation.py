@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
@@ -10,8 +13,10 @@ from benchmark.method import Method
 from benchmark.training import Diverged, Precision, autocast
 
 
-def predict(method: Method, bank: Bank, precision: Precision = "fp32") -> np.ndarray:
-    """Predicted labels (N,) uint16 of a bank's plain images.
+def predict(
+    method: Method, bank: Bank, precision: Precision = "fp32", columns: Sequence[int] | None = None
+) -> np.ndarray:
+    """Predicted labels (N,) uint16 of a bank's plain images; among the classes at ``columns`` if given.
 
     Raises:
         Diverged: a score is not finite.
@@ -22,6 +27,8 @@ def predict(method: Method, bank: Bank, precision: Precision = "fp32") -> np.nda
         for start in range(0, len(bank), CHUNK):
             rows = torch.arange(start, min(start + CHUNK, len(bank)), device=bank.labels.device)
             logits = method.logits(bank.batch(rows, torch.zeros_like(rows))).float()
+            if columns is not None:
+                logits = logits[:, list(columns)]
             if not torch.isfinite(logits).all():
                 raise Diverged("a score is NaN or infinite")
             predictions.append(logits.argmax(1).cpu())
@@ -31,3 +38,11 @@ def predict(method: Method, bank: Bank, precision: Precision = "fp32") -> np.nda
 def accuracy(predictions: np.ndarray, labels: np.ndarray) -> float:
     """Share of right predictions in per cent."""
     return float(100.0 * np.mean(predictions == labels))
+
+
+def places(names: Sequence[str], among: Sequence[str]) -> list[int] | None:
+    """Where ``names`` stand in another class list, the n-th of a name for its n-th there; None if any is not in it."""
+    left = defaultdict(list)
+    for place, name in enumerate(among):
+        left[name].append(place)
+    return [left[name].pop(0) for name in names] if not Counter(names) - Counter(among) else None

@@ -41,6 +41,11 @@ class Bank:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def all(self) -> Batch:
+        """Every example in its first view."""
+        rows = torch.arange(len(self), device=self.labels.device)
+        return self.batch(rows, torch.zeros_like(rows))
+
     def batch(self, rows: torch.Tensor, views: torch.Tensor) -> Batch:
         """Examples ``rows`` (B,), each in the view given by ``views`` (B,)."""
         where = self.views.device  # pixels stay on the CPU until they are used

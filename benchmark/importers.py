@@ -73,6 +73,8 @@ def _ask(file: Path, content: Mapping[str, Any], methods: Registry[Method], only
     reasons: list[str] = []
     for name in [only] if only else sorted(methods.plugins):
         cls = methods[name].cls
+        if "from_official" not in vars(cls) and not only:
+            continue  # it would only repeat what the class that it derives from says
         try:
             official = cls.from_official(content)
         except Unfit as error:

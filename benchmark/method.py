@@ -8,7 +8,7 @@ parameters. Shapes come from the backbone, never from constants.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Literal
@@ -18,9 +18,8 @@ from pydantic import Field
 from torch import nn
 from torch.nn import functional as F
 
-from benchmark.backbone import Backbone, Tokens
+from benchmark.backbone import Backbone
 from benchmark.config import Strict
-from benchmark.prefix import encode_prompts
 from benchmark.recompute import by_rows
 
 
@@ -31,8 +30,10 @@ class MethodConfig(Strict):
     cosine over epochs.
     """
 
-    optimizer: Literal["sgd", "adamw"] = "sgd"
+    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
     lr: float = Field(default=0.002, gt=0)
+    eps: float = Field(default=1e-8, gt=0)
+    """Of Adam and AdamW."""
     momentum: float = Field(default=0.9, ge=0, lt=1)
     weight_decay: float = Field(default=5e-4, ge=0)
     batch_size: int = Field(default=32, ge=1)
@@ -74,6 +75,19 @@ class Info:
     """True for a reference that is shown but neither ranked nor judged."""
     version: int = 1
     """Raise when an edit changes the method's results: modules of older versions are then trained again."""
+    code: str = ""
+    """The official repository."""
+    parameters: str = ""
+    """How many numbers it learns, in the names of its ``Config`` and C classes, N training images, d embedding width, d_t
+    and d_v widths of the text and vision tower, L_t and L_v their layers."""
+    transfer: str = ""
+    """What happens to the module on another backbone, and when it cannot be used there."""
+    aliases: tuple[str, ...] = ()
+    """Other names that users may type."""
+    keeps_images: bool = False
+    """True if a module needs its few training images again wherever it is attached."""
+    ours: bool = False
+    """True for an idea of this suite's authors: there is no paper to be faithful to."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +98,8 @@ class ClassList:
     template: str = "a photo of a {}."
     context_words: str = "a photo of a"
     """What a hand-written prompt puts before the name; learnt context may start there."""
+    ensemble: tuple[str, ...] = ()
+    """More templates, for methods whose official code averages over several; there may be none."""
 
     def __post_init__(self) -> None:
         if not self.names or any(not name.strip() for name in self.names):
@@ -111,6 +127,16 @@ class Batch:
     """(B, 3, H, W), preprocessed for the backbone."""
 
 
+@dataclass(frozen=True)
+class FewShots:
+    """A task's few training images on the backbone at hand."""
+
+    labels: torch.Tensor
+    """(N,) int64."""
+    encode: Callable[[int], torch.Tensor]
+    """Un-normalised features (V, N, d) of so many augmented views of each; of the plain images if V is 1."""
+
+
 class Method(nn.Module):
     """Base class. A method overrides ``build`` and whichever of the other hooks differ from zero-shot CLIP."""
 
@@ -118,14 +144,33 @@ class Method(nn.Module):
     Config: ClassVar[type[MethodConfig]] = MethodConfig
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
     """Changes to ``Config``'s defaults by preset: "paper" for real CLIPs (none if absent), "small" for small towers."""
+    trials: ClassVar[tuple[str, tuple[float, ...]] | None] = None
+    """The setting, and its six values, that the preset "small" is chosen from; None tries learning rates."""
 
-    def __init__(self, config: MethodConfig, backbone: Backbone, classes: ClassList) -> None:
+    def __init__(
+        self, config: MethodConfig, backbone: Backbone, classes: ClassList, few_shots: FewShots | None = None
+    ) -> None:
         super().__init__()
         self.config: Any = config
         self.backbone, self.classes = backbone, classes
+        self.few_shots = few_shots
+        """There while the module is trained, and wherever it is attached if the method ``keeps_images``."""
+        if self.info.keeps_images and few_shots is None:
+            raise Unfit("it needs the few training images again, and they are not at hand")
         self._cached_classes: torch.Tensor | None = None
         self.build()
         self.to(backbone.device)
+
+    @classmethod
+    def official(cls, protocol: str, shots: int, dataset: str) -> dict[str, Any]:
+        """What the official code sets differently from ``Config``'s defaults for a protocol, a number of shots or a data
+        set; part of the preset "paper"."""
+        return {}
+
+    @classmethod
+    def preset(cls, name: str, protocol: str, shots: int, dataset: str) -> dict[str, Any]:
+        """All changes to ``Config``'s defaults under a preset."""
+        return {**cls.presets.get(name, {}), **(cls.official(protocol, shots, dataset) if name == "paper" else {})}
 
     @classmethod
     def why_not(cls, config: Any, backbone: Backbone) -> str | None:
@@ -168,6 +213,18 @@ class Method(nn.Module):
         """Scalar to minimise; cross-entropy unless a method says otherwise."""
         return F.cross_entropy(self.logits(batch), batch.labels)
 
+    def backward(self, loss: torch.Tensor, scale: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        """Put the gradients of ``loss`` into the learnt tensors. Whatever is differentiated must go through ``scale``,
+        which keeps half precision from losing small gradients."""
+        scale(loss).backward()
+
+    def after_step(self, step: int, steps: int, per_epoch: int) -> None:
+        """Called after each optimiser step, from 1 to ``steps``."""
+
+    def solve(self, train: Batch, held_out: Batch | None) -> None:
+        """Find what is learnt without gradient steps: a closed form on the plain training images, or a choice on held-out
+        ones where the data set has any. Called once, after the steps. Parameters that are set here do not require gradients."""
+
     # --- what methods may use -----------------------------------------------------------------------------------
 
     @cached_property
@@ -176,6 +233,16 @@ class Method(nn.Module):
         with torch.no_grad():
             tokens = self.backbone.tokenize(self.classes.texts())
             return by_rows(self.backbone.encode_ids, tokens.ids, tokens.eot)
+
+    def ensemble_features(self, templates: Sequence[str], *, normalise: bool) -> torch.Tensor:
+        """Text features (C, d), the mean over templates of the features, normalised before if asked; without gradient."""
+        found = []
+        with torch.no_grad():
+            for template in templates:
+                tokens = self.backbone.tokenize(self.classes.texts(template))
+                features = by_rows(self.backbone.encode_ids, tokens.ids, tokens.eot)
+                found.append(F.normalize(features, dim=-1) if normalise else features)
+        return torch.stack(found).mean(0)
 
     def current_class_features(self) -> torch.Tensor:
         """``class_features()``, computed once while nothing is being trained."""
@@ -242,66 +309,3 @@ def misfit(needed: dict[str, tuple[int, ...]], given: dict[str, tuple[int, ...]]
 
 def _size(shape: tuple[int, ...] | None) -> str:
     return "absent" if shape is None else " x ".join(map(str, shape)) or "a scalar"
-
-
-class PromptTemplate:
-    """Sentences with room for learnt context vectors: [SOT | context (M) | class name . | EOT].
-
-    Derived from a backbone and a class list; source: CoOp (Zhou et al. 2022), section 3.2, context before the class.
-    """
-
-    def __init__(self, backbone: Backbone, classes: ClassList, n_ctx: int) -> None:
-        self.backbone, self.classes, self.n_ctx = backbone, classes, n_ctx
-        names = backbone.tokenize([f"{name}." for name in classes.readable])
-        self.tokens: Tokens = backbone.make_room(names, n_ctx)
-        with torch.no_grad():
-            embedded = backbone.embed(self.tokens.ids)
-        self.prefix = embedded[:, : names.start]
-        """(C, 1, d_t) start-of-text; (C, 0, d_t) where the tokenizer has none."""
-        self.suffix = embedded[:, names.start + n_ctx :]
-        """(C, n - 1 - M, d_t) class name, full stop, end-of-text and padding."""
-        self.eot = self.tokens.eot
-
-    def encode(self, context: torch.Tensor) -> torch.Tensor:
-        """Text features (C, d) with one context (M, d_t) for all classes, or (C, M, d_t), one for each."""
-        if context.ndim == 2:
-            return self.encode_each(context[None])[0]
-        sentences = torch.cat([self.prefix, context, self.suffix], dim=1)
-        return by_rows(self.backbone.encode_embeddings, sentences, self.eot)
-
-    def encode_each(self, contexts: torch.Tensor) -> torch.Tensor:
-        """Text features (B, C, d) of all classes with each of several contexts (B, M, d_t)."""
-        starts = torch.cat([self.prefix[:1].expand(len(contexts), -1, -1), contexts], dim=1)
-
-        def some(suffix: torch.Tensor, eot: torch.Tensor) -> torch.Tensor:
-            return encode_prompts(self.backbone, starts, suffix, eot).transpose(0, 1)
-
-        return by_rows(some, self.suffix, self.eot, prompts=len(contexts)).transpose(0, 1)
-
-    def name_embeddings(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Token embeddings of the bare class names, padded: (C, k, d_t), and a mask (C, k) that is True on names."""
-        names = self.backbone.tokenize(self.classes.readable)
-        with torch.no_grad():
-            embedded = self.backbone.embed(names.ids)[:, names.start :]
-        positions = torch.arange(embedded.shape[1], device=embedded.device)
-        mask = positions[None] < (names.end - names.start)[:, None]
-        width = int(mask.sum(1).max())
-        return embedded[:, :width], mask[:, :width]
-
-
-def initial_context(backbone: Backbone, words: str, n_ctx: int) -> torch.Tensor:
-    """First values (M, d_t) of learnt context: embeddings of ``words`` where they are M tokens or more, else N(0, 0.02^2).
-
-    Source: CoOp, section 3.2 and its ``CTX_INIT`` setting.
-    """
-    tokens = backbone.tokenize([words])
-    if int(tokens.end[0]) - tokens.start < n_ctx:
-        return torch.empty(n_ctx, backbone.text_width).normal_(std=0.02)
-    with torch.no_grad():
-        return backbone.embed(tokens.ids)[0, tokens.start : tokens.start + n_ctx].float().cpu().clone()
-
-
-def too_much_context(backbone: Backbone, n_ctx: int) -> str | None:
-    """Why M context tokens leave no room for a class name; None if they do."""
-    room = backbone.context_length - 4  # start, a name of one token, full stop, end
-    return f"{n_ctx} context tokens do not fit its context of {backbone.context_length}" if n_ctx > room else None

@@ -28,11 +28,20 @@ DEFAULT = "default"
 
 @dataclass(frozen=True)
 class Variant:
-    """A method with a resolved configuration; ``label`` says how it differs from the preset."""
+    """A method with what the user changed of its preset; ``label`` says so."""
 
     method: str
     label: str
-    settings: Mapping[str, Any]
+    changes: Mapping[str, Any]
+
+    def settings(self, cls: type[Method], preset: str, task: TaskId) -> dict[str, Any]:
+        """The whole configuration for a task, in JSON form.
+
+        Raises:
+            UserError: a key is not known, or a value is bad.
+        """
+        chosen = {**cls.preset(preset, task.protocol, task.shots, task.dataset), **self.changes}
+        return check(cls.Config, chosen, where=f"method {self.method}").model_dump(mode="json")
 
 
 @dataclass(frozen=True)
@@ -47,6 +56,8 @@ class Cell:
     backbone: str
     """Where the module is trained, or evaluated."""
     task: TaskId
+    settings: Mapping[str, Any]
+    """Of the method, all of them."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +95,8 @@ class Plan:
         }
 
 
-def variants(methods: Registry[Method], names: Sequence[str], preset: str, settings: Sequence[str]) -> tuple[Variant, ...]:
-    """The methods to run with their configurations: the preset's, changed by ``--set method.key=value[,value]``.
+def variants(methods: Registry[Method], names: Sequence[str], settings: Sequence[str]) -> tuple[Variant, ...]:
+    """The methods to run, each once, or once for each value of ``--set method.key=value[,value]``.
 
     Raises:
         UserError: a setting names no selected method or no known key, or has a bad value.
@@ -93,7 +104,7 @@ def variants(methods: Registry[Method], names: Sequence[str], preset: str, setti
     changes: dict[str, dict[str, list[Any]]] = {}
     for setting in settings:
         method, key, values = _parse_setting(setting)
-        methods[method]
+        method = methods[method].name
         if method not in names:
             raise UserError(f"--set {setting}: the method is not selected", fix="add it to --methods")
         changes.setdefault(method, {})[key] = values
@@ -103,9 +114,9 @@ def variants(methods: Registry[Method], names: Sequence[str], preset: str, setti
         wanted = changes.get(name, {})
         for combination in itertools.product(*wanted.values()):
             chosen = dict(zip(wanted, combination, strict=True))
-            config = check(cls.Config, {**cls.presets.get(preset, {}), **chosen}, where=f"method {name}")
+            check(cls.Config, chosen, where=f"method {name}")
             label = ",".join(f"{key}={_short(value)}" for key, value in chosen.items()) or DEFAULT
-            found.append(Variant(name, label, config.model_dump(mode="json")))
+            found.append(Variant(name, label, chosen))
     return tuple(found)
 
 
@@ -186,21 +197,23 @@ def make_plan(
                 tested[trained].append(on)
     jobs = []
     for (task_id, task), (trained, targets), variant in itertools.product(task_set.items(), tested.items(), selected):
+        cls = plugins[variant.method].cls
+        settings = variant.settings(cls, spec.preset, task_id)
         common = {"numerics": NUMERICS, "device": device, "precision": precision}
         config = common | {
             "kind": "train",
             "method": variant.method,
-            "method_version": plugins[variant.method].cls.info.version,
-            "settings": dict(variant.settings),
+            "method_version": cls.info.version,
+            "settings": settings,
             "backbone": digests[trained],
             "split": task.split_hash(),
             "task": asdict(task_id),
         }
-        train = Cell("train", cell_hash(config), config, variant, trained, task_id)
+        train = Cell("train", cell_hash(config), config, variant, trained, task_id, settings)
         evals = []
         for target in targets:
             how = common | {"kind": "eval", "module": train.key, "backbone": digests[target], "tests": task.test_hash()}
-            evals.append(Cell("eval", cell_hash(how), how, variant, target, task_id))
+            evals.append(Cell("eval", cell_hash(how), how, variant, target, task_id, settings))
         jobs.append(Job(train, tuple(evals)))
     return Plan(pairs, tuple(jobs), dict(task_set), tuple(selected))
 

@@ -16,11 +16,11 @@ import torch
 from benchmark.dataset import Examples
 from benchmark.evaluation import predict
 from benchmark.features import FeatureStore
-from benchmark.method import ClassList, Method
-from benchmark.plan import Cell, Plan, Variant, restore
+from benchmark.method import Method
+from benchmark.plan import Cell, Plan, restore
 from benchmark.store import FINAL
 from benchmark.task import Task
-from benchmark.training import total_steps, train
+from benchmark.training import few_shots, learnt_by_gradient, total_steps, train
 from benchmark.work import Context, Worker
 
 STEPS = 3
@@ -63,13 +63,13 @@ def estimate(plan: Plan, context: Context, status: Callable[[str], str | None]) 
     banks: dict[tuple[object, ...], int] = {}
     for cell, trained in _left(plan, status):
         variant, task = cell.variant, plan.tasks[cell.task]
-        config = restore(worker.methods[variant.method].cls, variant.settings)
+        config = restore(worker.methods[variant.method].cls, cell.settings)
         if variant.method in failed:
             continue
         key = (variant.method, variant.label, cell.backbone)
         if key not in paces:
             try:
-                paces[key] = _trials(worker, store, plan, variant, cell.backbone)
+                paces[key] = _trials(worker, store, plan, cell)
             except (torch.OutOfMemoryError, RuntimeError) as error:
                 failed[variant.method] = str(error).split("\n")[0]
                 continue
@@ -97,22 +97,22 @@ def _left(plan: Plan, status: Callable[[str], str | None]) -> Iterator[tuple[Cel
                 yield cell, cell is job.train
 
 
-def _trials(worker: Worker, store: FeatureStore, plan: Plan, variant: Variant, backbone: str) -> list[Pace]:
+def _trials(worker: Worker, store: FeatureStore, plan: Plan, cell: Cell) -> list[Pace]:
     """Trials on the tasks with the fewest and the most classes; none if the method does not work on the backbone."""
-    cls, on = worker.methods[variant.method].cls, worker.backbone(backbone)
-    config = restore(cls, variant.settings)
+    cls, on = worker.methods[cell.variant.method].cls, worker.backbone(cell.backbone)
+    config = restore(cls, cell.settings)
     if cls.why_not(config, on):
         return []
     tasks = sorted(plan.tasks.values(), key=lambda task: len(task.classes))
     chosen = {len(task.classes): task for task in (tasks[0], tasks[-1])}
     quick = config.model_copy(update={"steps": STEPS, "views": 1})
-    return [_trial(cls(quick, on, _classes(task)), task, store) for task in chosen.values()]
+    return [_trial(cls(quick, on, task.class_list(), few_shots(on, task, store)), task, store) for task in chosen.values()]
 
 
 def _trial(method: Method, task: Task, store: FeatureStore) -> Pace:
     pixels, config = method.needs_pixels, method.config
     step = 0.0
-    if list(method.parameters()):
+    if learnt_by_gradient(method):
         few = _first(task.train, config.batch_size)
         ends: list[float] = []
         bank = store.training(method.backbone, few, task.augmentation, 1, pixels=pixels)
@@ -139,10 +139,6 @@ def _encoding(worker: Worker, store: FeatureStore, plan: Plan, backbone: str) ->
 
 def _first(examples: Examples, count: int) -> Examples:
     return examples.pick(range(min(len(examples), count)))
-
-
-def _classes(task: Task) -> ClassList:
-    return ClassList(task.classes, task.template, task.context_words)
 
 
 def _now(method: Method) -> float:

@@ -7,12 +7,12 @@ import hashlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 from benchmark.config import FolderSpec, did_you_mean
 from benchmark.dataset import Dataset
@@ -44,9 +44,12 @@ class Registry(Generic[T]):
 
     kind: str
     plugins: dict[str, Plugin[T]] = field(default_factory=dict)
+    aliases: dict[str, str] = field(default_factory=dict)
+    """Other names by which users may ask for a plugin."""
     broken: dict[str, str] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Plugin[T]:
+        name = self.aliases.get(name, name)
         if name in self.plugins:
             return self.plugins[name]
         if name in self.broken:
@@ -73,7 +76,9 @@ class Registry(Generic[T]):
         return sorted(chosen)
 
 
-def _discover(kind: str, base: type[T], folder: Path, name_of: Any) -> Registry[T]:
+def _discover(
+    kind: str, base: type[T], folder: Path, name_of: Callable[[Any], str], aliases_of: Callable[[Any], Sequence[str]]
+) -> Registry[T]:
     registry: Registry[T] = Registry(kind)
     for file in sorted(folder.glob("*.py")):
         if file.name.startswith("_"):
@@ -81,23 +86,40 @@ def _discover(kind: str, base: type[T], folder: Path, name_of: Any) -> Registry[
         slug = file.stem.replace("_", "-")
         try:
             module = _load(f"_clip_compat_{folder.name}.{file.stem}", file)
-            found = [c for _, c in inspect.getmembers(module, inspect.isclass) if _own(c, base, module)]
-            if len(found) != 1:
-                raise TypeError(f"{file} must define one subclass of {base.__name__}, found {len(found)}")
-            name = name_of(found[0])
+            classes = _classes(module, base, file)
+            found = {name_of(cls): cls for cls in classes}
+            if len(found) < len(classes):
+                raise TypeError(f"{file} gives one name to two classes")
+            others = {alias: name for name, cls in found.items() for alias in aliases_of(cls)}
         except (Exception, SystemExit) as error:  # whatever a plugin's import raises must cost that plugin only
             registry.broken[slug] = f"{file}: {type(error).__name__}: {error}"
             continue
-        if name in registry.plugins:
-            raise UserError(
-                f"two files define the {kind} {name!r}: {registry.plugins[name].file} and {file}", fix="rename one of them"
-            )
-        registry.plugins[name] = Plugin(name, cast("type[T]", found[0]), file)
+        for name in (*found, *others):
+            taken = registry.plugins.get(registry.aliases.get(name, name))
+            if taken:
+                raise UserError(f"two files define the {kind} {name!r}: {taken.file} and {file}", fix="rename one of them")
+        registry.plugins |= {name: Plugin(name, cls, file) for name, cls in found.items()}
+        registry.aliases |= others
     return registry
 
 
-def _own(cls: type, base: type, module: ModuleType) -> bool:
-    return issubclass(cls, base) and cls is not base and cls.__module__ == module.__name__
+def _classes(module: ModuleType, base: type[T], file: Path) -> list[type[T]]:
+    """The plugins that a file defines, in its order; classes whose name starts with an underscore are its own affair."""
+    found = [
+        cls
+        for name, cls in vars(module).items()
+        if inspect.isclass(cls) and issubclass(cls, base) and cls.__module__ == module.__name__ and name[0] != "_"
+    ]
+    if not found:
+        raise TypeError(f"{file} defines no subclass of {base.__name__}")
+    return found
+
+
+def _declared(cls: type, name: str) -> Any:
+    """What a class says of itself; what it inherits would be another plugin's."""
+    if name not in vars(cls):
+        raise TypeError(f"class {cls.__name__} has no {name!r} of its own (a class that is no plugin starts with _)")
+    return vars(cls)[name]
 
 
 def _load(name: str, file: Path) -> ModuleType:
@@ -116,7 +138,7 @@ def _load(name: str, file: Path) -> ModuleType:
 
 def methods(folder: Path = ROOT / "methods") -> Registry[Method]:
     """The methods of a folder."""
-    return _discover("method", Method, folder, lambda cls: cls.info.name)  # type: ignore[type-abstract]
+    return _discover("method", Method, folder, lambda cls: _declared(cls, "info").name, lambda cls: cls.info.aliases)
 
 
 def datasets(folder: Path = ROOT / "datasets", own: Mapping[str, FolderSpec] | None = None) -> Registry[Dataset]:
@@ -125,7 +147,7 @@ def datasets(folder: Path = ROOT / "datasets", own: Mapping[str, FolderSpec] | N
     Raises:
         UserError: two have the same name.
     """
-    found = _discover("dataset", Dataset, folder, lambda cls: cls.name)
+    found = _discover("dataset", Dataset, folder, lambda cls: _declared(cls, "name"), lambda cls: ())
     for name, spec in (own or {}).items():
         if name in found.plugins:
             raise UserError(f"folders: {name!r} is the name of another dataset", fix="choose another name")

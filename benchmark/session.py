@@ -79,7 +79,7 @@ def read(
     spec: config.RunSpec, options: argparse.Namespace, methods: Registry[Method], datasets: Registry[Dataset]
 ) -> Wanted:
     """Look the names up."""
-    selected = plan.variants(methods, methods.select(spec.methods), spec.preset, options.set)
+    selected = plan.variants(methods, methods.select(spec.methods), options.set)
     root = Path(spec.data_root) if spec.data_root else None
     chosen = {name: datasets[name].cls(root) for name in datasets.select(spec.datasets)}
     used = dict.fromkeys(name for pair in spec.pairs() for name in pair)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from benchmark.dataset import Augmentation, Dataset, Examples, Splits, TestSet
 from benchmark.errors import UserError
+from benchmark.method import ClassList
 
 BASE_TO_NEW = "base-to-new"
 FEW_SHOT = "few-shot"
@@ -44,10 +45,18 @@ class Task:
     """Images per class that were really drawn."""
     note: str = ""
     """How the data set's split was made, where it says."""
+    ensemble: tuple[str, ...] = ()
+
+    def class_list(self, test: TestSet | None = None, *, all_classes: bool = False) -> ClassList:
+        """The classes to train on, or those of a test set; with ``all_classes`` those trained on, in its template."""
+        own = test is None or all_classes
+        template = self.template if test is None else test.template
+        return ClassList(self.classes if own else test.classes, template, self.context_words, self.ensemble)
 
     def split_hash(self) -> str:
         """Hash of the training images, class names and template."""
         content = [self.train.digest, list(self.classes), self.template, self.context_words, repr(self.augmentation)]
+        content += [self.val.digest, list(self.ensemble)]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
     def test_hash(self) -> str:
@@ -104,7 +113,17 @@ def make_task(
         classes = splits.classes
         tests = (TestSet("all", splits.test, classes, dataset.template), *_elsewhere(others or {}))
     return Task(
-        task, classes, dataset.template, dataset.context_words, train, val, tests, dataset.augmentation, shots, splits.note
+        task,
+        classes,
+        dataset.template,
+        dataset.context_words,
+        train,
+        val,
+        tests,
+        dataset.augmentation,
+        shots,
+        splits.note,
+        dataset.ensemble,
     )
 
 

@@ -13,8 +13,10 @@ from typing import Literal
 import torch
 from torch import nn
 
-from benchmark.features import Bank
-from benchmark.method import Method, MethodConfig
+from benchmark.backbone import Backbone
+from benchmark.features import Bank, FeatureStore
+from benchmark.method import Batch, FewShots, Method, MethodConfig
+from benchmark.task import Task
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
@@ -63,10 +65,59 @@ def derive_seed(*parts: object) -> int:
 
 
 def make_optimizer(config: MethodConfig, method: Method) -> torch.optim.Optimizer:
-    """SGD or AdamW over everything that the method learns."""
-    if config.optimizer == "adamw":
-        return torch.optim.AdamW(method.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True)
-    return torch.optim.SGD(method.parameters(), lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
+    """SGD, Adam (weight decay in the gradient) or AdamW over everything that the method learns by gradient."""
+    learnt = learnt_by_gradient(method)
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(learnt, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
+    kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
+    return kind(learnt, lr=config.lr, eps=config.eps, weight_decay=config.weight_decay, fused=True)
+
+
+def learnt_by_gradient(method: Method) -> list[nn.Parameter]:
+    """Parameters that the optimiser moves; others are set when the method solves for them."""
+    return [parameter for parameter in method.parameters() if parameter.requires_grad]
+
+
+def few_shots(backbone: Backbone, task: Task, store: FeatureStore) -> FewShots:
+    """A task's training images for methods that look at them beside the batches; encoded when first asked for."""
+
+    def encode(views: int) -> torch.Tensor:
+        return store.training(backbone, task.train, task.augmentation, views, pixels=False).views
+
+    return FewShots(torch.tensor(task.train.labels, dtype=torch.long, device=backbone.device), encode)
+
+
+def fit(
+    method: Method,
+    task: Task,
+    store: FeatureStore,
+    *,
+    precision: Precision = "fp32",
+    on_step: Callable[[int, int], None] | None = None,
+) -> TrainLog:
+    """Let a method learn all that it learns from a task: gradient steps, then what it solves for.
+
+    Raises:
+        Diverged: the loss or a tensor is not finite.
+        torch.OutOfMemoryError: the device is full.
+    """
+    backbone, log = method.backbone, TrainLog()
+    if learnt_by_gradient(method):
+        views, pixels = method.config.views, method.needs_pixels
+        bank = store.training(backbone, task.train, task.augmentation, views, pixels=pixels)
+        log = train(method, bank, shots=task.shots, seed=task.id.seed, precision=precision, on_step=on_step)
+    if type(method).solve is not Method.solve:
+        plain, held_out = (store.testing(backbone, part, pixels=method.needs_pixels) for part in (task.train, task.val))
+        method.solve(plain.all(), held_out.all() if len(held_out) else None)
+        _check_finite(method)
+    method.eval()
+    return log
+
+
+def _check_finite(method: Method) -> None:
+    for name, value in method.named_parameters():
+        if not torch.isfinite(value).all():
+            raise Diverged(f"{name} is not finite after training")
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
@@ -94,8 +145,8 @@ def train(
     config: MethodConfig = method.config
     start = time.perf_counter()
     steps, per_epoch = total_steps(config, len(bank), shots)
-    if not list(method.parameters()):
-        steps = 0
+    learnt = learnt_by_gradient(method)
+    steps = steps if learnt else 0
     order = torch.Generator().manual_seed(derive_seed("order", seed))
     torch.manual_seed(derive_seed("noise", seed))  # dropout and the like
     losses: list[float] = []
@@ -112,14 +163,13 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(config, step, steps, per_epoch)
             losses.append(_step(method, bank, rows, views, optimizer, scaler, precision))
+            method.after_step(step + 1, steps, per_epoch)
             if not math.isfinite(losses[-1]):
                 raise Diverged(f"the loss is {losses[-1]} at step {step + 1} of {steps}")
             if on_step:
                 on_step(step + 1, steps)
     method.eval()
-    for name, value in method.named_parameters():
-        if not torch.isfinite(value).all():
-            raise Diverged(f"{name} is not finite after {steps} steps")
+    _check_finite(method)
     seconds = time.perf_counter() - start
     return TrainLog(steps, seconds, losses[0] if losses else math.nan, losses[-1] if losses else math.nan)
 
@@ -139,10 +189,10 @@ def _step(
     optimizer.zero_grad(set_to_none=True)
     with autocast(device, precision):
         loss = method.loss(batch)
-    scaler.scale(loss).backward()
+    method.backward(loss, scaler.scale)
     if method.config.grad_clip is not None:
         scaler.unscale_(optimizer)
-        nn.utils.clip_grad_norm_(method.parameters(), method.config.grad_clip)
+        nn.utils.clip_grad_norm_(learnt_by_gradient(method), method.config.grad_clip)
     scaler.step(optimizer)
     scaler.update()
     return float(loss.detach())

@@ -18,13 +18,13 @@ from benchmark.backbone import Backbone, digest
 from benchmark.config import BackboneSpec, FolderSpec
 from benchmark.dataset import Dataset, Splits
 from benchmark.errors import UserError
-from benchmark.evaluation import accuracy, predict
+from benchmark.evaluation import accuracy, places, predict
 from benchmark.features import FeatureStore
-from benchmark.method import ClassList, Method, Unfit
+from benchmark.method import ClassList, FewShots, Method, Unfit
 from benchmark.plan import Cell, Job, restore
 from benchmark.store import FINAL, Store
 from benchmark.task import Task, TaskId, make_task, tested_beside
-from benchmark.training import Diverged, Precision, TrainLog, derive_seed, train
+from benchmark.training import Diverged, Precision, derive_seed, few_shots, fit
 
 _LOADED: dict[tuple[str, Path | None], Splits] = {}
 """Data sets that this process has read; a fork starts with those of the driver."""
@@ -124,24 +124,20 @@ class Worker:
     def _train(self, cell: Cell) -> dict[str, Any]:
         backbone, task = self.backbone(cell.backbone), self.task(cell.task)
         plugin = self.methods[cell.variant.method]
-        config = restore(plugin.cls, cell.variant.settings)
+        config = restore(plugin.cls, cell.settings)
         why = plugin.cls.why_not(config, backbone)
         if why:
             raise Unfit(f"{why} on {backbone.name}")
         torch.manual_seed(derive_seed("init", cell.task.seed))
-        method = plugin.cls(config, backbone, _classes(task.classes, task))
-        log = TrainLog()
-        if list(method.parameters()):
-            how, views = task.augmentation, config.views
-            bank = self.features.training(backbone, task.train, how, views, pixels=method.needs_pixels)
-            log = train(method, bank, shots=task.shots, seed=cell.task.seed, precision=self.context.precision)
+        method = plugin.cls(config, backbone, task.class_list(), few_shots(backbone, task, self.features))
+        log = fit(method, task, self.features, precision=self.context.precision)
         if digest(backbone.model) != backbone.digest:
             del self._backbones[cell.backbone]
             raise RuntimeError(f"training changed the weights of backbone {cell.backbone}")
         tensors = method.tensors()
         about = {
             "method": cell.variant.method,
-            "settings": dict(cell.variant.settings),
+            "settings": dict(cell.settings),
             "classes": list(task.classes),
             "template": task.template,
             "context_words": task.context_words,
@@ -161,20 +157,21 @@ class Worker:
     def _evaluate(self, cell: Cell, trained: Cell, record: dict[str, Any]) -> dict[str, Any]:
         backbone, task = self.backbone(cell.backbone), self.task(cell.task)
         plugin = self.methods[cell.variant.method]
-        config = restore(plugin.cls, cell.variant.settings)
-        why = plugin.cls.why_not(config, backbone)
+        cls, config = plugin.cls, restore(plugin.cls, cell.settings)
+        why = cls.why_not(config, backbone)
         if why:
             raise Unfit(f"{why} on {backbone.name}")
         tensors = self.store.load_module(trained.key, record["module"])
+        shown = few_shots(backbone, task, self.features) if cls.info.keeps_images else None
         predictions, figures = {}, {}
         for test in task.tests:
-            if plugin.cls.info.class_bound and test.classes != task.classes:
-                continue
-            method = attach(
-                plugin.cls, config, backbone, ClassList(test.classes, test.template, task.context_words), tensors
-            )
+            columns = places(test.classes, task.classes) if cls.info.class_bound else None
+            if cls.info.class_bound and columns is None:
+                continue  # it has no say about classes that it was not trained on
+            classes = task.class_list(test, all_classes=cls.info.class_bound)
+            method = attach(cls, config, backbone, classes, tensors, shown)
             bank = self.features.testing(backbone, test.examples, pixels=method.needs_pixels)
-            predictions[test.key] = predict(method, bank, self.context.precision)
+            predictions[test.key] = predict(method, bank, self.context.precision, columns)
             figures[test.key] = accuracy(predictions[test.key], bank.labels.cpu().numpy())
         self.store.save_predictions(cell.key, predictions)
         return {"accuracy": figures}
@@ -214,17 +211,19 @@ def blocked_by(trained: dict[str, Any] | None, *, unfit: bool = False) -> str:
 
 
 def attach(
-    cls: type[Method], config: Any, backbone: Backbone, classes: ClassList, tensors: dict[str, torch.Tensor]
+    cls: type[Method],
+    config: Any,
+    backbone: Backbone,
+    classes: ClassList,
+    tensors: dict[str, torch.Tensor],
+    few_shots: FewShots | None = None,
 ) -> Method:
     """Bind a module to a backbone and a class list: build everything that is derived, then load what was learnt.
 
     Raises:
         Unfit: the module does not fit.
     """
-    method = cls(config, backbone, classes)
+    method = cls(config, backbone, classes, few_shots)
     method.load(tensors)
     return method.eval()  # type: ignore[return-value]
 
-
-def _classes(names: tuple[str, ...], task: Task) -> ClassList:
-    return ClassList(names, task.template, task.context_words)

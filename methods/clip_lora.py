@@ -1,15 +1,13 @@
 """CLIP-LoRA: low-rank updates of the attention projections of both towers."""
 
-import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Literal
 
-import torch
 from pydantic import BeforeValidator, Field
-from torch import nn
-from torch.nn import functional as F
 
-from benchmark.attention import Projection, adding, layers, projections
+from benchmark.attention import Projection, layers, projections
+from benchmark.lora import LowRank
 from benchmark.method import Info, Method, MethodConfig, Official, Unfit
 from benchmark.recompute import by_rows
 
@@ -40,6 +38,10 @@ class ClipLora(Method):
         summary="low-rank updates of attention projections in both towers",
         tunes=("text", "vision"),
         depth="deep",
+        aliases=("lora",),
+        code="https://github.com/MaxZanella/CLIP-LoRA",
+        parameters="2 * rank * len(roles) * ((encoder != 'vision') * L_t * d_t + (encoder != 'text') * L_v * d_v)",
+        transfer="the change of weights is added to the new weights; needs towers of equal widths and numbers of layers",
         paper="Low-Rank Few-Shot Adaptation of Vision-Language Models",
         year=2024,
         venue="CVPR Workshops",
@@ -113,7 +115,7 @@ class ClipLora(Method):
                     if not len(down) == up.shape[1] == about["r"]:
                         raise Unfit(f"its matrices are not of the rank {about['r']} that it names")
                     key = f"{tower}_{number}_{OFFICIAL_ROLES[name]}"
-                    tensors[f"down.{key}"], tensors[f"up.{key}"] = down, up
+                    tensors[f"lora.down.{key}"], tensors[f"lora.up.{key}"] = down, up
         settings = {
             "encoder": encoder,
             "position": position,
@@ -130,38 +132,60 @@ class ClipLora(Method):
     def build(self):
         config = self.config
         self.sites: list[Projection] = [site for tower in _towers(config) for site in self._chosen(tower)]
-        self.down = nn.ParameterDict({site.key: torch.empty(config.rank, site.d_in) for site in self.sites})
-        self.up = nn.ParameterDict({site.key: torch.zeros(site.d_out, config.rank) for site in self.sites})
-        for matrix in self.down.values():
-            nn.init.kaiming_uniform_(matrix, a=math.sqrt(5))
-        self.scale = config.alpha / math.sqrt(config.rank)
+        self.lora = LowRank(self.sites, config.rank, config.alpha, config.dropout)
 
     def _chosen(self, tower):
         first, last = (round(share * layers(self.backbone, tower)) for share in POSITIONS[self.config.position])
         sites = projections(self.backbone, tower)
         return [site for site in sites if first <= site.layer < last and site.role in self.config.roles]
 
-    def _delta(self, site: Projection):
-        def delta(x: torch.Tensor) -> torch.Tensor:
-            x = F.dropout(x, self.config.dropout, self.training)
-            return x @ self.down[site.key].T @ (self.scale * self.up[site.key].T)
-
-        return delta
-
-    def _adding(self, tower):
-        return adding(self.backbone, {site: self._delta(site) for site in self.sites if site.tower == tower})
-
     def class_features(self):
         def encode(ids, eot):
-            with self._adding("text"):
+            with self.lora.within(self.backbone, "text"):
                 return self.backbone.encode_ids(ids, eot)
 
         tokens = self.backbone.tokenize(self.classes.texts())
         return by_rows(encode, tokens.ids, tokens.eot)
 
     def image_features(self, batch):
-        with self._adding("vision"):
+        with self.lora.within(self.backbone, "vision"):
             return super().image_features(batch)
+
+
+class ClipLoraText(ClipLora):
+    """CLIP-LoRA in the text tower only: what is left where the image towers differ."""
+
+    info = replace(
+        ClipLora.info,
+        name="clip-lora-text",
+        title="CLIP-LoRA, text",
+        summary="low-rank updates of attention projections in the text tower",
+        tunes=("text",),
+        aliases=(),
+    )
+
+    class Config(ClipLora.Config):
+        """CLIP-LoRA's, with its flag ``--encoder text``."""
+
+        encoder: Literal["both", "text", "vision"] = "text"
+
+
+class ClipLoraVision(ClipLora):
+    """CLIP-LoRA in the image tower only."""
+
+    info = replace(
+        ClipLora.info,
+        name="clip-lora-vision",
+        title="CLIP-LoRA, vision",
+        summary="low-rank updates of attention projections in the image tower",
+        tunes=("vision",),
+        aliases=(),
+    )
+
+    class Config(ClipLora.Config):
+        """CLIP-LoRA's, with its flag ``--encoder vision``."""
+
+        encoder: Literal["both", "text", "vision"] = "vision"
 
 
 def _towers(config):

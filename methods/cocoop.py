@@ -5,17 +5,8 @@ from pydantic import Field
 from torch import nn
 from torch.nn import functional as F
 
-from benchmark.method import (
-    Info,
-    Method,
-    MethodConfig,
-    Official,
-    PromptTemplate,
-    Unfit,
-    initial_context,
-    official_state,
-    too_much_context,
-)
+from benchmark.method import Info, Method, MethodConfig, Official, Unfit, official_state
+from benchmark.prompt import PromptTemplate, initial_context, too_much_context
 
 OFFICIAL_NAMES = {
     "ctx": "context",
@@ -40,6 +31,9 @@ class CoCoOp(Method):
         summary="CoOp whose context is shifted by a small network that sees the image",
         tunes=("text",),
         depth="shallow",
+        code="https://github.com/KaiyangZhou/CoOp",
+        parameters="n_ctx * d_t + (d + 1) * (d // reduction) + (d // reduction + 1) * d_t",
+        transfer="context and network as they are; needs equal widths of text and embedding",
         paper="Conditional Prompt Learning for Vision-Language Models",
         year=2022,
         venue="CVPR",

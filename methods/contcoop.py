@@ -1,13 +1,15 @@
 """ContCoOp: class-conditioned context optimisation, the method of the paper that this suite's question comes from."""
 
 import math
+from dataclasses import replace
 
 import torch
 from pydantic import Field
 from torch import nn
 from torch.nn import functional as F
 
-from benchmark.method import Info, Method, MethodConfig, PromptTemplate, initial_context, too_much_context
+from benchmark.method import Info, Method, MethodConfig
+from benchmark.prompt import PromptTemplate, initial_context, too_much_context
 
 
 class ContCoOp(Method):
@@ -28,6 +30,8 @@ class ContCoOp(Method):
         summary="context that attends to the class name's embeddings in the current backbone, with zero-shot distillation",
         tunes=("text",),
         depth="shallow",
+        parameters="n_ctx * d_t + attention * 4 * d_t * (width or d_t)",
+        transfer="the context attends to the names' embeddings in the new tower; needs an equal text width",
         paper="Towards Compatible Fine-tuning for Vision-Language Model Updates",
         year=2024,
         venue="arXiv",
@@ -94,3 +98,37 @@ class ContCoOp(Method):
             divergence = F.kl_div(student, teacher, log_target=True, reduction="batchmean")
             loss = loss + self.config.kd_weight * t * t * divergence
         return loss
+
+
+class ContCoOpNoAttention(ContCoOp):
+    """An ablation: CoOp's prompt, trained with distillation."""
+
+    info = replace(
+        ContCoOp.info,
+        name="contcoop-no-attention",
+        title="ContCoOp without attention",
+        summary="ContCoOp's loss on CoOp's prompt",
+    )
+
+    class Config(ContCoOp.Config):
+        """ContCoOp's, without attention."""
+
+        attention: bool = False
+
+    presets = {"small": {"steps": 25, "warmup_epochs": 0, "anneal": "step", "lr": 0.03}}
+
+
+class ContCoOpNoDistillation(ContCoOp):
+    """An ablation: the class-conditioned context, trained with cross-entropy alone."""
+
+    info = replace(
+        ContCoOp.info,
+        name="contcoop-no-kd",
+        title="ContCoOp without distillation",
+        summary="ContCoOp's class-conditioned context on cross-entropy alone",
+    )
+
+    class Config(ContCoOp.Config):
+        """ContCoOp's, with lambda = 0."""
+
+        kd_weight: float = Field(default=0.0, ge=0)

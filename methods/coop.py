@@ -1,23 +1,16 @@
 """CoOp: context optimisation. A few learnt vectors take the place of the words before the class name."""
 
+from dataclasses import replace
+
 import torch
 from pydantic import Field
 from torch import nn
 
-from benchmark.method import (
-    Info,
-    Method,
-    MethodConfig,
-    Official,
-    PromptTemplate,
-    Unfit,
-    initial_context,
-    official_state,
-    too_much_context,
-)
+from benchmark.method import Info, Method, MethodConfig, Official, official_state
+from benchmark.prompt import PromptTemplate, initial_context, too_much_context
 
-UNUSED = ("bias_vectors", "meta_net.", "adapter")
-"""Parameters that KgCoOp's code saves beside the context and never uses."""
+EPOCHS = {1: 50, 2: 100, 4: 100}
+"""By shots; 200 for more (official scripts)."""
 
 
 class CoOp(Method):
@@ -29,6 +22,9 @@ class CoOp(Method):
         summary="learnt context vectors before the class name, shared by all classes",
         tunes=("text",),
         depth="shallow",
+        code="https://github.com/KaiyangZhou/CoOp",
+        parameters="n_ctx * d_t",
+        transfer="the vectors are put before the names in the new tower's embedding space; needs an equal text width",
         paper="Learning to Prompt for Vision-Language Models",
         year=2022,
         venue="IJCV",
@@ -55,23 +51,22 @@ class CoOp(Method):
         return too_much_context(backbone, config.n_ctx)
 
     @classmethod
+    def official(cls, protocol, shots, dataset):
+        """Few-shot: 16 random vectors, epochs by shots. ImageNet: 50 epochs. (``scripts/coop``, ``scripts/cocoop``)"""
+        epochs = 50 if dataset == "imagenet" else EPOCHS.get(shots, 200)
+        few = {"n_ctx": 16, "init_words": ""} if protocol == "few-shot" else {}
+        return {"epochs": epochs, **few}
+
+    @classmethod
     def from_official(cls, content):
-        """``ctx`` of the official ``prompt_learner``, or of KgCoOp's: the same prompt, and parameters without use."""
+        """``ctx`` of the official ``prompt_learner``."""
         state = official_state(content)
-        others = sorted(state.keys() - {"ctx", "token_prefix", "token_suffix"})
-        if "ctx" not in state or not all(name.lower().startswith(UNUSED) for name in others):
+        if state.keys() - {"token_prefix", "token_suffix"} != {"ctx"}:
             return None
-        note = "assumed: the class name comes after the context, which the file does not say"
-        if others:
-            network = state.get("meta_net.linear1.weight")
-            narrows = network is not None and network.shape[0] < network.shape[1]
-            if narrows and all(name.startswith("meta_net.") for name in others):
-                return None  # a network that is in use: another method's
-            note = f"KgCoOp's context, read as CoOp's; left out as its code does not use them: {', '.join(others)}; {note}"
         context = state["ctx"]
         if context.ndim != 2:
-            shape = " x ".join(map(str, context.shape))
-            raise Unfit(f"its context ({shape}) belongs to its training classes, one for each; CoOp here shares one")
+            return None  # one context for each class
+        note = "assumed: the class name comes after the context, which the file does not say"
         return Official({"n_ctx": len(context)}, {"context": context}, note)
 
     def build(self):
@@ -82,3 +77,34 @@ class CoOp(Method):
 
     def class_features(self) -> torch.Tensor:
         return self.prompt.encode(self.context)
+
+
+class CoOpCsc(CoOp):
+    """CoOp with a context of its own for every class, [SOT | v_1^c ... v_M^c | class c . | EOT] (section 3.2, equation 4)."""
+
+    info = replace(
+        CoOp.info,
+        name="coop-csc",
+        title="CoOp, class-specific",
+        summary="learnt context vectors before the class name, others for every class",
+        class_bound=True,
+        parameters="C * n_ctx * d_t",
+    )
+    presets = {"small": {"steps": 25, "warmup_epochs": 0, "anneal": "step", "lr": 0.1}}
+
+    @classmethod
+    def from_official(cls, content):
+        """``ctx`` (C, M, d_t) of the official ``prompt_learner``."""
+        state = official_state(content)
+        if state.keys() - {"token_prefix", "token_suffix"} != {"ctx"} or state["ctx"].ndim != 3:
+            return None
+        return Official({"n_ctx": state["ctx"].shape[1]}, {"context": state["ctx"]}, "classes in the order of the data set")
+
+    def build(self):
+        super().build()
+        shared = self.context.detach()
+        many = (len(self.classes.names), *shared.shape)
+        words = self.config.init_words
+        started = self.classes.context_words if words is None else words
+        own = shared.expand(many) if started else torch.empty(many).normal_(std=0.02)
+        self.context = nn.Parameter(own.clone())

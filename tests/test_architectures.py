@@ -358,7 +358,7 @@ DIFFERS = {
         "cocoop": "context is 4 x 512 in the module but must be 4 x 768",
         "contcoop": "context is 4 x 512 in the module but must be 4 x 768",
         "clip-adapter": "adapter.0.weight is 128 x 512 in the module but must be 192 x 768",
-        "clip-lora": "down.text_0_k is 2 x 512 in the module but must be 2 x 768",
+        "clip-lora": "lora.down.text_0_k is 2 x 512 in the module but must be 2 x 768",
     },
     "rn50": {
         "cocoop": "meta_net.0.bias is 32 in the module but must be 64",

@@ -286,9 +286,9 @@ def test_clip_adapter(backbone, features, labels, ratio):
 def with_lora(model, tensors, scale):
     """A copy of the model whose own weights have scale * B A added."""
     merged = copy.deepcopy(model)
-    for key in {name.split(".", 1)[1] for name in tensors}:
+    for key in {name.split(".", 2)[2] for name in tensors}:
         tower, layer, role = key.split("_")
-        change = scale * tensors[f"up.{key}"] @ tensors[f"down.{key}"]
+        change = scale * tensors[f"lora.up.{key}"] @ tensors[f"lora.down.{key}"]
         if tower == "text":
             attention = text_part(merged).transformer.resblocks[int(layer)].attn
         elif hasattr(merged.visual, "trunk"):
@@ -335,7 +335,7 @@ def test_clip_lora(backbone, examples, labels, settings):
 def test_clip_lora_starts_as_zero_shot(backbone, examples, labels):
     cls = PLUGINS["clip-lora"].cls
     method = cls(cls.Config(), backbone, CLASSES).double().eval()
-    assert all(not value.any() for name, value in learnt(method).items() if name.startswith("up."))
+    assert all(not value.any() for name, value in learnt(method).items() if name.startswith("lora.up."))
     assert all(value.abs().max() <= 1 / math.sqrt(value.shape[1]) for n, value in learnt(method).items() if n[:4] == "down")
     pixels = torch.stack([backbone.transform(examples.images[row]) for row in range(len(examples))])
     with torch.no_grad():
@@ -392,7 +392,7 @@ def test_clip_lora_first_adamw_step_by_hand(backbone, examples, labels):
     site = "text_0_v"
     weight = text_part(merged).transformer.resblocks[0].attn.in_proj_weight.detach()
     change = torch.zeros_like(weight)
-    change[64:] = leaves[f"up.{site}"] @ leaves[f"down.{site}"] / math.sqrt(2)
+    change[64:] = leaves[f"lora.up.{site}"] @ leaves[f"lora.down.{site}"] / math.sqrt(2)
     changed = {"in_proj_weight": weight + change}
     attention = text_part(merged).transformer.resblocks[0].attn
     del attention.in_proj_weight
@@ -400,14 +400,14 @@ def test_clip_lora_first_adamw_step_by_hand(backbone, examples, labels):
     loss = F.cross_entropy(
         cosine_logits(merged, merged.encode_image(pixels).detach(), zero_shot_texts(backbone, merged)), labels
     )
-    (gradient,) = torch.autograd.grad(loss, leaves[f"up.{site}"])
+    (gradient,) = torch.autograd.grad(loss, leaves[f"lora.up.{site}"])
     train(method, Bank(pixels[None], labels), shots=1, seed=1)
     after = learnt(method)
     expected = -1e-3 * gradient / (gradient.abs() + 1e-8)
     large = gradient.abs() > 1e-5
     assert large.float().mean() > 0.5
-    torch.testing.assert_close(after[f"up.{site}"][large], expected[large], atol=1e-8, rtol=1e-3)
-    torch.testing.assert_close(after[f"down.{site}"], before[f"down.{site}"] * (1 - 1e-3 * 1e-2), atol=1e-7, rtol=1e-6)
+    torch.testing.assert_close(after[f"lora.up.{site}"][large], expected[large], atol=1e-8, rtol=1e-3)
+    torch.testing.assert_close(after[f"lora.down.{site}"], before[f"lora.down.{site}"] * (1 - 1e-3 * 1e-2), atol=1e-7, rtol=1e-6)
 
 
 # --- sizes --------------------------------------------------------------------------------------------------------

@@ -352,8 +352,8 @@ def test_clip_lora_layers_of_real_towers(position, text, vision, tmp_path):
     module = read_module(save({"weights": weights, "metadata": metadata}, tmp_path / "lora_weights.pt"), METHODS)
     assert len(module.tensors) == 2 * len(sites)
     for i, (tower, layer, width) in enumerate(sites):
-        assert torch.equal(module.tensors[f"down.{tower}_{layer}_v"], torch.full((2, width), float(i)))
-        assert module.tensors[f"up.{tower}_{layer}_v"].shape == (width, 2)
+        assert torch.equal(module.tensors[f"lora.down.{tower}_{layer}_v"], torch.full((2, width), float(i)))
+        assert module.tensors[f"lora.up.{tower}_{layer}_v"].shape == (width, 2)
 
 
 @pytest.mark.parametrize(

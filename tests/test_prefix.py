@@ -7,7 +7,8 @@ import torch
 
 from benchmark import prefix
 from benchmark.attention import adding, projections
-from benchmark.method import ClassList, PromptTemplate
+from benchmark.method import ClassList
+from benchmark.prompt import PromptTemplate
 
 CLASSES = ClassList(("cat", "red dog", "a blue_bird house", "boat"))
 EXACT = {"atol": 1e-9, "rtol": 1e-9}

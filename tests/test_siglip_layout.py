@@ -25,7 +25,8 @@ from benchmark.dataset import Augmentation
 from benchmark.errors import UserError
 from benchmark.evaluation import predict
 from benchmark.features import FeatureStore
-from benchmark.method import ClassList, PromptTemplate, Unfit, initial_context
+from benchmark.method import ClassList, Unfit
+from benchmark.prompt import PromptTemplate, initial_context
 from benchmark.training import train
 from benchmark.work import attach
 

@@ -1,0 +1,85 @@
+"""BitFit: only the biases are tuned."""
+
+from dataclasses import replace
+from typing import Literal
+
+from pydantic import Field
+
+from benchmark.addresses import Changes, biases
+from benchmark.method import Info, Method, MethodConfig
+from benchmark.recompute import by_rows
+
+
+class BitFit(Method):
+    """b' = b + change for every bias of the blocks and of the final norm of both towers (BitFit, section 3).
+
+    Written for BERT; there is no official code for CLIP, so the optimiser is a choice: CLIP-LoRA's, at a higher rate.
+    The keys' biases are left out: attention does not feel them.
+    """
+
+    info = Info(
+        name="bitfit",
+        title="BitFit",
+        summary="changes of all biases in both towers",
+        tunes=("text", "vision"),
+        depth="deep",
+        paper="BitFit: Simple Parameter-efficient Fine-tuning for Transformer-based Masked Language-models",
+        year=2022,
+        venue="ACL",
+        url="https://arxiv.org/abs/2106.10199",
+        code="https://github.com/benzakenelad/BitFit",
+        parameters="L_t * 10 * d_t + d_t + L_v * 10 * d_v + d_v",
+        transfer="the changes are added to the new biases; needs towers with the same biases (EVA-02's image tower has others)",
+        bibtex="""@inproceedings{zaken2022bitfit,
+  title={{BitFit}: Simple Parameter-efficient Fine-tuning for Transformer-based Masked Language-models},
+  author={Ben Zaken, Elad and Goldberg, Yoav and Ravfogel, Shauli},
+  booktitle={ACL}, year={2022}}""",
+    )
+
+    class Config(MethodConfig):
+        """Our choice, see the class."""
+
+        optimizer: Literal["sgd", "adam", "adamw"] = "adamw"
+        lr: float = Field(default=1e-3, gt=0)
+        weight_decay: float = Field(default=1e-2, ge=0)
+        steps_per_shot: int | None = Field(default=500, ge=1)
+        warmup_epochs: int = Field(default=0, ge=0)
+        anneal: Literal["epoch", "step"] = "step"
+        min_lr: float = Field(default=1e-6, ge=0)
+
+    towers = ("text", "vision")
+    presets = {"small": {"steps": 14, "batch_size": 16, "lr": 0.01}}
+
+    @property
+    def needs_pixels(self):
+        return "vision" in self.towers
+
+    def build(self):
+        self.changes = Changes(address for tower in self.towers for address in biases(self.backbone, tower))
+
+    def class_features(self):
+        def encode(ids, eot):
+            return self.changes.run(self.backbone, self.backbone.encode_ids, ids, eot)
+
+        tokens = self.backbone.tokenize(self.classes.texts())
+        return by_rows(encode, tokens.ids, tokens.eot)
+
+    def image_features(self, batch):
+        if batch.pixels is None:
+            return super().image_features(batch)
+        return self.changes.run(self.backbone, self.backbone.encode_image, batch.pixels)
+
+
+class BitFitText(BitFit):
+    """BitFit in the text tower only: what is left where the image towers differ."""
+
+    info = replace(
+        BitFit.info,
+        name="bitfit-text",
+        title="BitFit, text",
+        summary="changes of all biases in the text tower",
+        tunes=("text",),
+        parameters="L_t * 10 * d_t + d_t",
+        transfer="the changes are added to the new biases; needs an equal text width and as many layers",
+    )
+    towers = ("text",)

@@ -1,0 +1,76 @@
+"""CLAP and ZS-LP: a linear classifier that starts at the text features, with and without a class-adaptive penalty."""
+
+import torch
+from pydantic import Field
+from torch import nn
+from torch.nn import functional as F
+
+from benchmark.method import Info, Method, MethodConfig
+
+BIBTEX = """@inproceedings{silva2024clap,
+  title={A Closer Look at the Few-Shot Adaptation of Large Vision-Language Models},
+  author={Silva-Rodr{\\'\\i}guez, Julio and Hajimiri, Sina and Ben Ayed, Ismail and Dolz, Jose},
+  booktitle={CVPR}, year={2024}}"""
+ABOUT = {
+    "tunes": ("features",),
+    "depth": "deep",
+    "class_bound": True,
+    "paper": "A Closer Look at the Few-Shot Adaptation of Large Vision-Language Models",
+    "year": 2024,
+    "venue": "CVPR",
+    "url": "https://arxiv.org/abs/2312.12730",
+    "code": "https://github.com/jusiro/CLAP",
+    "parameters": "C * d",
+    "transfer": "the prototypes' change is added to the new text features; needs an equal embedding width",
+    "bibtex": BIBTEX,
+}
+
+
+class _Prototypes(Method):
+    """Prototypes w = t + change, t the mean of the un-normalised text features over the templates; s cos(f, w)."""
+
+    class Config(MethodConfig):
+        """Defaults: the official configuration ``SGD_lr1e-1_B256_ep300``, with its twenty views."""
+
+        lr: float = Field(default=0.1, gt=0)
+        weight_decay: float = Field(default=0.0, ge=0)
+        batch_size: int = Field(default=256, ge=1)
+        epochs: int = Field(default=300, ge=0)
+        views: int = Field(default=20, ge=1)
+
+    presets = {"small": {"steps": 150, "batch_size": 32, "warmup_epochs": 0, "anneal": "step", "views": 4, "lr": 0.3}}
+
+    def build(self):
+        templates = dict.fromkeys((*self.classes.ensemble, self.classes.template))
+        self.texts = self.ensemble_features(tuple(templates), normalise=False)
+        self.change = nn.Parameter(torch.zeros(self.texts.shape))
+
+    def class_features(self):
+        return self.texts + self.change
+
+
+class ZsLp(_Prototypes):
+    """Cross-entropy alone (section 4.1). The module is the change, so that elsewhere it starts from the texts there."""
+
+    info = Info(name="zs-lp", title="ZS-LP", summary="a linear classifier that starts at the text features", **ABOUT)
+
+
+class Clap(_Prototypes):
+    """L = L_ce + mean_c lambda_c |w_c - t_c|^2, lambda_c the mean zero-shot probability of the true class over the training
+    images of c (equations 8 and 10; "l2" of the official code, where lambda stays as it starts).
+    """
+
+    info = Info(name="clap", title="CLAP", summary="ZS-LP with a penalty for every class on leaving the text feature", **ABOUT)
+
+    def loss(self, batch):
+        return super().loss(batch) + (self._multipliers() * self.change.square().sum(-1)).mean()
+
+    def _multipliers(self) -> torch.Tensor:
+        """lambda (C,), from the training images; 0 for a class without any."""
+        if not hasattr(self, "_lambda"):
+            with torch.no_grad():
+                features, labels = self.few_shots.encode(self.config.views), self.few_shots.labels
+                scores = self.backbone.logits(features.flatten(0, 1), self.texts).softmax(-1)
+                owners = F.one_hot(labels.repeat(len(features)), scores.shape[1]).to(scores)
+                self._lambda = (scores * owners).sum(0) / owners.sum(0).clamp_min(1)
+        return self._lambda

@@ -1,0 +1,94 @@
+"""IVLP: independent prompts in several layers of both towers; and the same in the text tower alone."""
+
+from dataclasses import replace
+
+from pydantic import Field
+
+from benchmark.deep import DeepPrompts, no_deep_prompts
+from benchmark.method import Info, Method, MethodConfig
+
+
+class Ivlp(Method):
+    """Context at the text input and in its place before the next blocks, and tokens in the image tower, all learnt by
+    cross-entropy and independent of each other (MaPLe, section 4.1, "independent V-L prompting")."""
+
+    info = Info(
+        name="ivlp",
+        title="IVLP",
+        summary="independent prompts in all layers of both towers",
+        tunes=("text", "vision"),
+        depth="deep",
+        paper="MaPLe: Multi-modal Prompt Learning",
+        year=2023,
+        venue="CVPR",
+        url="https://arxiv.org/abs/2210.03117",
+        code="https://github.com/muzairkhattak/multimodal-prompt-learning",
+        parameters="min(text_depth, L_t) * n_ctx * d_t + min(image_depth, L_v) * n_image * d_v",
+        transfer="the tokens are put into the new towers; needs towers of equal widths and as many layers",
+        bibtex="""@inproceedings{khattak2023maple,
+  title={{MaPLe}: Multi-modal Prompt Learning},
+  author={Khattak, Muhammad Uzair and Rasheed, Hanoona and Maaz, Muhammad and Khan, Salman and Khan, Fahad Shahbaz},
+  booktitle={CVPR}, year={2023}}""",
+    )
+
+    class Config(MethodConfig):
+        """Defaults: the configuration in MaPLe's code. PromptSRC's code has 4 + 4 tokens, 9 layers, 20 epochs at 0.0025."""
+
+        lr: float = Field(default=0.0035, gt=0)
+        batch_size: int = Field(default=4, ge=1)
+        epochs: int = Field(default=5, ge=0)
+        n_ctx: int = Field(default=2, ge=1)
+        """M, context tokens."""
+        text_depth: int = Field(default=12, ge=1)
+        """Layers of the text tower with prompts of their own, the input counted."""
+        n_image: int = Field(default=2, ge=0)
+        """n, tokens in the image tower; 0 leaves it alone."""
+        image_depth: int = Field(default=12, ge=1)
+        init_words: str | None = None
+        """Words whose embeddings start the context; None takes the data set's own, "" starts at random."""
+
+    presets = {"small": {"steps": 14, "batch_size": 16, "warmup_epochs": 0, "anneal": "step", "lr": 0.1}}
+
+    @classmethod
+    def why_not(cls, config, backbone):
+        return no_deep_prompts(backbone, config.n_ctx, config.n_image)
+
+    @property
+    def needs_pixels(self):
+        return self.config.n_image > 0
+
+    def build(self):
+        c = self.config
+        words = self.classes.context_words if c.init_words is None else c.init_words
+        depths = (c.text_depth, c.n_image, c.image_depth)
+        self.prompts = DeepPrompts(self.backbone, self.classes, c.n_ctx, *depths, words)
+
+    def class_features(self):
+        return self.prompts.class_features()
+
+    def image_features(self, batch):
+        return self.prompts.image_features(batch.pixels) if self.needs_pixels else super().image_features(batch)
+
+
+class IvlpText(Ivlp):
+    """Deep language prompting: IVLP's text half (MaPLe, table 1)."""
+
+    info = replace(
+        Ivlp.info,
+        name="ivlp-text",
+        title="Deep language prompts",
+        summary="prompts in all layers of the text tower",
+        tunes=("text",),
+        parameters="min(text_depth, L_t) * n_ctx * d_t",
+        transfer="the tokens are put into the new text tower; needs an equal width and as many layers",
+        aliases=("language-prompts",),
+    )
+
+    class Config(Ivlp.Config):
+        """Defaults: the configuration in MaPLe's code."""
+
+        lr: float = Field(default=0.0025, gt=0)
+        n_ctx: int = Field(default=4, ge=1)
+        n_image: int = Field(default=0, ge=0)
+
+    presets = {"small": {"steps": 25, "batch_size": 32, "warmup_epochs": 0, "anneal": "step", "lr": 0.03}}

@@ -1,0 +1,87 @@
+"""LayerNorm tuning: only the norms are tuned."""
+
+from dataclasses import replace
+from typing import Literal
+
+from pydantic import Field
+
+from benchmark.addresses import Changes, norms
+from benchmark.method import Info, Method, MethodConfig
+from benchmark.recompute import by_rows
+
+
+class LayerNormTuning(Method):
+    """Gain and bias of the two norms of every block and of the final norm, in both towers, are changed.
+
+    Written for language models that see; there is no official code for CLIP, so the optimiser is a choice: CLIP-LoRA's, at
+    a higher rate. The norm before the first block, which only some CLIPs have, and EVA-02's inner norms stay as they are, so
+    that the module fits all of them.
+    """
+
+    info = Info(
+        name="layernorm",
+        title="LayerNorm tuning",
+        summary="changes of gain and bias of the norms in both towers",
+        tunes=("text", "vision"),
+        depth="deep",
+        paper="Tuning LayerNorm in Attention: Towards Efficient Multi-Modal LLM Finetuning",
+        year=2024,
+        venue="ICLR",
+        url="https://arxiv.org/abs/2312.11420",
+        parameters="L_t * 4 * d_t + 2 * d_t + L_v * 4 * d_v + 2 * d_v",
+        transfer="the changes are added to the new norms; needs towers of equal widths and numbers of layers",
+        aliases=("ln-tuning",),
+        bibtex="""@inproceedings{zhao2024layernorm,
+  title={Tuning LayerNorm in Attention: Towards Efficient Multi-Modal {LLM} Finetuning},
+  author={Zhao, Bingchen and Tu, Haoqin and Wei, Chen and Mei, Jieru and Xie, Cihang},
+  booktitle={ICLR}, year={2024}}""",
+    )
+
+    class Config(MethodConfig):
+        """Our choice, see the class."""
+
+        optimizer: Literal["sgd", "adam", "adamw"] = "adamw"
+        lr: float = Field(default=1e-3, gt=0)
+        weight_decay: float = Field(default=1e-2, ge=0)
+        steps_per_shot: int | None = Field(default=500, ge=1)
+        warmup_epochs: int = Field(default=0, ge=0)
+        anneal: Literal["epoch", "step"] = "step"
+        min_lr: float = Field(default=1e-6, ge=0)
+
+    towers = ("text", "vision")
+    presets = {"small": {"steps": 14, "batch_size": 16, "lr": 0.01}}
+
+    @property
+    def needs_pixels(self):
+        return "vision" in self.towers
+
+    def build(self):
+        self.changes = Changes(address for tower in self.towers for address in norms(self.backbone, tower))
+
+    def class_features(self):
+        def encode(ids, eot):
+            return self.changes.run(self.backbone, self.backbone.encode_ids, ids, eot)
+
+        tokens = self.backbone.tokenize(self.classes.texts())
+        return by_rows(encode, tokens.ids, tokens.eot)
+
+    def image_features(self, batch):
+        if batch.pixels is None:
+            return super().image_features(batch)
+        return self.changes.run(self.backbone, self.backbone.encode_image, batch.pixels)
+
+
+class LayerNormText(LayerNormTuning):
+    """LayerNorm tuning in the text tower only."""
+
+    info = replace(
+        LayerNormTuning.info,
+        name="layernorm-text",
+        title="LayerNorm tuning, text",
+        summary="changes of gain and bias of the norms in the text tower",
+        tunes=("text",),
+        parameters="L_t * 4 * d_t + 2 * d_t",
+        transfer="the changes are added to the new norms; needs an equal text width and as many layers",
+        aliases=(),
+    )
+    towers = ("text",)

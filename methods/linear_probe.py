@@ -1,0 +1,93 @@
+"""Linear probe: logistic regression on the image features, without any text."""
+
+import numpy as np
+import torch
+from pydantic import Field
+from sklearn.linear_model import LogisticRegression
+from torch import nn
+
+from benchmark.method import Info, Method, MethodConfig
+
+COARSE = (1e6, 1e4, 1e2, 1.0, 1e-2, 1e-4, 1e-6)
+"""Values of C that are tried first on held-out images (CoOp's ``lpclip``)."""
+
+
+class LinearProbe(Method):
+    """W f + b on un-normalised features of the plain images, by L-BFGS with an L2 penalty (CLIP, section 3.2; CoOp's code).
+
+    The weights are of the old feature space and are carried as they are: there is nothing to re-derive them from.
+    """
+
+    info = Info(
+        name="linear-probe",
+        title="Linear probe",
+        summary="logistic regression on image features, no text",
+        tunes=("features",),
+        depth="deep",
+        class_bound=True,
+        paper="Learning Transferable Visual Models From Natural Language Supervision",
+        year=2021,
+        venue="ICML",
+        url="https://arxiv.org/abs/2103.00020",
+        code="https://github.com/KaiyangZhou/CoOp",
+        parameters="C * (d + 1)",
+        transfer="the weights are applied to the new image features as they are; needs an equal embedding width",
+        bibtex="""@inproceedings{radford2021clip,
+  title={Learning Transferable Visual Models From Natural Language Supervision},
+  author={Radford, Alec and Kim, Jong Wook and Hallacy, Chris and Ramesh, Aditya and Goh, Gabriel and others},
+  booktitle={ICML}, year={2021}}""",
+    )
+
+    class Config(MethodConfig):
+        """Defaults: CoOp's ``lpclip``. The optimiser's settings have no meaning here."""
+
+        c: float = Field(default=1.0, gt=0)
+        """C, the inverse of the penalty's weight, where it is not searched."""
+        search: bool = True
+        """Choose C on held-out images, where the data set has any."""
+        max_iter: int = Field(default=1000, ge=1)
+
+    presets = {"small": {"search": False, "c": 1.0}}
+    trials = ("c", (0.01, 0.03, 0.1, 0.3, 1.0, 3.0))
+
+    def build(self):
+        classes, d = len(self.classes.names), self.backbone.embed_dim
+        self.weight = nn.Parameter(torch.zeros(classes, d), requires_grad=False)
+        self.bias = nn.Parameter(torch.zeros(classes), requires_grad=False)
+
+    def logits(self, batch):
+        return self.image_features(batch).float() @ self.weight.T + self.bias
+
+    def solve(self, train, held_out):
+        x, y = self.image_features(train).float().cpu().numpy(), train.labels.cpu().numpy()
+        c = self.config.c
+        if self.config.search and held_out is not None:
+            c = self._search(x, y, self.image_features(held_out).float().cpu().numpy(), held_out.labels.cpu().numpy())
+        self._put(self._fitted(x, y, c))
+
+    def _fitted(self, x, y, c):
+        return LogisticRegression(C=c, max_iter=self.config.max_iter).fit(x, y)
+
+    def _search(self, x, y, held_x, held_y) -> float:
+        """Coarse values, then eight halvings of the interval around the best, in powers of ten."""
+
+        def score(power: float) -> float:
+            return float(self._fitted(x, y, 10**power).score(held_x, held_y))
+
+        best = max((float(np.log10(c)) for c in COARSE), key=score)
+        low, high = best - 1, best + 1
+        for _ in range(8):
+            middle = (low + high) / 2
+            if score(high) > score(low):
+                low = middle
+            else:
+                high = middle
+        return float(10 ** (high if score(high) > score(low) else low))
+
+    def _put(self, fitted) -> None:
+        weight, bias = torch.tensor(fitted.coef_), torch.tensor(fitted.intercept_)
+        if len(weight) == 1:  # two classes: scikit-learn has the second one's score against the first's
+            weight, bias = torch.cat([torch.zeros_like(weight), weight]), torch.cat([torch.zeros_like(bias), bias])
+        rows = torch.tensor(fitted.classes_)
+        with torch.no_grad():
+            self.weight[rows], self.bias[rows] = weight.to(self.weight), bias.to(self.bias)

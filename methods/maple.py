@@ -1,0 +1,92 @@
+"""MaPLe: deep prompts in both towers, those of the image tower computed from those of the text tower."""
+
+import copy
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from benchmark.deep import no_deep_prompts
+from benchmark.insertion import image_prompts, text_blocks, text_prompts, vision_blocks, vision_width
+from benchmark.method import Info, Method, MethodConfig
+from benchmark.prompt import PromptTemplate, initial_context
+
+
+class Maple(Method):
+    """P_0 is context, P_i (0 < i < J) replaces it before text block i, and V_i = G_i(P_i) with linear G_i enters the image
+    tower (equations 4-8). All G_i with i > 0 start alike, as in the official code.
+
+    With M tokens of "a photo of a" learnt, the other words stay before the class name, as in the official code.
+    """
+
+    info = Info(
+        name="maple",
+        title="MaPLe",
+        summary="deep prompts in both towers, coupled by linear maps from text to image prompts",
+        tunes=("text", "vision"),
+        depth="deep",
+        paper="MaPLe: Multi-modal Prompt Learning",
+        year=2023,
+        venue="CVPR",
+        url="https://arxiv.org/abs/2210.03117",
+        code="https://github.com/muzairkhattak/multimodal-prompt-learning",
+        parameters="min(depth, L_t, L_v) * (n_ctx * d_t + d_t * d_v + d_v)",
+        transfer="prompts and maps are put into the new towers; needs towers of equal widths and as many layers",
+        bibtex="""@inproceedings{khattak2023maple,
+  title={{MaPLe}: Multi-modal Prompt Learning},
+  author={Khattak, Muhammad Uzair and Rasheed, Hanoona and Maaz, Muhammad and Khan, Salman and Khan, Fahad Shahbaz},
+  booktitle={CVPR}, year={2023}}""",
+    )
+
+    class Config(MethodConfig):
+        """Defaults: the official configuration for base-to-new and few-shot."""
+
+        lr: float = Field(default=0.0035, gt=0)
+        batch_size: int = Field(default=4, ge=1)
+        epochs: int = Field(default=5, ge=0)
+        n_ctx: int = Field(default=2, ge=1)
+        """M, tokens of each prompt."""
+        depth: int = Field(default=9, ge=1)
+        """J, layers with prompts of their own; a tower with fewer has them in all."""
+        init_words: str | None = None
+        """Words whose embeddings start the context; None takes the data set's own, "" starts at random."""
+
+    presets = {"small": {"steps": 14, "batch_size": 16, "warmup_epochs": 0, "anneal": "step", "lr": 0.1}}
+
+    @classmethod
+    def official(cls, protocol, shots, dataset):
+        """Across data sets and domains: three layers, two epochs."""
+        return {"depth": 3, "lr": 0.0026, "epochs": 2} if protocol in ("cross-dataset", "domain") else {}
+
+    @classmethod
+    def why_not(cls, config, backbone):
+        return no_deep_prompts(backbone, config.n_ctx, config.n_ctx)
+
+    @property
+    def needs_pixels(self):
+        return True
+
+    def build(self):
+        config, d_t, d_v = self.config, self.backbone.text_width, vision_width(self.backbone)
+        words = self.classes.context_words if config.init_words is None else config.init_words
+        rest = " ".join(words.split()[config.n_ctx :])
+        self.prompt = PromptTemplate(self.backbone, self.classes, config.n_ctx, words=rest)
+        self.context = nn.Parameter(initial_context(self.backbone, words, config.n_ctx))
+        deeper = min(config.depth, len(text_blocks(self.backbone)), len(vision_blocks(self.backbone))) - 1
+        self.first_map = nn.Linear(d_t, d_v)
+        if deeper:
+            self.text = nn.Parameter(torch.empty(deeper, config.n_ctx, d_t).normal_(std=0.02))
+            start = nn.Linear(d_t, d_v)
+            self.maps = nn.ModuleList(copy.deepcopy(start) for _ in range(deeper))
+
+    def _deeper(self) -> list[torch.Tensor]:
+        return list(self.text) if hasattr(self, "text") else []
+
+    def class_features(self):
+        prompts, start = dict(enumerate(self._deeper(), start=1)), self.prompt.tokens.start
+        return self.prompt.encode(self.context, lambda: text_prompts(self.backbone, prompts, start))
+
+    def image_features(self, batch):
+        deeper = [one(prompt) for one, prompt in zip(self.maps, self._deeper(), strict=True)] if self._deeper() else []
+        with image_prompts(self.backbone, dict(enumerate([self.first_map(self.context), *deeper]))):
+            return self.backbone.encode_image(batch.pixels)

@@ -1,0 +1,124 @@
+"""Masked LoRA (ours): low-rank updates trained while feed-forward layers are masked at random."""
+
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import Literal
+
+import torch
+from pydantic import Field
+
+from benchmark.attention import projections
+from benchmark.insertion import text_blocks, vision_blocks
+from benchmark.lora import LowRank
+from benchmark.method import Info, Method, MethodConfig
+from benchmark.recompute import by_rows
+
+
+class MaskedLora(Method):
+    """LoRA on attention (rsLoRA's scale) that cannot lean on single feed-forward units: in each training step, every hidden
+    unit of a block's MLP is silent with probability p, and the whole MLP is skipped with probability q.
+
+    The idea is Trans-PEFT's for language models: an update of the base model changes the feed-forward layers most, so the
+    module should need them least. Carried over to CLIP's two towers by us; p, q and the optimiser are our choice.
+    """
+
+    info = Info(
+        name="masked-lora",
+        title="Masked LoRA (ours)",
+        summary="CLIP-LoRA trained with random masks on the feed-forward layers, after Trans-PEFT",
+        tunes=("text", "vision"),
+        depth="deep",
+        ours=True,
+        paper="Adapt Once, Thrive with Updates: Transferable Parameter-Efficient Fine-Tuning on Evolving Base Models",
+        year=2025,
+        venue="ACL",
+        url="https://arxiv.org/abs/2506.06844",
+        code="https://github.com/gccnlp/Trans-PEFT",
+        parameters="2 * rank * 3 * (L_t * d_t + L_v * d_v)",
+        transfer="the change of weights is added to the new weights; needs towers of equal widths and numbers of layers",
+        bibtex="""@inproceedings{gu2025transpeft,
+  title={Adapt Once, Thrive with Updates: Transferable Parameter-Efficient Fine-Tuning on Evolving Base Models},
+  author={Gu, Naibin and Fu, Peng and Liu, Xiyu and Ma, Ke and Lin, Zheng and Wang, Weiping},
+  booktitle={ACL}, year={2025}}""",
+    )
+
+    class Config(MethodConfig):
+        """CLIP-LoRA's settings, and masks."""
+
+        optimizer: Literal["sgd", "adam", "adamw"] = "adamw"
+        lr: float = Field(default=2e-4, gt=0)
+        weight_decay: float = Field(default=1e-2, ge=0)
+        steps_per_shot: int | None = Field(default=500, ge=1)
+        warmup_epochs: int = Field(default=0, ge=0)
+        anneal: Literal["epoch", "step"] = "step"
+        min_lr: float = Field(default=1e-6, ge=0)
+        rank: int = Field(default=2, ge=1)
+        alpha: float = Field(default=1.0, gt=0)
+        dropout: float = Field(default=0.25, ge=0, lt=1)
+        mask: float = Field(default=0.1, ge=0, lt=1)
+        """p, for a hidden unit."""
+        skip: float = Field(default=0.1, ge=0, lt=1)
+        """q, for a whole MLP."""
+
+    towers = ("text", "vision")
+    presets = {"small": {"steps": 14, "batch_size": 16, "lr": 0.03}}
+
+    @property
+    def needs_pixels(self):
+        return "vision" in self.towers
+
+    @classmethod
+    def why_not(cls, config, backbone):
+        for tower in cls.towers:
+            if not projections(backbone, tower):
+                return f"the attention of its {tower} tower has a layout that is not known"
+        return None
+
+    def build(self):
+        c = self.config
+        sites = [site for tower in self.towers for site in projections(self.backbone, tower) if site.role != "out"]
+        self.lora = LowRank(sites, c.rank, c.alpha, c.dropout)
+
+    @contextmanager
+    def _within(self, tower):
+        blocks = text_blocks(self.backbone) if tower == "text" else vision_blocks(self.backbone)
+        with self.lora.within(self.backbone, tower), ExitStack() as stack:
+            for mlp in (block.mlp for block in blocks if self.training):
+                last = mlp.c_proj if hasattr(mlp, "c_proj") else mlp.fc2
+                kept = torch.rand(last.in_features, device=last.weight.device) >= self.config.mask
+                stack.callback(last.register_forward_pre_hook(_silencing(kept)).remove)
+                if torch.rand(()) < self.config.skip:
+                    stack.callback(mlp.register_forward_hook(lambda module, inputs, out: torch.zeros_like(out)).remove)
+            yield
+
+    def class_features(self):
+        def encode(ids, eot):
+            with self._within("text"):
+                return self.backbone.encode_ids(ids, eot)
+
+        tokens = self.backbone.tokenize(self.classes.texts())
+        return by_rows(encode, tokens.ids, tokens.eot)
+
+    def image_features(self, batch):
+        if batch.pixels is None:
+            return super().image_features(batch)
+        with self._within("vision"):
+            return super().image_features(batch)
+
+
+def _silencing(kept: torch.Tensor):
+    return lambda module, inputs: (inputs[0] * kept.to(inputs[0].dtype),)
+
+
+class MaskedLoraText(MaskedLora):
+    """Masked LoRA in the text tower only: what is left where the image towers differ."""
+
+    info = replace(
+        MaskedLora.info,
+        name="masked-lora-text",
+        title="Masked LoRA, text (ours)",
+        summary="masked LoRA in the text tower",
+        tunes=("text",),
+        parameters="2 * rank * 3 * L_t * d_t",
+    )
+    towers = ("text",)

@@ -1,0 +1,89 @@
+"""ProGrad: CoOp that takes no step against what the zero-shot model knows."""
+
+import torch
+from pydantic import Field
+from torch import nn
+from torch.nn import functional as F
+
+from benchmark.method import Info, Method, MethodConfig
+from benchmark.prompt import PromptTemplate, initial_context, too_much_context
+
+
+class ProGrad(Method):
+    """CoOp's prompt; where the gradients g of L_ce and h of L_kl disagree, g - lambda (g . h / |h|^2) h is followed, else g
+    (equation 4). L_kl is the cross-entropy with the zero-shot predictions at temperature T (equation 3).
+    """
+
+    info = Info(
+        name="prograd",
+        title="ProGrad",
+        summary="CoOp whose gradient may not oppose that of the zero-shot predictions",
+        tunes=("text",),
+        depth="shallow",
+        paper="Prompt-aligned Gradient for Prompt Tuning",
+        year=2023,
+        venue="ICCV",
+        url="https://arxiv.org/abs/2205.14865",
+        code="https://github.com/BeierZhu/Prompt-align",
+        parameters="n_ctx * d_t",
+        transfer="the vectors are put before the names in the new tower's embedding space; needs an equal text width",
+        bibtex="""@inproceedings{zhu2023prograd,
+  title={Prompt-aligned Gradient for Prompt Tuning},
+  author={Zhu, Beier and Niu, Yulei and Han, Yucheng and Wu, Yue and Zhang, Hanwang},
+  booktitle={ICCV}, year={2023}}""",
+    )
+
+    class Config(MethodConfig):
+        """Defaults: the official configuration at 8 shots and more. The teacher has the data set's own template; the
+        official code has others."""
+
+        epochs: int = Field(default=200, ge=0)
+        n_ctx: int = Field(default=16, ge=1)
+        """M, context tokens."""
+        init_words: str | None = None
+        """Words in the last places of the context, after zeros; None takes the data set's own, "" starts at random."""
+        strength: float = Field(default=1.0, ge=0)
+        """lambda: 1 takes the opposing part away, 0 is CoOp."""
+        temperature: float = Field(default=1.0, gt=0)
+        """T."""
+
+    presets = {"small": {"steps": 25, "n_ctx": 4, "warmup_epochs": 0, "anneal": "step", "lr": 0.03}}
+
+    @classmethod
+    def official(cls, protocol, shots, dataset):
+        """Epochs by shots."""
+        return {"epochs": {1: 50, 2: 100, 4: 100}.get(shots, 200)}
+
+    @classmethod
+    def why_not(cls, config, backbone):
+        return too_much_context(backbone, config.n_ctx)
+
+    def build(self):
+        config = self.config
+        self.prompt = PromptTemplate(self.backbone, self.classes, config.n_ctx)
+        words = self.classes.context_words if config.init_words is None else config.init_words
+        known = self.backbone.tokenize([words])
+        count = min(config.n_ctx, int(known.end[0]) - known.start) if words else config.n_ctx
+        context = torch.zeros(config.n_ctx, self.backbone.text_width)
+        context[config.n_ctx - count :] = initial_context(self.backbone, words, count)
+        self.context = nn.Parameter(context)
+
+    def class_features(self):
+        return self.prompt.encode(self.context)
+
+    def loss(self, batch):
+        features, t = self.image_features(batch), self.config.temperature
+        logits = self.backbone.logits(features, self.class_features())
+        teacher = self.backbone.logits(features, self.zero_shot_features).div(t).softmax(-1)
+        self._general = -t * t * (teacher * logits.div(t).log_softmax(-1)).sum(-1).mean()
+        return F.cross_entropy(logits, batch.labels)
+
+    def backward(self, loss, scale):
+        learnt = list(self.parameters())
+        own = torch.autograd.grad(scale(loss), learnt, retain_graph=True)
+        general = torch.autograd.grad(scale(self._general), learnt)
+        del self._general  # it holds the graph
+        for parameter, g, h in zip(learnt, own, general, strict=True):
+            along = (g * h).sum()
+            opposing = torch.where(along < 0, along / h.square().sum().clamp_min(1e-30), 0.0)
+            parameter.grad = g - self.config.strength * opposing * h
