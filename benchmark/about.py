@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 import torch
 
+from benchmark.capability import Capability
 from benchmark.config import RunSpec
 from benchmark.dataset import Dataset
 from benchmark.method import Method
@@ -35,6 +36,7 @@ def describe(
     created: str,
     device: str,
     published: Sequence[PublishedRow] = (),
+    capabilities: Sequence[Capability] = (),
 ) -> About:
     """Everything that the report says about how its results were made."""
     controls = sorted({v.method for v in plan.variants if methods[v.method].cls.info.control})
@@ -53,6 +55,7 @@ def describe(
         device=device,
         zero_shot=controls[0] if controls else "",
         published=published,
+        capabilities=capabilities,
         notes={task.id.dataset: task.note for task in plan.tasks.values() if task.note},
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -17,6 +17,7 @@ from torch.func import functional_call
 from benchmark.attention import Tower
 from benchmark.backbone import Backbone
 from benchmark.insertion import text_blocks, vision_blocks
+from benchmark.method import Batch, Method
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def with_changes(
     """``function(*args)`` with each change added to the backbone's tensor; the backbone itself stays as it is."""
     changed: dict[str, torch.Tensor] = {}
     for name, parts in _by_parameter(changes):
-        tensor = backbone.model.get_parameter(name)
+        tensor: torch.Tensor = backbone.model.get_parameter(name)
         for address, change in parts:
             first, last = address.rows
             if (first, last) == (0, len(tensor)):
@@ -159,3 +160,28 @@ class Changes(nn.Module):
     def run(self, backbone: Backbone, function: Callable[..., torch.Tensor], *args: Any) -> torch.Tensor:
         """``function(*args)`` on the changed backbone."""
         return with_changes(backbone, {address: self.by[address.key] for address in self.addresses}, function, *args)
+
+
+class TensorTuning(Method):
+    """Base of methods that learn changes of some of the towers' own tensors: ``addresses`` says which."""
+
+    towers: ClassVar[tuple[Tower, ...]] = ("text", "vision")
+
+    @staticmethod
+    def addresses(backbone: Backbone, tower: Tower) -> list[Address]:
+        raise NotImplementedError
+
+    @property
+    def needs_pixels(self) -> bool:
+        return "vision" in self.towers
+
+    def build(self) -> None:
+        self.changes = Changes(address for tower in self.towers for address in self.addresses(self.backbone, tower))
+
+    def class_features(self) -> torch.Tensor:
+        return self.template_features(lambda ids, eot: self.changes.run(self.backbone, self.backbone.encode_ids, ids, eot))
+
+    def image_features(self, batch: Batch) -> torch.Tensor:
+        if not self.needs_pixels:
+            return super().image_features(batch)
+        return self.changes.run(self.backbone, self.backbone.encode_image, batch.pixels)

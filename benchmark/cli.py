@@ -13,7 +13,13 @@ from rich.console import Console
 
 from benchmark.errors import UserError
 
-COMMANDS = {"eval-module": "evalmodule"}
+COMMANDS = {
+    "eval-module": "evalmodule",
+    "methods": "methodlist",
+    "new-method": "newmethod",
+    "check-method": "checkmethod",
+    "cite": "cite",
+}
 """Commands beside the main job, and the modules of the engine that hold them (``arguments`` and ``run``)."""
 
 

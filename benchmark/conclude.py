@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmark import about, published, report, tables, terminal
+from benchmark import about, capability, published, report, tables, terminal
 from benchmark.session import Session
 
 ACCEPTED = frozenset({"ok", "unfit", "skipped"})
@@ -21,6 +21,7 @@ def conclude(session: Session, page: Path, command: str) -> int:
     tables.write_csv(figures, session.store, "results.csv")
     tables.write_csv(costs, session.store, "runs.csv")
     control = next((name for name, plugin in session.methods.plugins.items() if plugin.cls.info.control), "")
+    used = sorted({variant.method for variant in session.plan.variants})
     facts = about.describe(
         session.spec,
         session.plan,
@@ -30,8 +31,9 @@ def conclude(session: Session, page: Path, command: str) -> int:
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         device=session.context.device,
         published=published.compare(figures, session.spec.backbones, control),
+        capabilities=capability.probe({name: session.methods[name].cls for name in _sound(session)}),
     )
-    infos = {name: session.methods[name].cls.info for name in {v.method for v in session.plan.variants}}
+    infos = {name: session.methods[name].cls.info for name in used}
     report.write(page, figures, costs, facts, infos, about.datasets(session.datasets, session.plan))
     console = Console(highlight=False)
     if session.spec.warning:
@@ -51,3 +53,11 @@ def conclude(session: Session, page: Path, command: str) -> int:
     console.print(f"tables: {session.store.root}/results.csv, runs.csv")
     console.print(f"report: {page}", soft_wrap=True)
     return 0 if statuses.keys() <= ACCEPTED else 1
+
+
+def _sound(session: Session) -> list[str]:
+    """Methods of which no training went wrong: others might hang or kill whoever tries them."""
+    statuses: dict[str, set[str | None]] = {}
+    for job in session.plan.jobs:
+        statuses.setdefault(job.train.variant.method, set()).add(session.store.status(job.train.key))
+    return sorted(name for name, found in statuses.items() if found <= ACCEPTED)

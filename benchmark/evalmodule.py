@@ -17,7 +17,7 @@ from benchmark import config, gates, preflight, registry
 from benchmark.backbone import Backbone
 from benchmark.dataset import Dataset, Splits, TestSet
 from benchmark.errors import UserError
-from benchmark.evaluation import accuracy, predict
+from benchmark.evaluation import accuracy, places, predict
 from benchmark.features import FeatureStore
 from benchmark.importers import ImportedModule, read_module
 from benchmark.machine import cores, find_device
@@ -102,11 +102,20 @@ def _row(backbone: Backbone, dataset: Dataset, module: ImportedModule, cls: type
     for test in _tests(dataset, dataset.load()):
         classes = ClassList(test.classes, test.template, dataset.context_words)
         zero[test.key] = _accuracy(Method(MethodConfig(), backbone, classes), test, store)
+        columns, foreign = None, cls.info.class_bound and test.part == "new"  # unless the file tells better
+        if cls.info.class_bound and module.classes:
+            columns = places(test.classes, module.classes)
+            foreign = columns is None
+            classes = ClassList(module.classes, test.template, dataset.context_words)
+        if reason or foreign:
+            continue
         try:
-            if not reason:
-                found[test.key] = _accuracy(attach(cls, settings, backbone, classes, module.tensors), test, store)
+            found[test.key] = _accuracy(attach(cls, settings, backbone, classes, module.tensors), test, store, columns)
         except Unfit as error:
-            reason = str(error)
+            if not cls.info.class_bound or module.classes:
+                reason = str(error)
+    if not found and not reason:
+        reason = "it belongs to its training classes, and these are others"
     return Row(dataset.name, backbone.name, zero, found, reason)
 
 
@@ -122,9 +131,9 @@ def _tests(dataset: Dataset, splits: Splits) -> list[TestSet]:
     ]
 
 
-def _accuracy(method: Any, test: TestSet, store: FeatureStore) -> float:
+def _accuracy(method: Any, test: TestSet, store: FeatureStore, columns: Sequence[int] | None = None) -> float:
     bank = store.testing(method.backbone, test.examples, pixels=method.needs_pixels)
-    return accuracy(predict(method.eval(), bank), bank.labels.cpu().numpy())
+    return accuracy(predict(method.eval(), bank, columns=columns), bank.labels.cpu().numpy())
 
 
 def _print(module: ImportedModule, rows: Sequence[Row], console: Console) -> None:

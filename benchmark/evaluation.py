@@ -13,9 +13,7 @@ from benchmark.method import Method
 from benchmark.training import Diverged, Precision, autocast
 
 
-def predict(
-    method: Method, bank: Bank, precision: Precision = "fp32", columns: Sequence[int] | None = None
-) -> np.ndarray:
+def predict(method: Method, bank: Bank, precision: Precision = "fp32", columns: Sequence[int] | None = None) -> np.ndarray:
     """Predicted labels (N,) uint16 of a bank's plain images; among the classes at ``columns`` if given.
 
     Raises:

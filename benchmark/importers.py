@@ -37,6 +37,8 @@ class ImportedModule:
     """What was learnt, in fp32 on the CPU, under this suite's names."""
     note: str
     """What was left out or assumed."""
+    classes: tuple[str, ...] = ()
+    """Those that it was trained on, where the file tells."""
 
 
 def read_module(file: Path, methods: Registry[Method], method: str | None = None) -> ImportedModule:
@@ -64,7 +66,7 @@ def read_module(file: Path, methods: Registry[Method], method: str | None = None
         if not bool(value.isfinite().all()):
             fix = "its training diverged: give another checkpoint"
             raise UserError(f"{name} has values that are not finite", where=str(file), fix=fix)
-    return ImportedModule(found, official.settings, tensors, official.note)
+    return ImportedModule(found, official.settings, tensors, official.note, official.classes)
 
 
 def _ask(file: Path, content: Mapping[str, Any], methods: Registry[Method], only: str | None) -> tuple[str, Official]:
@@ -103,7 +105,7 @@ def _stored(file: Path, about: Path, tensors: dict[str, Any], methods: Registry[
         told = json.loads(about.read_text(encoding="utf-8"))
         name, settings = str(told["method"]), dict(told["settings"])
         shapes = {str(tensor): tuple(shape) for tensor, shape in told["tensors"].items()}
-        backbone = str(told["backbone"]["name"])
+        backbone, classes = str(told["backbone"]["name"]), tuple(map(str, told.get("classes", ())))
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         problem = f"does not describe a module ({type(error).__name__}: {error})"
         raise UserError(problem, where=str(about), fix="copy both files of the module again") from None
@@ -111,7 +113,7 @@ def _stored(file: Path, about: Path, tensors: dict[str, Any], methods: Registry[
     wrong = misfit(shapes, {tensor: tuple(value.shape) for tensor, value in tensors.items()})
     if wrong:
         raise UserError(f"is not what {about.name} describes: {wrong}", where=str(file), fix="copy both files again")
-    return name, Official(settings, tensors, f"trained by this suite on {backbone}")
+    return name, Official(settings, tensors, f"trained by this suite on {backbone}", classes)
 
 
 # --- reading without trusting --------------------------------------------------------------------------------------

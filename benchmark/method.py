@@ -86,6 +86,8 @@ class Info:
     """Other names that users may type."""
     keeps_images: bool = False
     """True if a module needs its few training images again wherever it is attached."""
+    yardstick: bool = False
+    """True for the method whose training time the others' are given in multiples of."""
     ours: bool = False
     """True for an idea of this suite's authors: there is no paper to be faithful to."""
 
@@ -140,7 +142,7 @@ class FewShots:
 class Method(nn.Module):
     """Base class. A method overrides ``build`` and whichever of the other hooks differ from zero-shot CLIP."""
 
-    info: ClassVar[Info]
+    info: ClassVar[Info] = Info("", "", "", (), "none")
     Config: ClassVar[type[MethodConfig]] = MethodConfig
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
     """Changes to ``Config``'s defaults by preset: "paper" for real CLIPs (none if absent), "small" for small towers."""
@@ -223,7 +225,7 @@ class Method(nn.Module):
 
     def solve(self, train: Batch, held_out: Batch | None) -> None:
         """Find what is learnt without gradient steps: a closed form on the plain training images, or a choice on held-out
-        ones where the data set has any. Called once, after the steps. Parameters that are set here do not require gradients."""
+        ones where the data set has any. Called once, after the steps; what is set here does not require gradients."""
 
     # --- what methods may use -----------------------------------------------------------------------------------
 
@@ -231,16 +233,22 @@ class Method(nn.Module):
     def zero_shot_features(self) -> torch.Tensor:
         """Un-normalised text features (C, d) of the dataset's own template, without gradient."""
         with torch.no_grad():
-            tokens = self.backbone.tokenize(self.classes.texts())
-            return by_rows(self.backbone.encode_ids, tokens.ids, tokens.eot)
+            return self.template_features(self.backbone.encode_ids)
+
+    def template_features(
+        self, encode: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], template: str | None = None
+    ) -> torch.Tensor:
+        """Text features (C, d) of a template, the dataset's own unless another is given, from token ids and end-of-text
+        positions through ``encode``; in pieces if there are many classes."""
+        tokens = self.backbone.tokenize(self.classes.texts(template))
+        return by_rows(encode, tokens.ids, tokens.eot)
 
     def ensemble_features(self, templates: Sequence[str], *, normalise: bool) -> torch.Tensor:
         """Text features (C, d), the mean over templates of the features, normalised before if asked; without gradient."""
         found = []
         with torch.no_grad():
             for template in templates:
-                tokens = self.backbone.tokenize(self.classes.texts(template))
-                features = by_rows(self.backbone.encode_ids, tokens.ids, tokens.eot)
+                features = self.template_features(self.backbone.encode_ids, template)
                 found.append(F.normalize(features, dim=-1) if normalise else features)
         return torch.stack(found).mean(0)
 
@@ -289,6 +297,8 @@ class Official:
     tensors: dict[str, torch.Tensor]
     note: str = ""
     """What was left out or assumed."""
+    classes: tuple[str, ...] = ()
+    """Those that it was trained on, where the file tells."""
 
 
 def official_state(content: Mapping[str, Any]) -> dict[str, torch.Tensor]:

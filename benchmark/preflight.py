@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from benchmark import weights
 from benchmark.config import BackboneSpec
@@ -30,7 +28,7 @@ def require(backbones: Mapping[str, BackboneSpec], datasets: Iterable[Dataset], 
     lacking = missing(backbones, datasets)
     if not lacking:
         return
-    console.print(_table(lacking))
+    _list(lacking, console)
     some = "; --prepare fetches what can be fetched" if any(each.fetchable for each in lacking) else ""
     first = f"{lacking[0].what}: {lacking[0].reason}" if len(lacking) == 1 else f"{len(lacking)} things are missing"
     raise UserError(first, fix=f"put in place what is listed above{some}")
@@ -48,7 +46,7 @@ def prepare(backbones: Mapping[str, BackboneSpec], datasets: Iterable[Dataset], 
             _try(lacks.what, dataset.prepare, console)
     left = missing(backbones, datasets)
     if left:
-        console.print(_table(left))
+        _list(left, console)
         return 2
     console.print("everything is in place")
     return 0
@@ -62,10 +60,10 @@ def _try(what: str, action: object, console: Console) -> None:
         console.print(f"error: {error}", style="bold red", markup=False, soft_wrap=True)
 
 
-def _table(lacking: Iterable[Missing]) -> Table:
-    table = Table(title="Missing", title_justify="left", title_style="")
-    for column in ("what", "size", "looked for", "how to get it"):
-        table.add_column(column, overflow="fold")
+def _list(lacking: Iterable[Missing], console: Console) -> None:
+    """One thing after the other; lines are not wrapped, so that paths and addresses can be copied whole."""
+    console.print("missing:")
     for each in lacking:
-        table.add_row(*map(escape, (each.what, each.size or "?", each.reason, each.how)))
-    return table
+        size = f" ({each.size})" if each.size else ""
+        for line in (f"- {each.what}{size}", f"    looked for: {each.reason}", f"    how to get it: {each.how}"):
+            console.print(line, markup=False, soft_wrap=True)

@@ -32,7 +32,9 @@ class PromptTemplate:
         """(C, n - 1 - M, d_t) class name, full stop, end-of-text and padding."""
         self.eot = self.tokens.eot
 
-    def encode(self, context: torch.Tensor, within: Callable[[], AbstractContextManager[None]] = nullcontext) -> torch.Tensor:
+    def encode(
+        self, context: torch.Tensor, within: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> torch.Tensor:
         """Text features (C, d) with one context (M, d_t) for all classes, or (C, M, d_t), one for each.
 
         ``within`` makes what the text tower runs in, such as prompts in deeper layers (see ``benchmark.insertion``).

@@ -49,9 +49,9 @@ class Task:
 
     def class_list(self, test: TestSet | None = None, *, all_classes: bool = False) -> ClassList:
         """The classes to train on, or those of a test set; with ``all_classes`` those trained on, in its template."""
-        own = test is None or all_classes
+        names = self.classes if test is None or all_classes else test.classes
         template = self.template if test is None else test.template
-        return ClassList(self.classes if own else test.classes, template, self.context_words, self.ensemble)
+        return ClassList(names, template, self.context_words, self.ensemble)
 
     def split_hash(self) -> str:
         """Hash of the training images, class names and template."""

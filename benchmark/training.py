@@ -15,7 +15,7 @@ from torch import nn
 
 from benchmark.backbone import Backbone
 from benchmark.features import Bank, FeatureStore
-from benchmark.method import Batch, FewShots, Method, MethodConfig
+from benchmark.method import FewShots, Method, MethodConfig
 from benchmark.task import Task
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -107,17 +107,18 @@ def fit(
         bank = store.training(backbone, task.train, task.augmentation, views, pixels=pixels)
         log = train(method, bank, shots=task.shots, seed=task.id.seed, precision=precision, on_step=on_step)
     if type(method).solve is not Method.solve:
-        plain, held_out = (store.testing(backbone, part, pixels=method.needs_pixels) for part in (task.train, task.val))
-        method.solve(plain.all(), held_out.all() if len(held_out) else None)
-        _check_finite(method)
+        plain = store.testing(backbone, task.train, pixels=method.needs_pixels).all()
+        held_out = store.testing(backbone, task.val, pixels=method.needs_pixels).all() if len(task.val) else None
+        method.solve(plain, held_out)
+        _check_finite(method, "solving for it")
     method.eval()
     return log
 
 
-def _check_finite(method: Method) -> None:
+def _check_finite(method: Method, what: str) -> None:
     for name, value in method.named_parameters():
         if not torch.isfinite(value).all():
-            raise Diverged(f"{name} is not finite after training")
+            raise Diverged(f"{name} is not finite after {what}")
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
@@ -169,7 +170,7 @@ def train(
             if on_step:
                 on_step(step + 1, steps)
     method.eval()
-    _check_finite(method)
+    _check_finite(method, f"{steps} steps")
     seconds = time.perf_counter() - start
     return TrainLog(steps, seconds, losses[0] if losses else math.nan, losses[-1] if losses else math.nan)
 

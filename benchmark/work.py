@@ -226,4 +226,3 @@ def attach(
     method = cls(config, backbone, classes, few_shots)
     method.load(tensors)
     return method.eval()  # type: ignore[return-value]
-

@@ -5,12 +5,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from benchmark.addresses import Changes, biases
-from benchmark.method import Info, Method, MethodConfig
-from benchmark.recompute import by_rows
+from benchmark.addresses import TensorTuning, biases
+from benchmark.method import Info, MethodConfig
 
 
-class BitFit(Method):
+class BitFit(TensorTuning):
     """b' = b + change for every bias of the blocks and of the final norm of both towers (BitFit, section 3).
 
     Written for BERT; there is no official code for CLIP, so the optimiser is a choice: CLIP-LoRA's, at a higher rate.
@@ -29,7 +28,7 @@ class BitFit(Method):
         url="https://arxiv.org/abs/2106.10199",
         code="https://github.com/benzakenelad/BitFit",
         parameters="L_t * 10 * d_t + d_t + L_v * 10 * d_v + d_v",
-        transfer="the changes are added to the new biases; needs towers with the same biases (EVA-02's image tower has others)",
+        transfer="the changes are added to the new biases; needs the same biases (EVA-02's image tower has others)",
         bibtex="""@inproceedings{zaken2022bitfit,
   title={{BitFit}: Simple Parameter-efficient Fine-tuning for Transformer-based Masked Language-models},
   author={Ben Zaken, Elad and Goldberg, Yoav and Ravfogel, Shauli},
@@ -47,27 +46,8 @@ class BitFit(Method):
         anneal: Literal["epoch", "step"] = "step"
         min_lr: float = Field(default=1e-6, ge=0)
 
-    towers = ("text", "vision")
-    presets = {"small": {"steps": 14, "batch_size": 16, "lr": 0.01}}
-
-    @property
-    def needs_pixels(self):
-        return "vision" in self.towers
-
-    def build(self):
-        self.changes = Changes(address for tower in self.towers for address in biases(self.backbone, tower))
-
-    def class_features(self):
-        def encode(ids, eot):
-            return self.changes.run(self.backbone, self.backbone.encode_ids, ids, eot)
-
-        tokens = self.backbone.tokenize(self.classes.texts())
-        return by_rows(encode, tokens.ids, tokens.eot)
-
-    def image_features(self, batch):
-        if batch.pixels is None:
-            return super().image_features(batch)
-        return self.changes.run(self.backbone, self.backbone.encode_image, batch.pixels)
+    addresses = staticmethod(biases)
+    presets = {"small": {"steps": 28, "batch_size": 16, "lr": 0.01}}
 
 
 class BitFitText(BitFit):
@@ -83,3 +63,4 @@ class BitFitText(BitFit):
         transfer="the changes are added to the new biases; needs an equal text width and as many layers",
     )
     towers = ("text",)
+    presets = {"small": {**BitFit.presets["small"], "lr": 0.1}}

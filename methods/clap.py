@@ -38,7 +38,7 @@ class _Prototypes(Method):
         epochs: int = Field(default=300, ge=0)
         views: int = Field(default=20, ge=1)
 
-    presets = {"small": {"steps": 150, "batch_size": 32, "warmup_epochs": 0, "anneal": "step", "views": 4, "lr": 0.3}}
+    presets = {"small": {"steps": 150, "batch_size": 32, "warmup_epochs": 0, "anneal": "step", "views": 4, "lr": 1.0}}
 
     def build(self):
         templates = dict.fromkeys((*self.classes.ensemble, self.classes.template))
@@ -60,7 +60,9 @@ class Clap(_Prototypes):
     images of c (equations 8 and 10; "l2" of the official code, where lambda stays as it starts).
     """
 
-    info = Info(name="clap", title="CLAP", summary="ZS-LP with a penalty for every class on leaving the text feature", **ABOUT)
+    info = Info(
+        name="clap", title="CLAP", summary="ZS-LP with a penalty for every class on leaving the text feature", **ABOUT
+    )
 
     def loss(self, batch):
         return super().loss(batch) + (self._multipliers() * self.change.square().sum(-1)).mean()

@@ -9,7 +9,6 @@ from pydantic import BeforeValidator, Field
 from benchmark.attention import Projection, layers, projections
 from benchmark.lora import LowRank
 from benchmark.method import Info, Method, MethodConfig, Official, Unfit
-from benchmark.recompute import by_rows
 
 POSITIONS = {
     "all": (0.0, 1.0),
@@ -69,7 +68,7 @@ class ClipLora(Method):
         alpha: float = Field(default=1.0, gt=0)
         dropout: float = Field(default=0.25, ge=0, lt=1)
 
-    presets = {"small": {"steps": 14, "batch_size": 16, "lr": 0.03}}
+    presets = {"small": {"steps": 28, "batch_size": 16, "lr": 0.03}}
 
     @classmethod
     def why_not(cls, config, backbone):
@@ -140,12 +139,14 @@ class ClipLora(Method):
         return [site for site in sites if first <= site.layer < last and site.role in self.config.roles]
 
     def class_features(self):
+        if self.config.encoder == "vision":
+            return super().class_features()
+
         def encode(ids, eot):
             with self.lora.within(self.backbone, "text"):
                 return self.backbone.encode_ids(ids, eot)
 
-        tokens = self.backbone.tokenize(self.classes.texts())
-        return by_rows(encode, tokens.ids, tokens.eot)
+        return self.template_features(encode)
 
     def image_features(self, batch):
         with self.lora.within(self.backbone, "vision"):

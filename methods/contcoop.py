@@ -59,7 +59,7 @@ class ContCoOp(Method):
         temperature: float = Field(default=1.0, gt=0)
         """Of the distillation."""
 
-    presets = {"small": {"steps": 25, "warmup_epochs": 0, "anneal": "step", "lr": 0.01}}
+    presets = {"small": {"steps": 50, "warmup_epochs": 0, "anneal": "step", "lr": 0.01}}
 
     @classmethod
     def why_not(cls, config, backbone):
@@ -115,7 +115,7 @@ class ContCoOpNoAttention(ContCoOp):
 
         attention: bool = False
 
-    presets = {"small": {"steps": 25, "warmup_epochs": 0, "anneal": "step", "lr": 0.03}}
+    presets = {"small": {"steps": 50, "warmup_epochs": 0, "anneal": "step", "lr": 0.01}}
 
 
 class ContCoOpNoDistillation(ContCoOp):
@@ -132,3 +132,5 @@ class ContCoOpNoDistillation(ContCoOp):
         """ContCoOp's, with lambda = 0."""
 
         kd_weight: float = Field(default=0.0, ge=0)
+
+    presets = {"small": {**ContCoOp.presets["small"], "lr": 0.03}}

@@ -25,6 +25,7 @@ class CoOp(Method):
         code="https://github.com/KaiyangZhou/CoOp",
         parameters="n_ctx * d_t",
         transfer="the vectors are put before the names in the new tower's embedding space; needs an equal text width",
+        yardstick=True,
         paper="Learning to Prompt for Vision-Language Models",
         year=2022,
         venue="IJCV",
@@ -44,7 +45,7 @@ class CoOp(Method):
         init_words: str | None = None
         """Words whose embeddings start the context; None takes the dataset's own, "" starts at random."""
 
-    presets = {"small": {"steps": 25, "warmup_epochs": 0, "anneal": "step", "lr": 0.03}}
+    presets = {"small": {"steps": 50, "warmup_epochs": 0, "anneal": "step", "lr": 0.01}}
 
     @classmethod
     def why_not(cls, config, backbone):
@@ -80,7 +81,7 @@ class CoOp(Method):
 
 
 class CoOpCsc(CoOp):
-    """CoOp with a context of its own for every class, [SOT | v_1^c ... v_M^c | class c . | EOT] (section 3.2, equation 4)."""
+    """CoOp with a context for every class, [SOT | v_1^c ... v_M^c | class c . | EOT] (section 3.2, equation 4)."""
 
     info = replace(
         CoOp.info,
@@ -88,9 +89,10 @@ class CoOpCsc(CoOp):
         title="CoOp, class-specific",
         summary="learnt context vectors before the class name, others for every class",
         class_bound=True,
+        yardstick=False,
         parameters="C * n_ctx * d_t",
     )
-    presets = {"small": {"steps": 25, "warmup_epochs": 0, "anneal": "step", "lr": 0.1}}
+    presets = {"small": {"steps": 50, "warmup_epochs": 0, "anneal": "step", "lr": 0.03}}
 
     @classmethod
     def from_official(cls, content):

@@ -47,7 +47,7 @@ class Ivlp(Method):
         init_words: str | None = None
         """Words whose embeddings start the context; None takes the data set's own, "" starts at random."""
 
-    presets = {"small": {"steps": 14, "batch_size": 16, "warmup_epochs": 0, "anneal": "step", "lr": 0.1}}
+    presets = {"small": {"steps": 28, "batch_size": 16, "warmup_epochs": 0, "anneal": "step", "lr": 0.03}}
 
     @classmethod
     def why_not(cls, config, backbone):
@@ -91,4 +91,4 @@ class IvlpText(Ivlp):
         n_ctx: int = Field(default=4, ge=1)
         n_image: int = Field(default=0, ge=0)
 
-    presets = {"small": {"steps": 25, "batch_size": 32, "warmup_epochs": 0, "anneal": "step", "lr": 0.03}}
+    presets = {"small": {"steps": 50, "batch_size": 32, "warmup_epochs": 0, "anneal": "step", "lr": 0.003}}

@@ -48,7 +48,7 @@ class KgCoOp(Method):
         weight: float = Field(default=8.0, ge=0)
         """W, of the penalty."""
 
-    presets = {"small": {"steps": 25, "batch_size": 32, "warmup_epochs": 0, "anneal": "step", "lr": 0.03}}
+    presets = {"small": {"steps": 50, "batch_size": 32, "warmup_epochs": 0, "anneal": "step", "lr": 0.03}}
 
     @classmethod
     def why_not(cls, config, backbone):

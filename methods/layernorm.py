@@ -5,12 +5,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from benchmark.addresses import Changes, norms
-from benchmark.method import Info, Method, MethodConfig
-from benchmark.recompute import by_rows
+from benchmark.addresses import TensorTuning, norms
+from benchmark.method import Info, MethodConfig
 
 
-class LayerNormTuning(Method):
+class LayerNormTuning(TensorTuning):
     """Gain and bias of the two norms of every block and of the final norm, in both towers, are changed.
 
     Written for language models that see; there is no official code for CLIP, so the optimiser is a choice: CLIP-LoRA's, at
@@ -48,27 +47,8 @@ class LayerNormTuning(Method):
         anneal: Literal["epoch", "step"] = "step"
         min_lr: float = Field(default=1e-6, ge=0)
 
-    towers = ("text", "vision")
-    presets = {"small": {"steps": 14, "batch_size": 16, "lr": 0.01}}
-
-    @property
-    def needs_pixels(self):
-        return "vision" in self.towers
-
-    def build(self):
-        self.changes = Changes(address for tower in self.towers for address in norms(self.backbone, tower))
-
-    def class_features(self):
-        def encode(ids, eot):
-            return self.changes.run(self.backbone, self.backbone.encode_ids, ids, eot)
-
-        tokens = self.backbone.tokenize(self.classes.texts())
-        return by_rows(encode, tokens.ids, tokens.eot)
-
-    def image_features(self, batch):
-        if batch.pixels is None:
-            return super().image_features(batch)
-        return self.changes.run(self.backbone, self.backbone.encode_image, batch.pixels)
+    addresses = staticmethod(norms)
+    presets = {"small": {"steps": 28, "batch_size": 16, "lr": 0.03}}
 
 
 class LayerNormText(LayerNormTuning):
@@ -85,3 +65,4 @@ class LayerNormText(LayerNormTuning):
         aliases=(),
     )
     towers = ("text",)
+    presets = {"small": {**LayerNormTuning.presets["small"], "lr": 0.1}}

@@ -47,7 +47,7 @@ class LinearProbe(Method):
         """Choose C on held-out images, where the data set has any."""
         max_iter: int = Field(default=1000, ge=1)
 
-    presets = {"small": {"search": False, "c": 1.0}}
+    presets = {"small": {"search": False, "c": 3.0}}
     trials = ("c", (0.01, 0.03, 0.1, 0.3, 1.0, 3.0))
 
     def build(self):

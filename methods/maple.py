@@ -51,7 +51,7 @@ class Maple(Method):
         init_words: str | None = None
         """Words whose embeddings start the context; None takes the data set's own, "" starts at random."""
 
-    presets = {"small": {"steps": 14, "batch_size": 16, "warmup_epochs": 0, "anneal": "step", "lr": 0.1}}
+    presets = {"small": {"steps": 28, "batch_size": 16, "warmup_epochs": 0, "anneal": "step", "lr": 0.003}}
 
     @classmethod
     def official(cls, protocol, shots, dataset):

@@ -47,7 +47,7 @@ class ProGrad(Method):
         temperature: float = Field(default=1.0, gt=0)
         """T."""
 
-    presets = {"small": {"steps": 25, "n_ctx": 4, "warmup_epochs": 0, "anneal": "step", "lr": 0.03}}
+    presets = {"small": {"steps": 50, "n_ctx": 4, "warmup_epochs": 0, "anneal": "step", "lr": 0.03}}
 
     @classmethod
     def official(cls, protocol, shots, dataset):

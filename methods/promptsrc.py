@@ -37,7 +37,7 @@ class PromptSrc(Method):
         transfer="the tokens are put into the new towers; needs towers of equal widths and as many layers",
         bibtex="""@inproceedings{khattak2023promptsrc,
   title={Self-regulating Prompts: Foundational Model Adaptation without Forgetting},
-  author={Khattak, Muhammad Uzair and Wasim, Syed Talal and Naseer, Muzammal and Khan, Salman and Yang, Ming-Hsuan and others},
+  author={Khattak, Muhammad Uzair and Wasim, Syed Talal and Naseer, Muzammal and Khan, Salman and others},
   booktitle={ICCV}, year={2023}}""",
     )
 
@@ -68,15 +68,15 @@ class PromptSrc(Method):
 
     presets = {
         "small": {
-            "steps": 14,
+            "steps": 28,
             "batch_size": 16,
             "warmup_epochs": 0,
             "anneal": "step",
             "average_every": "step",
-            "average_mean": 10.5,
-            "average_std": 1.0,
+            "average_mean": 21.0,
+            "average_std": 1.5,
             "templates": "dataset",
-            "lr": 0.1,
+            "lr": 0.01,
         }
     }
 

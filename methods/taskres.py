@@ -43,7 +43,7 @@ class TaskRes(Method):
         scale: float = Field(default=0.5, gt=0)
         """alpha."""
 
-    presets = {"small": {"steps": 150, "batch_size": 32, "warmup_epochs": 0, "anneal": "step", "lr": 0.03}}
+    presets = {"small": {"steps": 150, "batch_size": 32, "warmup_epochs": 0, "anneal": "step", "lr": 0.1}}
 
     @classmethod
     def official(cls, protocol, shots, dataset):

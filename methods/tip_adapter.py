@@ -75,7 +75,7 @@ class TipAdapter(Method):
         largest_beta: float = Field(default=7.0, gt=0.1)
         largest_alpha: float = Field(default=3.0, gt=0.1)
 
-    presets = {"small": {"views": 4, "search": False, "alpha": 3.0}}
+    presets = {"small": {"views": 4, "search": False, "alpha": 100.0}}
     trials = ("alpha", (0.3, 1.0, 3.0, 10.0, 30.0, 100.0))
 
     @classmethod
@@ -158,7 +158,7 @@ class TipAdapterF(TipAdapter):
         warmup_epochs: int = Field(default=0, ge=0)
         anneal: Literal["epoch", "step"] = "step"
 
-    presets = {"small": {**TipAdapter.presets["small"], "steps": 100, "batch_size": 32, "lr": 0.01}}
+    presets = {"small": {**TipAdapter.presets["small"], "alpha": 3.0, "steps": 100, "batch_size": 32, "lr": 0.03}}
     trials = None
 
     @classmethod

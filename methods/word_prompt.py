@@ -43,7 +43,7 @@ class WordPrompt(Method):
         n_ctx: int = Field(default=4, ge=1)
         """M, context tokens."""
 
-    presets = {"small": {"steps": 25, "warmup_epochs": 0, "anneal": "step", "lr": 0.1}}
+    presets = {"small": {"steps": 50, "warmup_epochs": 0, "anneal": "step", "lr": 0.003}}
 
     @classmethod
     def why_not(cls, config, backbone):

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import shutil
 import subprocess
 import sys
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
-import huggingface_hub
-import numpy as np
+import huggingface_hub.constants
 import pytest
 import torch
-from open_clip.model import CLIP, CustomTextCLIP
-from safetensors.torch import save_file
 
 ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
@@ -28,68 +22,20 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 huggingface_hub.constants.HF_HUB_OFFLINE = True  # open_clip has imported it by now
 torch.set_num_threads(1)
 
-from benchmark import towers as _towers  # noqa: E402, F401 - registers pico_eva
+from benchmark import tiny  # noqa: E402
 from benchmark.backbone import Backbone  # noqa: E402
 from benchmark.config import BackboneSpec  # noqa: E402
 from benchmark.dataset import ArrayImages, Examples  # noqa: E402
 from benchmark.method import ClassList  # noqa: E402
-from benchmark.pico import bpe  # noqa: E402
 
-WORDS = "a photo of an icon red dog cat blue_bird lorry house tree boat x".replace("_", " ").split()
-TEXT = {"width": 32, "heads": 2, "layers": 2, "context_length": 24}
-NATIVE_VISION = {"image_size": 32, "patch_size": 16, "width": 32, "layers": 2, "head_width": 16}
-
-
-def timm_vision(name: str) -> dict:
-    return {
-        "timm_model_name": name,
-        "timm_model_pretrained": False,
-        "timm_pool": "token",
-        "timm_proj": None,
-        "image_size": 32,
-    }
-
-
-CONFIGS = {
-    "native": {"embed_dim": 32, "quick_gelu": True, "vision_cfg": NATIVE_VISION, "text_cfg": TEXT},
-    "eva": {"embed_dim": 32, "custom_text": True, "vision_cfg": timm_vision("pico_eva"), "text_cfg": TEXT},
-    "narrow": {"embed_dim": 24, "quick_gelu": True, "vision_cfg": NATIVE_VISION, "text_cfg": {**TEXT, "context_length": 20}},
-    "stem": {"embed_dim": 32, "vision_cfg": timm_vision("pico_stem_vit"), "text_cfg": TEXT},
-}
-SCALES = {"native": 12.0, "eva": 20.0, "narrow": 9.0, "stem": 15.0}
-
-
-def write_backbone(folder: Path, cfg: dict, *, seed: int, scale: float = 12.0) -> Path:
-    """A random CLIP as an open_clip ``local-dir`` folder; its weights are large enough that classes differ."""
-    folder.mkdir(parents=True)
-    vocab = bpe.write(bpe.learn(Counter(WORDS), 40), folder / "merges.txt.gz")
-    text = {**cfg["text_cfg"], "vocab_size": vocab}
-    preprocess = {"mean": [0.5] * 3, "std": [0.25] * 3, "interpolation": "bicubic", "resize_mode": "shortest"}
-    content = {"model_cfg": {**cfg, "text_cfg": {**text, "tokenizer_kwargs": {"bpe_path": "merges.txt.gz"}}}}
-    (folder / "open_clip_config.json").write_text(json.dumps(content | {"preprocess_cfg": preprocess}))
-    torch.manual_seed(seed)
-    kind = CustomTextCLIP if cfg.get("custom_text") else CLIP
-    model = kind(**{key: value for key, value in cfg.items() if key != "custom_text"} | {"text_cfg": text})
-    with torch.no_grad():
-        for name, value in model.named_parameters():
-            if "token_embedding" in name:
-                value.normal_(std=0.5)
-            elif value.ndim > 1:
-                value.mul_(10.0 if name.startswith("visual.trunk") else 2.5)
-            elif name.endswith("bias"):
-                value.normal_(std=0.02)
-            elif name != "logit_scale":
-                value.add_(0.1 * torch.randn_like(value))
-        model.logit_scale.fill_(math.log(scale))
-    save_file(
-        {name: value.contiguous() for name, value in model.state_dict().items()}, folder / "open_clip_model.safetensors"
-    )
-    return folder
+CONFIGS, SCALES, CLASSES = tiny.CONFIGS, tiny.SCALES, tiny.CLASSES
+NATIVE_VISION, TEXT, WORDS = tiny.NATIVE, tiny.TEXT, tiny.WORDS
+write_backbone, pictures = tiny.write, tiny.pictures
 
 
 @pytest.fixture(scope="session")
 def backbone_folders(tmp_path_factory) -> dict[str, Path]:
-    """``local-dir`` folders by name: native, eva, narrow and stem."""
+    """``local-dir`` folders by name, see ``benchmark.tiny``."""
     root = tmp_path_factory.mktemp("backbones")
     return {
         name: write_backbone(root / name, cfg, seed=number, scale=SCALES[name])
@@ -120,15 +66,6 @@ def backbone(request, backbones) -> Backbone:
 
 
 # --- pictures ------------------------------------------------------------------------------------------------------
-
-CLASSES = ("red dog", "cat", "blue_bird", "lorry")
-
-
-def pictures(labels, *, classes: int = 8, seed: int = 0, noise: float = 40.0) -> np.ndarray:
-    """uint8 (N, 32, 32, 3): one coarse random pattern a class, and noise."""
-    patterns = np.random.default_rng(0).integers(0, 256, (classes, 4, 4, 3))
-    clean = patterns[list(labels)].repeat(8, 1).repeat(8, 2)
-    return np.clip(clean + np.random.default_rng(seed).normal(0, noise, clean.shape), 0, 255).astype(np.uint8)
 
 
 @pytest.fixture(scope="session")
@@ -233,10 +170,12 @@ class World:
 
 
 def make_world(root: Path, folders: dict[str, Path]) -> World:
-    """Lay out a checkout under ``root``."""
+    """Lay out a checkout under ``root``, with a few of the methods: one of every kind."""
     ignored = shutil.ignore_patterns("releases", "__pycache__")
     shutil.copytree(ROOT / "benchmark", root / "benchmark", ignore=ignored)
-    shutil.copytree(ROOT / "methods", root / "methods", ignore=ignored)
+    (root / "methods").mkdir()
+    for name in ("zero_shot", "coop", "cocoop", "contcoop", "clip_adapter", "clip_lora", "tip_adapter"):
+        shutil.copy(ROOT / "methods" / f"{name}.py", root / "methods")
     shutil.copy(ROOT / "run_benchmark.py", root)
     (root / "datasets").mkdir()
     for name, body in TOY_SETS.items():

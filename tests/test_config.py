@@ -213,7 +213,7 @@ METHODS = registry.methods()
 @given(text=st.text(max_size=40))
 def test_no_setting_raises_anything_but_a_user_error(text):
     try:
-        plan.variants(METHODS, ["coop"], "small", [f"coop.lr={text}"])
+        plan.variants(METHODS, ["coop"], [f"coop.lr={text}"])
     except UserError as error:
         assert "\n" not in str(error)  # noqa: PT017
 
@@ -379,7 +379,8 @@ def test_list_and_dry_run_compute_nothing(cli, tmp_path):
     assert listed.status == 0
     assert "contcoop" in listed.out
     assert "toy-noisy" in listed.out
-    planned = cli("--dry-run", f"--out={tmp_path}/o", "--device=cpu", "--set=coop.n_ctx=2,4")
+    some = "--methods=zero-shot,coop,cocoop,contcoop,clip-adapter,clip-lora"
+    planned = cli("--dry-run", f"--out={tmp_path}/o", "--device=cpu", "--set=coop.n_ctx=2,4", some)
     assert planned.status == 0
     assert "n_ctx=2" in planned.out
     assert "n_ctx=4" in planned.out

@@ -226,7 +226,7 @@ def refusal(done) -> str:
     return lines[0]
 
 
-@pytest.mark.parametrize("kind", ["absent", "folder", "text", "foreign", "NaN", "wide"])
+@pytest.mark.parametrize("kind", ["absent", "folder", "text", "foreign", "NaN"])
 def test_a_file_that_is_no_module(kind, evaluate, tmp_path):
     file = tmp_path / "file.pth"
     if kind == "folder":
@@ -238,8 +238,21 @@ def test_a_file_that_is_no_module(kind, evaluate, tmp_path):
         torch.save({"state_dict": state.get(kind, {"ctx": torch.ones(3, 4, 32)})}, file)
     line = refusal(evaluate(file))
     assert str(file) in line
-    words = {"absent": "no such file", "folder": "is a folder", "text": "damaged", "NaN": "not finite", "wide": "3 x 4 x 32"}
+    words = {"absent": "no such file", "folder": "is a folder", "text": "damaged", "NaN": "not finite"}
     assert words.get(kind, "no checkpoint that a method knows") in line
+
+
+def test_a_module_of_its_training_classes_has_no_say_about_others(evaluate, tmp_path):
+    """A context for each class, in the order of the data set: four are the base classes, never the new ones."""
+    file = tmp_path / "model.pth.tar-50"
+    torch.save({"state_dict": {"ctx": 0.2 * torch.randn(4, 4, 32)}}, file)
+    done = evaluate(file, "native")
+    assert done.status == 0, done.err
+    shown = figures(done.out)
+    assert 0 <= float(shown["toy", "native", "base"][1]) <= 100
+    assert shown["toy", "native", "new"][1] == shown["toy", "native", "all"][1] == "-"
+    torch.save({"state_dict": {"ctx": 0.2 * torch.randn(3, 4, 32)}}, file)
+    assert "it belongs to its training classes, and these are others" in evaluate(file, "native").out
 
 
 def test_weights_and_data_that_are_missing_are_listed(evaluate, checkpoint, monkeypatch, tmp_path):

@@ -263,8 +263,8 @@ def test_kgcoop(depth, target, backbones, pixels, tmp_path):
     learner = random_learner(backbones["native"])
     state = learner.state_dict() | UnusedParts(depth).state_dict()
     found = imported(save(dassl(state), tmp_path / "model.pth.tar-100"), target, pixels)
-    assert (found.module.method, found.module.settings) == ("coop", {"n_ctx": 4})
-    assert all(f"{name}" in found.module.note for name in ("KgCoOp", *UnusedParts(depth).state_dict()))
+    assert (found.module.method, found.module.settings) == ("kgcoop", {"n_ctx": 4})
+    assert all(name in found.module.note for name in UnusedParts(depth).state_dict())
     same(found.logits, official_logits(learner.state_dict(), target, found.features))
 
 
@@ -273,14 +273,18 @@ def test_a_network_that_does_not_narrow_is_not_cocoops(backbones, tmp_path):
     unused = {name: value for name, value in UnusedParts(2).state_dict().items() if name.startswith("meta_net")}
     state = random_learner(backbones["native"]).state_dict() | unused
     module = read_module(save(dassl(state), tmp_path / "model.pth.tar-100"), METHODS)
-    assert module.method == "coop"
+    assert module.method == "kgcoop"
     assert "meta_net.linear2.weight" in module.note
 
 
-def test_contexts_of_training_classes_are_refused(tmp_path):
-    line = refusal(save(dassl({"ctx": torch.zeros(3, 4, 32)}), tmp_path / "csc.pth"))
-    assert "3 x 4 x 32" in line
-    assert "belongs to its training classes" in line
+def test_contexts_of_training_classes(target, backbones, pixels, tmp_path):
+    """One context for each class, in the order of the classes."""
+    contexts = torch.randn(len(CLASSES.names), 4, 32, generator=torch.Generator().manual_seed(3))
+    found = imported(save(dassl({"ctx": contexts}), tmp_path / "csc.pth"), target, pixels)
+    assert (found.module.method, found.module.settings) == ("coop-csc", {"n_ctx": 4})
+    for label, context in enumerate(contexts):
+        one = official_logits({"ctx": context}, target, found.features)
+        same(found.logits[:, label], one[:, label])
 
 
 def test_a_context_of_another_width_does_not_fit(backbones, tmp_path):
@@ -555,8 +559,9 @@ def test_no_method_takes_what_is_not_its_own(name):
 
 def test_a_file_that_two_methods_would_take(tmp_path):
     text = (ROOT / "methods" / "coop.py").read_text()
-    (tmp_path / "one.py").write_text(text.replace('name="coop"', 'name="one"'))
-    (tmp_path / "two.py").write_text(text.replace('name="coop"', 'name="two"'))
+    for name in ("one", "two"):
+        own = text.replace('name="coop"', f'name="{name}"').replace('name="coop-csc"', f'name="{name}-csc"')
+        (tmp_path / f"{name}.py").write_text(own)
     methods = registry.methods(tmp_path)
     file = save(dassl({"ctx": torch.zeros(4, 32)}), tmp_path / "model.pth.tar-5")
     assert "may be a module of one or two" in refusal(file, methods=methods)
@@ -568,7 +573,8 @@ def test_a_file_that_two_methods_would_take(tmp_path):
 def test_a_method_that_fails_at_a_file_costs_itself_only(tmp_path):
     text = (ROOT / "methods" / "coop.py").read_text()
     (tmp_path / "one.py").write_text(text)
-    text = text.replace('name="coop"', 'name="two"').replace("state = official_state(content)", "return content['no']")
+    text = text.replace('name="coop"', 'name="two"').replace('name="coop-csc"', 'name="two-csc"')
+    text = text.replace("state = official_state(content)", "return content['no']")
     (tmp_path / "two.py").write_text(text)
     file = save(dassl({"ctx": torch.zeros(4, 32)}), tmp_path / "model.pth.tar-5")
     assert read_module(file, registry.methods(tmp_path)).method == "coop"

@@ -25,7 +25,7 @@ def test_the_sum_is_that_of_its_parts(prepared, monkeypatch):
         "clip-lora": [Pace(4, 1.0, 0.0)],
         "zero-shot": [Pace(4, 0, 0)],
     }
-    monkeypatch.setattr(probe, "_trials", lambda worker, features, plan, variant, backbone: paces[variant.method])
+    monkeypatch.setattr(probe, "_trials", lambda worker, features, plan, cell: paces[cell.variant.method])
     monkeypatch.setattr(probe, "_encoding", lambda *_: 0.1)
     found = probe.estimate(plan, prepared.context, store.status)
 
@@ -54,8 +54,8 @@ def test_what_is_done_costs_nothing(prepared, monkeypatch):
 
 
 def test_a_method_that_cannot_be_tried_is_named(prepared, monkeypatch):
-    def trials(worker, features, plan, variant, backbone):
-        if variant.method == "clip-lora":
+    def trials(worker, features, plan, cell):
+        if cell.variant.method == "clip-lora":
             raise RuntimeError("CUDA out of memory.\nTried to allocate")
         return [Pace(4, 1.0, 0.1)]
 

@@ -79,8 +79,9 @@ BROKEN = {
     "syntax": ("def (:", "SyntaxError"),
     "import": ("import nothing_of_that_name", "ModuleNotFoundError"),
     "raise": ("raise ValueError('why not')", "why not"),
-    "none": ("x = 1", "must define one subclass of Method, found 0"),
-    "two": (METHOD.format(name="a") + "\n\nclass Other(Plugin):\n    pass\n", "found 2"),
+    "none": ("x = 1", "defines no subclass of Method"),
+    "inherited": (METHOD.format(name="a") + "\n\nclass Other(Plugin):\n    pass\n", "class Other has no 'info' of its own"),
+    "twice": (METHOD.format(name="a") + METHOD.format(name="a").replace("Plugin", "Other"), "one name to two classes"),
     "no-info": ("from benchmark.method import Method\n\n\nclass P(Method):\n    pass\n", "info"),
     "exit": ("import sys\nsys.exit(3)", "SystemExit"),
 }
@@ -99,6 +100,27 @@ def test_a_broken_file_is_listed_with_its_reason_and_costs_itself_only(folder, c
     assert found.select(["all"]) == ["cocoop", "coop", "lora"]
     with pytest.raises(UserError, match=f"method '{name}' is broken"):
         found.select([name])
+
+
+def test_one_file_may_define_several_and_what_starts_with_an_underscore_is_its_own_affair(folder):
+    base = METHOD.format(name="unused").replace("class Plugin", "class _Base")
+    text = base + METHOD.format(name="one").replace("class Plugin(Method)", "class One(_Base)")
+    (folder / "several.py").write_text(text + METHOD.format(name="two").replace("class Plugin(Method)", "class Two(_Base)"))
+    found = registry.methods(folder)
+    assert sorted(found.plugins) == ["cocoop", "coop", "lora", "one", "two"]
+    assert found["one"].file == found["two"].file
+
+
+def test_aliases_are_other_names_and_clash_like_names(folder):
+    text = METHOD.format(name="prompt").replace("tunes=()", "aliases=('context', 'ctx'), tunes=()")
+    (folder / "prompt.py").write_text(text)
+    found = registry.methods(folder)
+    assert found["ctx"].name == "prompt"
+    assert found.select(["context", "coop", "prompt"]) == ["coop", "prompt"]
+    assert "ctx" not in found.plugins
+    (folder / "zz.py").write_text(METHOD.format(name="ctx"))
+    with pytest.raises(UserError, match=r"two files define the method 'ctx': .*prompt.py and .*zz.py"):
+        registry.methods(folder)
 
 
 def test_an_imported_class_is_not_the_files_own(folder):

@@ -18,16 +18,15 @@ from safetensors.torch import save_file
 from timm.models import register_model
 from timm.models.vision_transformer import VisionTransformer
 
-from benchmark import gates, registry
+from benchmark import gates, registry, tiny
 from benchmark.backbone import Backbone, digest
 from benchmark.config import BackboneSpec
-from benchmark.dataset import Augmentation
 from benchmark.errors import UserError
 from benchmark.evaluation import predict
 from benchmark.features import FeatureStore
 from benchmark.method import ClassList, Unfit
 from benchmark.prompt import PromptTemplate, initial_context
-from benchmark.training import train
+from benchmark.training import few_shots, fit
 from benchmark.work import attach
 
 METHODS = registry.methods()
@@ -196,20 +195,32 @@ def test_name_embeddings_are_those_of_the_names(siglip):
 # --- methods ---------------------------------------------------------------------------------------------------------
 
 
-def run(name: str, backbone: Backbone, classes: ClassList, examples):
-    """Train a method for two steps."""
-    cls = METHODS[name].cls
+def run(name: str, backbone: Backbone):
+    """Train a method for two steps; a method that cannot work on the backbone says why, and that ends the test."""
+    cls, task = METHODS[name].cls, tiny.task()
     config = cls.Config.model_validate(cls.presets.get("small", {}) | {"steps": 2, "batch_size": 6, "views": 1})
-    assert cls.why_not(config, backbone) is None
+    why = cls.why_not(config, backbone)
+    if why:
+        assert "does not read a class token" in why
+        assert name in ("vpt", "ivlp", "maple", "promptsrc")
+        pytest.skip(why)
+    store = FeatureStore(None)
     torch.manual_seed(1)
-    method = cls(config, backbone, classes)
+    shown = few_shots(backbone, task, store)
+    method = cls(config, backbone, task.class_list(), shown)
     before = method.tensors()
-    bank = FeatureStore(None).training(backbone, examples, Augmentation(), 1, pixels=method.needs_pixels)
-    train(method, bank, shots=1, seed=1)
+    fit(method, task, store)
     after = method.tensors()
     assert all(torch.isfinite(value).all() for value in after.values())
-    assert not before or any(not torch.equal(before[key], after[key]) for key in before)
+    assert not any(p.requires_grad for p in method.parameters()) or any(
+        not torch.equal(before[key], after[key]) for key in before
+    )
     return method
+
+
+def moved(method, backbone: Backbone):
+    shown = few_shots(backbone, tiny.task(), FeatureStore(None)) if method.info.keeps_images else None
+    return attach(type(method), method.config, backbone, method.classes, method.tensors(), shown)
 
 
 def predictions(method, examples):
@@ -217,25 +228,29 @@ def predictions(method, examples):
 
 
 @every_method
-def test_every_method_works_on_it(name, siglip, other, classes, examples):
+def test_every_method_works_on_it(name, siglip, other, examples):
     """Trained on one, tested on it and on another with the same shapes."""
-    method = run(name, siglip, classes, examples)
+    method = run(name, siglip)
     for backbone in (siglip, other):
-        attached = attach(type(method), method.config, backbone, classes, method.tensors())
+        attached = moved(method, backbone)
         assert len(set(predictions(attached, examples).tolist())) > 1
         assert digest(backbone.model) == backbone.digest
 
 
 @every_learner
 @pytest.mark.parametrize("there", [True, False], ids=["to it", "from it"])
-def test_what_does_not_fit_it_says_why(name, there, siglip, backbones, classes, examples):
-    """A tower of another width, as OpenAI's ViT-B/16 and SigLIP's are."""
+def test_what_does_not_fit_it_says_why(name, there, siglip, backbones):
+    """A tower of another width, as OpenAI's ViT-B/16 and SigLIP's are; what is made of words or of images fits."""
     old, new = (backbones["native"], siglip) if there else (siglip, backbones["native"])
-    method = run(name, old, classes, examples)
-    sizes = f"{old.text_width}|{old.embed_dim}", f"{new.text_width}|{new.embed_dim}"
-    said = rf"^[\w.]+ is [\w ]*\b({sizes[0]})\b[\w ]* in the module but must be [\w ]*\b({sizes[1]})\b[\w ]* on {new.name}$"
+    method = run(name, old)
+    if name in ("word-prompt", "tip-adapter"):
+        assert torch.isfinite(moved(method, new).tensors()[sorted(method.tensors())[0]]).all()
+        return
+    if type(method).why_not(method.config, new):
+        return
     with pytest.raises(Unfit) as caught:
-        attach(type(method), method.config, new, classes, method.tensors())
+        moved(method, new)
+    said = rf"^[\w.]+ is (absent|[\w ]*\b\d+\b[\w ]*) in the module but must be (absent|[\w ]*\b\d+\b[\w ]*) on {new.name}$"
     assert re.match(said, str(caught.value)), str(caught.value)
 
 

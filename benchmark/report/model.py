@@ -8,7 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from benchmark.capability import Capability
 
 NAN = float("nan")
 
@@ -71,6 +74,8 @@ class About:
     """What others report, beside what was measured."""
     notes: Mapping[str, str] = field(default_factory=dict)
     """How a data set's split was made, by data set."""
+    capabilities: Sequence[Capability] = ()
+    """What the methods can do, as it was tried."""
 
 
 @dataclass(frozen=True)
@@ -220,6 +225,24 @@ class CostRow:
     parameters: tuple[float, float]
     """Smallest and largest over the backbones."""
     peak_mb: float
+
+
+@dataclass(frozen=True)
+class CapabilityRow:
+    """What a method can do, in words for a table, and what it costs beside the yardstick."""
+
+    label: str
+    changes: str
+    runs: str
+    depth: str
+    unseen: bool
+    fits: tuple[bool, bool, bool]
+    """Another embedding width, another text width, another kind of image tower."""
+    needs_images: bool
+    parameters: str
+    """A formula."""
+    relative: float
+    """Training time in multiples of the yardstick's on the same tasks; NaN if there is none."""
 
 
 @dataclass(frozen=True)

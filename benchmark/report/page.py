@@ -81,6 +81,8 @@ def render(
         "failed_cells": len(sections.cells(bad)),
         "all_cells": len(sections.cells(results)),
         "costs": sections.costs(runs, methods),
+        "capabilities": sections.capabilities(about.capabilities, runs, methods),
+        "yardstick": next((info.title for info in methods.values() if info.yardstick), ""),
         "methods": [methods[name] for name in used if name in methods],
         "settings": {methods[name].title if name in methods else name: values for name, values in about.settings.items()},
         "datasets": datasets,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -13,6 +13,7 @@ from benchmark.report.model import (
     CROSS_DATASET,
     DOMAIN,
     NAN,
+    CapabilityRow,
     CostRow,
     ElsewhereView,
     FailureRow,
@@ -23,6 +24,7 @@ from benchmark.report.model import (
 )
 
 if TYPE_CHECKING:
+    from benchmark.capability import Capability
     from benchmark.method import Info
 
 OWN, SHIFTED, OTHERS = "own test split", "all shifted variants", "all other data sets"
@@ -181,13 +183,7 @@ def costs(runs: pd.DataFrame, methods: Mapping[str, Info]) -> list[CostRow]:
 
     The time is ``train_seconds``, that of the steps alone, where ``runs`` has it; else ``seconds``, that of the whole cell.
     """
-    done = runs[(runs.kind == "train") & (runs.status == "ok")].copy()
-    for name in ("seconds", "peak_mb", "parameters"):
-        done[name] = pd.to_numeric(done[name], errors="coerce")
-    if "train_seconds" in done:
-        done["seconds"] = pd.to_numeric(done["train_seconds"], errors="coerce").fillna(done["seconds"])
-    done["config"] = done["config"].fillna("").astype(str)
-    found = []
+    done, found = _trained(runs), []
     for key, part in done.groupby(["method", "config"], sort=True):
         method, config = (str(value) for value in key)
         found.append(
@@ -201,3 +197,46 @@ def costs(runs: pd.DataFrame, methods: Mapping[str, Info]) -> list[CostRow]:
             )
         )
     return found
+
+
+def _trained(runs: pd.DataFrame) -> pd.DataFrame:
+    """The training runs that ended well, with numbers for numbers."""
+    done = runs[(runs.kind == "train") & (runs.status == "ok")].copy()
+    for name in ("seconds", "peak_mb", "parameters"):
+        done[name] = pd.to_numeric(done[name], errors="coerce")
+    if "train_seconds" in done:
+        done["seconds"] = pd.to_numeric(done["train_seconds"], errors="coerce").fillna(done["seconds"])
+    done["config"] = done["config"].fillna("").astype(str)
+    return done
+
+
+def capabilities(found: Sequence[Capability], runs: pd.DataFrame, methods: Mapping[str, Info]) -> list[CapabilityRow]:
+    """What methods can do, with the time that they take in multiples of the yardstick's."""
+    times = _relative(runs, next((name for name, info in methods.items() if info.yardstick), ""))
+    return [
+        CapabilityRow(
+            label=methods[each.name].title,
+            changes=", ".join(each.changes),
+            runs=", ".join(each.runs) or "none",
+            depth=methods[each.name].depth,
+            unseen=each.unseen,
+            fits=(each.other_embedding, each.other_text, each.other_vision),
+            needs_images=each.needs_images,
+            parameters=methods[each.name].parameters,
+            relative=times.get(each.name, NAN),
+        )
+        for each in found
+        if each.name in methods
+    ]
+
+
+def _relative(runs: pd.DataFrame, yardstick: str) -> dict[str, float]:
+    """Median over (backbone, data set, protocol, seed) of a method's training time over the yardstick's."""
+    place = ["backbone", "dataset", "protocol", "seed"]
+    done = _trained(runs)
+    if not {*place} <= set(done.columns) or done.empty:
+        return {}
+    seconds = done.pivot_table(index=place, columns="method", values="seconds")
+    if yardstick not in seconds:
+        return {}
+    return {str(name): float(value) for name, value in seconds.div(seconds[yardstick], axis=0).median().items()}
