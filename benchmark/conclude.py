@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmark import about, capability, published, report, tables, terminal
+from benchmark import about, capability, published, report, tables, terminal, uncertainty
 from benchmark.session import Session
 
 ACCEPTED = frozenset({"ok", "unfit", "skipped"})
@@ -21,6 +21,8 @@ def conclude(session: Session, page: Path, command: str) -> int:
     tables.write_csv(figures, session.store, "results.csv")
     tables.write_csv(costs, session.store, "runs.csv")
     control = next((name for name, plugin in session.methods.plugins.items() if plugin.cls.info.control), "")
+    images = uncertainty.table(session.plan, session.store, control)
+    tables.write_csv(images, session.store, "uncertainty.csv")
     used = sorted({variant.method for variant in session.plan.variants})
     facts = about.describe(
         session.spec,
@@ -34,11 +36,11 @@ def conclude(session: Session, page: Path, command: str) -> int:
         capabilities=capability.probe({name: session.methods[name].cls for name in _sound(session)}),
     )
     infos = {name: session.methods[name].cls.info for name in used}
-    report.write(page, figures, costs, facts, infos, about.datasets(session.datasets, session.plan))
+    report.write(page, figures, costs, facts, infos, about.datasets(session.datasets, session.plan), images)
     console = Console(highlight=False)
     if session.spec.warning:
         console.print(session.spec.warning, style="yellow", markup=False)
-    console.print(terminal.summary(report.headline(figures, facts.zero_shot, infos), report.scope(figures)))
+    console.print(terminal.summary(report.headline(figures, facts.zero_shot, infos, images), report.scope(figures)))
     for row in facts.published:
         if row.wrong:
             console.print(

@@ -15,7 +15,8 @@ from benchmark.prompt import PromptTemplate, initial_context, too_much_context
 
 class DeepPrompts(nn.Module):
     """Context (M, d_t) at the text input, ``text`` (D_t - 1, M, d_t) in its place before the next blocks, and ``image``
-    (D_v, n, d_v) in the image tower; deeper ones start at N(0, 0.02^2). A depth beyond a tower's own is cut.
+    (D_v, n, d_v) in the image tower; deeper ones start at N(0, 0.02^2). A depth beyond a tower's own is cut. The context
+    takes the place of the first M tokens of ``words``, whose others stay; the official code does so up to M = 4 only.
 
     Source: IVLP, the baseline of MaPLe (Khattak et al. 2023), section 4.1 and official code.
     """
@@ -25,7 +26,7 @@ class DeepPrompts(nn.Module):
     ) -> None:
         super().__init__()
         self.backbone = backbone
-        self.prompt = PromptTemplate(backbone, classes, n_ctx)
+        self.prompt = PromptTemplate(backbone, classes, n_ctx, words)
         self.context = nn.Parameter(initial_context(backbone, words, n_ctx))
         deeper = min(text_depth, len(text_blocks(backbone))) - 1
         if deeper:

@@ -17,18 +17,21 @@ class PromptTemplate:
     """Sentences with room for learnt context vectors: [SOT | context (M) | class name . | EOT].
 
     Derived from a backbone and a class list; source: CoOp (Zhou et al. 2022), section 3.2, context before the class.
-    ``words``, if given, stand between the context and the class name.
+    ``words``, if given and of M tokens or more, are those that the context takes the place of: it replaces the first M, and
+    the others stay before the class name.
     """
 
     def __init__(self, backbone: Backbone, classes: ClassList, n_ctx: int, words: str = "") -> None:
         self.backbone, self.classes, self.n_ctx = backbone, classes, n_ctx
-        names = backbone.tokenize([f"{words} {name}.".lstrip() for name in classes.readable])
-        self.tokens: Tokens = backbone.make_room(names, n_ctx)
+        if words and _count(backbone, words) >= n_ctx:
+            self.tokens: Tokens = backbone.tokenize([f"{words} {name}." for name in classes.readable])
+        else:
+            self.tokens = backbone.make_room(backbone.tokenize([f"{name}." for name in classes.readable]), n_ctx)
         with torch.no_grad():
             embedded = backbone.embed(self.tokens.ids)
-        self.prefix = embedded[:, : names.start]
+        self.prefix = embedded[:, : self.tokens.start]
         """(C, 1, d_t) start-of-text; (C, 0, d_t) where the tokenizer has none."""
-        self.suffix = embedded[:, names.start + n_ctx :]
+        self.suffix = embedded[:, self.tokens.start + n_ctx :]
         """(C, n - 1 - M, d_t) class name, full stop, end-of-text and padding."""
         self.eot = self.tokens.eot
 
@@ -70,6 +73,12 @@ class PromptTemplate:
         return embedded[:, :width], mask[:, :width]
 
 
+def _count(backbone: Backbone, words: str) -> int:
+    """How many tokens a backbone makes of words."""
+    tokens = backbone.tokenize([words])
+    return int(tokens.end[0]) - tokens.start
+
+
 def initial_context(backbone: Backbone, words: str, n_ctx: int) -> torch.Tensor:
     """First values (M, d_t) of learnt context: embeddings of ``words`` where they are M tokens or more, else N(0, 0.02^2).
 
@@ -80,6 +89,15 @@ def initial_context(backbone: Backbone, words: str, n_ctx: int) -> torch.Tensor:
         return torch.empty(n_ctx, backbone.text_width).normal_(std=0.02)
     with torch.no_grad():
         return backbone.embed(tokens.ids)[0, tokens.start : tokens.start + n_ctx].float().cpu().clone()
+
+
+def padded_context(backbone: Backbone, words: str, n_ctx: int) -> torch.Tensor:
+    """Embeddings (M, d_t) of ``words`` in the last places, zeros before; the first M tokens where there are more."""
+    count = min(n_ctx, _count(backbone, words))
+    context = torch.zeros(n_ctx, backbone.text_width)
+    if count:
+        context[n_ctx - count :] = initial_context(backbone, words, count)
+    return context
 
 
 def too_much_context(backbone: Backbone, n_ctx: int) -> str | None:

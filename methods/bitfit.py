@@ -47,7 +47,7 @@ class BitFit(TensorTuning):
         min_lr: float = Field(default=1e-6, ge=0)
 
     addresses = staticmethod(biases)
-    presets = {"small": {"steps": 28, "batch_size": 16, "lr": 0.01}}
+    presets = {"small": {"steps": 20, "batch_size": 16, "lr": 0.01}}
 
 
 class BitFitText(BitFit):
@@ -63,4 +63,4 @@ class BitFitText(BitFit):
         transfer="the changes are added to the new biases; needs an equal text width and as many layers",
     )
     towers = ("text",)
-    presets = {"small": {**BitFit.presets["small"], "lr": 0.1}}
+    presets = {"small": {**BitFit.presets["small"], "lr": 0.03}}

@@ -27,7 +27,11 @@ ABOUT = {
 
 
 class _Prototypes(Method):
-    """Prototypes w = t + change, t the mean of the un-normalised text features over the templates; s cos(f, w)."""
+    """Prototypes w = t + change, t the mean of the un-normalised text features over the templates; s cos(f, w).
+
+    The official code draws each epoch from the pool of all views of all images; here an epoch has each image once, in a view
+    drawn anew. Underscores in class names are read as spaces, which it forgets.
+    """
 
     class Config(MethodConfig):
         """Defaults: the official configuration ``SGD_lr1e-1_B256_ep300``, with its twenty views."""

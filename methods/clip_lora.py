@@ -68,7 +68,7 @@ class ClipLora(Method):
         alpha: float = Field(default=1.0, gt=0)
         dropout: float = Field(default=0.25, ge=0, lt=1)
 
-    presets = {"small": {"steps": 28, "batch_size": 16, "lr": 0.03}}
+    presets = {"small": {"steps": 20, "batch_size": 16, "lr": 0.03}}
 
     @classmethod
     def why_not(cls, config, backbone):
@@ -169,6 +169,8 @@ class ClipLoraText(ClipLora):
         """CLIP-LoRA's, with its flag ``--encoder text``."""
 
         encoder: Literal["both", "text", "vision"] = "text"
+
+    presets = {"small": {**ClipLora.presets["small"], "lr": 0.01}}
 
 
 class ClipLoraVision(ClipLora):

@@ -59,7 +59,7 @@ class ContCoOp(Method):
         temperature: float = Field(default=1.0, gt=0)
         """Of the distillation."""
 
-    presets = {"small": {"steps": 50, "warmup_epochs": 0, "anneal": "step", "lr": 0.01}}
+    presets = {"small": {"steps": 32, "warmup_epochs": 0, "anneal": "step", "lr": 0.003}}
 
     @classmethod
     def why_not(cls, config, backbone):
@@ -115,7 +115,7 @@ class ContCoOpNoAttention(ContCoOp):
 
         attention: bool = False
 
-    presets = {"small": {"steps": 50, "warmup_epochs": 0, "anneal": "step", "lr": 0.01}}
+    presets = {"small": {"steps": 32, "warmup_epochs": 0, "anneal": "step", "lr": 0.01}}
 
 
 class ContCoOpNoDistillation(ContCoOp):

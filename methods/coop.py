@@ -45,7 +45,7 @@ class CoOp(Method):
         init_words: str | None = None
         """Words whose embeddings start the context; None takes the dataset's own, "" starts at random."""
 
-    presets = {"small": {"steps": 50, "warmup_epochs": 0, "anneal": "step", "lr": 0.01}}
+    presets = {"small": {"steps": 32, "warmup_epochs": 0, "anneal": "step", "lr": 0.03}}
 
     @classmethod
     def why_not(cls, config, backbone):
@@ -81,7 +81,11 @@ class CoOp(Method):
 
 
 class CoOpCsc(CoOp):
-    """CoOp with a context for every class, [SOT | v_1^c ... v_M^c | class c . | EOT] (section 3.2, equation 4)."""
+    """CoOp with a context for every class, [SOT | v_1^c ... v_M^c | class c . | EOT] (section 3.2, equation 4).
+
+    A choice: all contexts start at the words, where there are enough. The official code has either words or contexts for
+    every class, which start at random.
+    """
 
     info = replace(
         CoOp.info,
@@ -92,7 +96,7 @@ class CoOpCsc(CoOp):
         yardstick=False,
         parameters="C * n_ctx * d_t",
     )
-    presets = {"small": {"steps": 50, "warmup_epochs": 0, "anneal": "step", "lr": 0.03}}
+    presets = {"small": {"steps": 32, "warmup_epochs": 0, "anneal": "step", "lr": 0.01}}
 
     @classmethod
     def from_official(cls, content):
@@ -104,9 +108,6 @@ class CoOpCsc(CoOp):
 
     def build(self):
         super().build()
-        shared = self.context.detach()
-        many = (len(self.classes.names), *shared.shape)
-        words = self.config.init_words
-        started = self.classes.context_words if words is None else words
-        own = shared.expand(many) if started else torch.empty(many).normal_(std=0.02)
-        self.context = nn.Parameter(own.clone())
+        words = self.classes.context_words if self.config.init_words is None else self.config.init_words
+        each = [initial_context(self.backbone, words, self.config.n_ctx) for _ in self.classes.names]
+        self.context = nn.Parameter(torch.stack(each))

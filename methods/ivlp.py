@@ -47,7 +47,7 @@ class Ivlp(Method):
         init_words: str | None = None
         """Words whose embeddings start the context; None takes the data set's own, "" starts at random."""
 
-    presets = {"small": {"steps": 28, "batch_size": 16, "warmup_epochs": 0, "anneal": "step", "lr": 0.03}}
+    presets = {"small": {"steps": 20, "batch_size": 16, "warmup_epochs": 0, "anneal": "step", "lr": 0.03}}
 
     @classmethod
     def why_not(cls, config, backbone):
@@ -89,6 +89,6 @@ class IvlpText(Ivlp):
 
         lr: float = Field(default=0.0025, gt=0)
         n_ctx: int = Field(default=4, ge=1)
-        n_image: int = Field(default=0, ge=0)
+        n_image: int = Field(default=0, ge=0, le=0)
 
-    presets = {"small": {"steps": 50, "batch_size": 32, "warmup_epochs": 0, "anneal": "step", "lr": 0.003}}
+    presets = {"small": {"steps": 32, "batch_size": 32, "warmup_epochs": 0, "anneal": "step", "lr": 0.003}}

@@ -14,7 +14,8 @@ UNUSED = ("bias_vectors", "meta_net.", "adapter")
 class KgCoOp(Method):
     """CoOp's prompt with L = L_ce + W (1 - mean_c cos(t_c, t0_c)), t0 from the hand-written template (equations 4-6).
 
-    t0 is of the data set's own template; the official code has others for DTD and EuroSAT.
+    t0 is of the data set's own template, and the context starts at its own words; the official code has other templates for
+    DTD and EuroSAT, and "a photo of a" everywhere.
     """
 
     info = Info(
@@ -48,7 +49,7 @@ class KgCoOp(Method):
         weight: float = Field(default=8.0, ge=0)
         """W, of the penalty."""
 
-    presets = {"small": {"steps": 50, "batch_size": 32, "warmup_epochs": 0, "anneal": "step", "lr": 0.03}}
+    presets = {"small": {"steps": 32, "batch_size": 32, "warmup_epochs": 0, "anneal": "step", "lr": 0.1}}
 
     @classmethod
     def why_not(cls, config, backbone):

@@ -48,7 +48,7 @@ class LayerNormTuning(TensorTuning):
         min_lr: float = Field(default=1e-6, ge=0)
 
     addresses = staticmethod(norms)
-    presets = {"small": {"steps": 28, "batch_size": 16, "lr": 0.03}}
+    presets = {"small": {"steps": 20, "batch_size": 16, "lr": 0.03}}
 
 
 class LayerNormText(LayerNormTuning):

@@ -69,7 +69,7 @@ class LinearProbe(Method):
         return LogisticRegression(C=c, max_iter=self.config.max_iter).fit(x, y)
 
     def _search(self, x, y, held_x, held_y) -> float:
-        """Coarse values, then eight halvings of the interval around the best, in powers of ten."""
+        """Coarse values, then eight halvings of the interval around the best, in powers of ten: the last's better end."""
 
         def score(power: float) -> float:
             return float(self._fitted(x, y, 10**power).score(held_x, held_y))
@@ -77,12 +77,10 @@ class LinearProbe(Method):
         best = max((float(np.log10(c)) for c in COARSE), key=score)
         low, high = best - 1, best + 1
         for _ in range(8):
-            middle = (low + high) / 2
-            if score(high) > score(low):
-                low = middle
-            else:
-                high = middle
-        return float(10 ** (high if score(high) > score(low) else low))
+            middle, upper = (low + high) / 2, score(high) > score(low)
+            better = high if upper else low
+            low, high = (middle, high) if upper else (low, middle)
+        return float(10**better)
 
     def _put(self, fitted) -> None:
         weight, bias = torch.tensor(fitted.coef_), torch.tensor(fitted.intercept_)
@@ -90,4 +88,5 @@ class LinearProbe(Method):
             weight, bias = torch.cat([torch.zeros_like(weight), weight]), torch.cat([torch.zeros_like(bias), bias])
         rows = torch.tensor(fitted.classes_)
         with torch.no_grad():
+            self.bias.fill_(-1e4)  # a class without a training image is never the answer
             self.weight[rows], self.bias[rows] = weight.to(self.weight), bias.to(self.bias)

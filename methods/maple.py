@@ -16,7 +16,8 @@ class Maple(Method):
     """P_0 is context, P_i (0 < i < J) replaces it before text block i, and V_i = G_i(P_i) with linear G_i enters the image
     tower (equations 4-8). All G_i with i > 0 start alike, as in the official code.
 
-    With M tokens of "a photo of a" learnt, the other words stay before the class name, as in the official code.
+    With M tokens of "a photo of a" learnt, the others stay before the class name, as in the official code, which does so up
+    to M = 4 only.
     """
 
     info = Info(
@@ -51,7 +52,7 @@ class Maple(Method):
         init_words: str | None = None
         """Words whose embeddings start the context; None takes the data set's own, "" starts at random."""
 
-    presets = {"small": {"steps": 28, "batch_size": 16, "warmup_epochs": 0, "anneal": "step", "lr": 0.003}}
+    presets = {"small": {"steps": 20, "batch_size": 16, "warmup_epochs": 0, "anneal": "step", "lr": 0.003}}
 
     @classmethod
     def official(cls, protocol, shots, dataset):
@@ -69,8 +70,7 @@ class Maple(Method):
     def build(self):
         config, d_t, d_v = self.config, self.backbone.text_width, vision_width(self.backbone)
         words = self.classes.context_words if config.init_words is None else config.init_words
-        rest = " ".join(words.split()[config.n_ctx :])
-        self.prompt = PromptTemplate(self.backbone, self.classes, config.n_ctx, words=rest)
+        self.prompt = PromptTemplate(self.backbone, self.classes, config.n_ctx, words)
         self.context = nn.Parameter(initial_context(self.backbone, words, config.n_ctx))
         deeper = min(config.depth, len(text_blocks(self.backbone)), len(vision_blocks(self.backbone))) - 1
         self.first_map = nn.Linear(d_t, d_v)

@@ -60,7 +60,7 @@ class MaskedLora(Method):
         """q, for a whole MLP."""
 
     towers = ("text", "vision")
-    presets = {"small": {"steps": 28, "batch_size": 16, "lr": 0.03}}
+    presets = {"small": {"steps": 20, "batch_size": 16, "lr": 0.03}}
 
     @property
     def needs_pixels(self):
@@ -120,3 +120,4 @@ class MaskedLoraText(MaskedLora):
         parameters="2 * rank * 3 * L_t * d_t",
     )
     towers = ("text",)
+    presets = {"small": {**MaskedLora.presets["small"], "lr": 0.01}}

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchmark.method import Info, Method, MethodConfig
-from benchmark.prompt import PromptTemplate, initial_context, too_much_context
+from benchmark.prompt import PromptTemplate, initial_context, padded_context, too_much_context
 
 
 class ProGrad(Method):
@@ -47,7 +47,7 @@ class ProGrad(Method):
         temperature: float = Field(default=1.0, gt=0)
         """T."""
 
-    presets = {"small": {"steps": 50, "n_ctx": 4, "warmup_epochs": 0, "anneal": "step", "lr": 0.03}}
+    presets = {"small": {"steps": 32, "n_ctx": 4, "warmup_epochs": 0, "anneal": "step", "lr": 0.03}}
 
     @classmethod
     def official(cls, protocol, shots, dataset):
@@ -62,11 +62,8 @@ class ProGrad(Method):
         config = self.config
         self.prompt = PromptTemplate(self.backbone, self.classes, config.n_ctx)
         words = self.classes.context_words if config.init_words is None else config.init_words
-        known = self.backbone.tokenize([words])
-        count = min(config.n_ctx, int(known.end[0]) - known.start) if words else config.n_ctx
-        context = torch.zeros(config.n_ctx, self.backbone.text_width)
-        context[config.n_ctx - count :] = initial_context(self.backbone, words, count)
-        self.context = nn.Parameter(context)
+        start = padded_context if words else initial_context
+        self.context = nn.Parameter(start(self.backbone, words, config.n_ctx))
 
     def class_features(self):
         return self.prompt.encode(self.context)

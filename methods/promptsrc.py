@@ -68,13 +68,13 @@ class PromptSrc(Method):
 
     presets = {
         "small": {
-            "steps": 28,
+            "steps": 20,
             "batch_size": 16,
             "warmup_epochs": 0,
             "anneal": "step",
             "average_every": "step",
-            "average_mean": 21.0,
-            "average_std": 1.5,
+            "average_mean": 15.0,
+            "average_std": 1.0,
             "templates": "dataset",
             "lr": 0.01,
         }
@@ -134,7 +134,8 @@ class PromptSrc(Method):
         )
 
     def after_step(self, step, steps, per_epoch):
-        """Gaussian-weighted prompt aggregation (equation 8), of what is learnt and in fp32 only."""
+        """Gaussian-weighted prompt aggregation (equation 8), of what is learnt only; an incomplete last epoch counts as one.
+        If all weights vanish, the last iterate stays."""
         unit = per_epoch if self.config.average_every == "epoch" else 1
         if step % unit == 0 or step == steps:
             count = -(-step // unit)
@@ -143,8 +144,8 @@ class PromptSrc(Method):
             for name, value in self.named_parameters():
                 before = self._average.get(name, torch.zeros_like(value, dtype=torch.float64))
                 self._average[name] = before + weight * value.detach().double()
-        if step == steps and self._weight > 0:
+        if step == steps:
             with torch.no_grad():
-                for name, value in self.named_parameters():
+                for name, value in self.named_parameters() if self._weight > 0 else ():
                     value.copy_(self._average[name] / self._weight)
             self._average, self._weight = {}, 0.0

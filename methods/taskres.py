@@ -11,7 +11,8 @@ from benchmark.method import Info, Method, MethodConfig
 
 class TaskRes(Method):
     """t = B + alpha R, B the mean of the un-normalised text features over the templates, R (C, d) learnt from zero
-    (equation 4). The module is R, so that on another backbone it is added to that backbone's own B.
+    (equation 4). The module is R, so that on another backbone it is added to that backbone's own B. Underscores in class
+    names are read as spaces, which the official code forgets.
     """
 
     info = Info(

@@ -176,7 +176,7 @@ class TipAdapterF(TipAdapter):
 
 class TipAdapterFOldKeys(TipAdapterF):
     """Tip-Adapter-F that carries its trained keys to another backbone as they are: the strict reading of keeping a module.
-    The training images are asked for their labels only."""
+    Of the training images only the labels matter there."""
 
     info = replace(
         TipAdapterF.info,

@@ -45,7 +45,7 @@ class Vpt(Method):
         depth: int = Field(default=12, ge=1)
         """D, layers with tokens of their own; a tower with fewer has them in all."""
 
-    presets = {"small": {"steps": 28, "batch_size": 16, "n_image": 4, "warmup_epochs": 0, "anneal": "step", "lr": 0.03}}
+    presets = {"small": {"steps": 20, "batch_size": 16, "n_image": 4, "warmup_epochs": 0, "anneal": "step", "lr": 0.01}}
 
     @classmethod
     def why_not(cls, config, backbone):

@@ -5,7 +5,7 @@ from pydantic import Field
 from torch import nn
 
 from benchmark.method import Info, Method, MethodConfig
-from benchmark.prompt import PromptTemplate, initial_context, too_much_context
+from benchmark.prompt import PromptTemplate, padded_context, too_much_context
 
 WORDS = (
     "a an the of in on with and for from photo picture image icon drawing symbol sign shape line dot circle square box "
@@ -17,8 +17,8 @@ WORDS = (
 
 
 class WordPrompt(Method):
-    """v_m = e_m + sum_w theta_mw E(w): e the embeddings of the context words and E(w) the mean token embedding of word w,
-    both of the backbone at hand; theta (M, W) is learnt from zero.
+    """v_m = e_m + sum_w theta_mw E(w): e the embeddings of the context words (after zeros, if they are too few) and E(w) the
+    mean token embedding of word w, both of the backbone at hand; theta (M, W) is learnt from zero.
 
     CoOp's vectors are coordinates of one embedding space. These are amounts of words, which every backbone has, so the
     prompt renders itself anew in each, whatever its text width or tokenizer. An idea of ours, adapted from prompts that are
@@ -43,7 +43,7 @@ class WordPrompt(Method):
         n_ctx: int = Field(default=4, ge=1)
         """M, context tokens."""
 
-    presets = {"small": {"steps": 50, "warmup_epochs": 0, "anneal": "step", "lr": 0.003}}
+    presets = {"small": {"steps": 32, "warmup_epochs": 0, "anneal": "step", "lr": 0.003}}
 
     @classmethod
     def why_not(cls, config, backbone):
@@ -52,7 +52,7 @@ class WordPrompt(Method):
     def build(self):
         backbone, n_ctx = self.backbone, self.config.n_ctx
         self.prompt = PromptTemplate(backbone, self.classes, n_ctx)
-        self.first = initial_context(backbone, self.classes.context_words, n_ctx).to(backbone.device)
+        self.first = padded_context(backbone, self.classes.context_words, n_ctx).to(backbone.device)
         self.words = word_embeddings(backbone, WORDS)
         self.amounts = nn.Parameter(torch.zeros(n_ctx, len(WORDS)))
 

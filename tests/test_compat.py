@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from benchmark import compat
+from benchmark.intervals import Estimate
 
 PERCENT = st.floats(0, 100)
 
@@ -51,49 +53,25 @@ def test_flips_balance_accuracies(rows):
     assert 100 * np.mean(after == labels) == pytest.approx(100 * np.mean(before == labels) - negative + positive)
 
 
-def test_interval_by_hand():
-    """t(0.975, 2) = 4.30265273; mean 3, standard deviation 1: 3 -+ 4.30265 / sqrt(3)."""
-    low, high = compat.interval([2.0, 3.0, 4.0])
-    assert (low, high) == pytest.approx((3 - 2.4841377, 3 + 2.4841377), abs=1e-6)
-    low, high = compat.interval([1.0, 5.0])  # t(0.975, 1) = 12.70620474, standard error 2
-    assert (low, high) == pytest.approx((3 - 25.4124095, 3 + 25.4124095), abs=1e-5)
-    assert compat.interval([7.0, 7.0, 7.0]) == (7.0, 7.0)
-
-
-@pytest.mark.parametrize("values", [[], [1.0], [1.0, math.nan], [math.nan, math.inf]])
-def test_interval_needs_two_seeds(values):
-    assert all(math.isnan(bound) for bound in compat.interval(values))
-
-
-def test_interval_covers_as_often_as_it_says():
-    """Simulated at three seeds: 95 % within sampling error."""
-    rng = np.random.default_rng(0)
-    draws = rng.normal(1.0, 2.0, (2000, 3))
-    inside = [low <= 1.0 <= high for low, high in map(compat.interval, draws)]
-    assert 0.935 < np.mean(inside) < 0.965
-
-
 @pytest.mark.parametrize(
-    ("low", "high", "statuses", "expected"),
+    ("mean", "p", "p_outside", "statuses", "expected"),
     [
-        (1.5, 4.0, (), "helps"),
-        (-4.0, -1.5, (), "harms"),
-        (-0.5, 0.9, (), "no effect"),
-        (-1.0, 1.0, (), "no effect"),
-        (0.2, 0.8, (), "no effect"),
-        (0.5, 3.0, (), "helps"),
-        (-3.0, -0.5, (), "harms"),
-        (-3.0, 3.0, (), "undecided"),
-        (-0.5, 1.5, (), "undecided"),
-        (math.nan, math.nan, (), "undecided"),
-        (math.nan, math.nan, ("unfit",), "does not fit"),
-        (math.nan, math.nan, ("unfit", "failed"), "does not fit"),
-        (math.nan, math.nan, ("failed",), "no result"),
-        (math.nan, math.nan, ("diverged",), "no result"),
+        (3.0, 0.01, 0.9, (), "helps"),
+        (-3.0, 0.01, 0.9, (), "harms"),
+        (0.1, 0.6, 0.01, (), "no effect"),
+        (0.5, 0.01, 0.01, (), "no effect"),
+        (3.0, 0.2, 0.9, (), "undecided"),
+        (3.0, 0.05, 0.05, (), "undecided"),
+        (3.0, math.nan, math.nan, (), "undecided"),
+        (math.nan, math.nan, math.nan, (), "undecided"),
+        (math.nan, math.nan, math.nan, ("unfit",), "does not fit"),
+        (math.nan, math.nan, math.nan, ("unfit", "failed"), "does not fit"),
+        (math.nan, math.nan, math.nan, ("failed",), "no result"),
+        (math.nan, math.nan, math.nan, ("diverged",), "no result"),
     ],
 )
-def test_verdicts(low, high, statuses, expected):
-    assert compat.verdict(low, high, statuses) == expected
+def test_verdicts(mean, p, p_outside, statuses, expected):
+    assert compat.verdict(Estimate(mean), p, p_outside, statuses) == expected
     assert expected in compat.VERDICTS
 
 
@@ -133,14 +111,70 @@ def test_lift_and_gain_by_hand():
 
 
 def test_summary_by_hand():
-    """Lift per seed 5, 6, 7: mean 6, interval 6 -+ 2.484; retrained 11, 12, 13: retained 6 / 12."""
+    """Lift per seed 5, 6, 7 on two data sets: mean 6, variance (1 / 3 + 1 / 3) / 4 with 4 degrees of freedom; retrained 11,
+    12, 13: retained 6 / 12."""
     table = compat.with_controls(compat.accuracies(results()), "z")
-    row = compat.summarise(table).set_index("method").loc["m"]
+    row = compat.summarise(table, control="z").set_index("method").loc["m"]
+    half = stats.t.ppf(0.975, 4) * math.sqrt(1 / 6)
     assert (row.lift, row.seeds, row.datasets) == (6.0, 3, 2)
-    assert (row.lift_low, row.lift_high) == pytest.approx((6 - 2.4841377, 6 + 2.4841377), abs=1e-6)
+    assert (row.lift_low, row.lift_high) == pytest.approx((6 - half, 6 + half))
+    assert row.p == pytest.approx(2 * stats.t.sf(6 / math.sqrt(1 / 6), 4))
     assert row.retained == pytest.approx(0.5)
-    assert compat.verdict(row.lift_low, row.lift_high) == "helps"
+    assert 0 < row.retained_low < 0.5 < row.retained_high < 1
+    assert compat.verdict(Estimate(row.lift), row.p, row.p_outside) == "helps"
     assert row.old == pytest.approx(72.0)
+    zero = compat.summarise(table, control="z").set_index("method").loc["z"]
+    assert math.isnan(zero.p), "the control is not judged"
+
+
+def images(covariance: float) -> pd.DataFrame:
+    """The images' part for "m" on both data sets, beside that of another method."""
+    rows = []
+    for dataset in ("a", "b"):
+        same = {"pair": "o->n", "dataset": dataset, "protocol": "base-to-new", "shots": 4, "variant": "", "split": "H"}
+        for figure in ("lift", "gain", "retrain_lift", "retained"):
+            own = {"figure": figure, "method": "m", "config": "default", "other": "m", "other_config": "default"}
+            rows.append(same | own | {"covariance": covariance, "drawings": 50})
+    return pd.DataFrame(rows)
+
+
+def test_images_widen_the_interval_by_hand():
+    table = compat.with_controls(compat.accuracies(results()), "z")
+    row = compat.summarise(table, compat.Covariances(images(0.5))).set_index("method").loc["m"]
+    variance = (1 / 3 + 1 / 3 + 0.5 + 0.5) / 4
+    freedom = variance**2 / (2 * (1 / 12) ** 2 / 2 + 2 * (0.5 / 4) ** 2 / 49)
+    half = stats.t.ppf(0.975, freedom) * math.sqrt(variance)
+    assert (row.lift_low, row.lift_high) == pytest.approx((6 - half, 6 + half))
+
+
+def test_covariances_of_several_test_sets():
+    """The mean over two test sets of one data set has a quarter of the sum of their variances; an unknown one spoils it."""
+    table = images(0.5)
+    known = compat.Covariances(table.assign(variant=["", "x"] * 4, dataset="a"))
+    name, where = ("m", "default"), ("o->n", "base-to-new", "H")
+    assert known.of("gain", where, name, name, [("a", "x")]) == (0.5, 50)
+    assert math.isnan(known.of("gain", where, name, name, [("a", "x"), ("a", "gone")])[0])
+    both = compat.Covariances(pd.concat([table.assign(dataset="a"), table.assign(dataset="a", variant="x")]))
+    assert both.of("lift", where, name, name, [("a", ""), ("a", "x")]) == (0.25, 50)
+
+
+def test_ranks_are_of_methods_compared_seed_by_seed():
+    """ "m" is 5 points above "k" on every seed, whatever the seeds do; the control takes no part."""
+    frame = results()
+    other = frame[frame.method == "m"].assign(method="k")
+    other.loc[other.strategy == "reuse", "value"] -= np.where(
+        other[other.strategy == "reuse"].metric == "accuracy", 5.0, 0.0
+    )
+    table = compat.with_controls(compat.accuracies(pd.concat([frame, other])), "z")
+    where = ("o->n", "base-to-new", "H")
+    assert compat.rank_intervals(table, [("m", "default"), ("k", "default")], where, compat.Covariances()) == [
+        (1, 1),
+        (2, 2),
+    ]
+    assert compat.rank_intervals(table, [("m", "default"), ("m", "default")], where, compat.Covariances()) == [
+        (1, 2),
+        (1, 2),
+    ]
 
 
 def test_retained_is_blank_where_retraining_gains_nothing_sure():
@@ -157,6 +191,6 @@ def test_what_does_not_fit_keeps_its_other_figures():
     frame.loc[chosen, "status"] = "unfit"
     frame = frame[~((frame.method == "m") & frame.metric.str.endswith("flip"))]
     row = compat.summarise(compat.with_controls(compat.accuracies(frame), "z")).set_index("method").loc["m"]
-    assert compat.verdict(row.lift_low, row.lift_high, {"unfit"}) == "does not fit"
+    assert compat.verdict(Estimate(row.lift), row.p, row.p_outside, {"unfit"}) == "does not fit"
     assert math.isnan(row.reuse)
     assert row.retrain == pytest.approx(84.0)

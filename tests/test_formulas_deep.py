@@ -310,6 +310,19 @@ def test_needs_pixels_only_if_the_image_tower_changes(backbone, name):
     assert build(name, backbone).needs_pixels == (not name.endswith("text"))
 
 
+@pytest.mark.parametrize("name", CHANGES)
+def test_changes_are_of_the_towers_that_the_name_says(backbone, name):
+    """And CLIP-LoRA's are of q, k and v in all layers, by default."""
+    keys = [key.split(".")[-1] for key in learnt(build(name, backbone))]
+    towers = {"text": {"text"}, "vision": {"vision"}}.get(name.rpartition("-")[2], {"text", "vision"})
+    assert {key.split("_")[0] for key in keys} == towers
+    if "lora" in name:
+        layers = {"text": 2, "vision": VISION[backbone.name][0]}
+        expected = {f"{tower}_{layer}_{role}" for tower in towers for layer in range(layers[tower]) for role in "qkv"}
+        assert set(keys) == expected
+        assert len(keys) == 2 * len(expected)
+
+
 @pytest.mark.parametrize("depth", [2, 3, 9])
 @pytest.mark.parametrize("name", PROMPTS)
 def test_logits_with_several_deeper_prompts(deep, examples, labels, name, depth):
@@ -454,9 +467,6 @@ def test_text_starts_as_the_plain_sentence(backbone, name, settings):
     check_start(name, backbone, **settings)
 
 
-# IVLP's and PromptSRC's official code (trainers/independentVL.py, trainers/promptsrc.py: ``prompt_prefix = ctx_init``) keep
-# the other words as MaPLe's does; benchmark/deep.py gives PromptTemplate no words, and no docstring says so.
-@pytest.mark.xfail(strict=True, reason="with fewer tokens than words, DeepPrompts drops the other words; see above")
 @pytest.mark.parametrize(
     ("name", "settings"),
     [("ivlp", {"text_depth": 1}), ("ivlp-text", {"text_depth": 1, "n_ctx": 2}), ("promptsrc", {"depth": 1, "n_ctx": 3})],
@@ -466,9 +476,6 @@ def test_ivlp_keeps_the_words_that_are_not_learnt(backbone, name, settings):
     check_start(name, backbone, **settings)
 
 
-# methods/maple.py cuts ``words.split()`` after M words, but initial_context takes M tokens, as the official code does for
-# both. A word of several tokens is then neither learnt nor kept.
-@pytest.mark.xfail(strict=True, reason="MaPLe counts words where the official code counts tokens; see above")
 def test_maple_keeps_the_tokens_that_are_not_learnt(backbone):
     """ "a large photo of a" with M = 2, where "large" is several tokens: all tokens but the first two stay."""
     assert len(backbone.tokenizer.encode("large")) > 1

@@ -28,6 +28,7 @@ from test_formulas import (
     text_part,
     zero_shot_texts,
 )
+from threadpoolctl import threadpool_limits
 
 from benchmark import tiny
 from benchmark.features import Bank
@@ -45,6 +46,13 @@ STEP = {"steps": 1, "warmup_epochs": 0}
 """One step, at the full rate, on a batch of all images (the batch sizes of all defaults are larger than twelve)."""
 FULL_STOP = ClassList(NAMES, "a photo of a {}.", "a photo of a")
 """Classes whose template is the context words, the name and a full stop: exactly CoOp's prompt before any learning."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """scikit-learn's many small fits wait for each other's threads otherwise."""
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -392,13 +400,11 @@ def test_word_prompt_is_rendered_with_the_other_backbone_s_embeddings(backbone, 
             assert (method.logits(batch) - expected).abs().max() > 0.1
 
 
+# BUG in methods/word_prompt.py, ``build``: ``self.first`` is then drawn at random by ``initial_context``, is no parameter,
+# and so is another one wherever the module is attached. This test fails until that is mended.
 @pytest.mark.parametrize(("words", "n_ctx"), [("a photo", 4), ("a photo of a", 6)])
 def test_word_prompt_s_module_is_all_there_is(backbone, words, n_ctx):
-    """Built again and loaded, it is the same prompt: also where the context words are too few for M places.
-
-    BUG in methods/word_prompt.py, ``build``: ``self.first`` is then drawn at random by ``initial_context``, is no
-    parameter, and so is another one wherever the module is attached. This test fails until it is mended.
-    """
+    """Built again and loaded, it is the same prompt: also where the context words are too few for M places."""
     classes = ClassList(NAMES, "a photo of a {}.", words)
     trained = build("word-prompt", backbone, classes=classes, n_ctx=n_ctx, seed=1)
     again = build("word-prompt", backbone, classes=classes, n_ctx=n_ctx, seed=2)
@@ -736,6 +742,8 @@ def test_linear_probe_without_images_of_a_class(backbones):
     torch.testing.assert_close(method.weight[[0, 2, 3]], torch.tensor(fitted.coef_).float(), **CLOSE)
     torch.testing.assert_close(method.bias[[0, 2, 3]], torch.tensor(fitted.intercept_).float(), **CLOSE)
     assert not method.weight[1].any()
+    everything = torch.randn(50, x.shape[1], dtype=x.dtype)
+    assert 1 not in method.logits(Batch(torch.zeros(50), features=everything)).argmax(1), "nothing is known of it"
 
 
 def searched(x, y, held_x, held_y):
@@ -755,26 +763,30 @@ def searched(x, y, held_x, held_y):
         if score(power) > score(best):
             best = power
     left, right = best - 1, best + 1
-    for _ in range(8):
+    for step in range(8):
         if score(left) < score(right):
+            if step == 7:
+                return 10**right, seen
             left = 0.5 * (left + right)
         else:
+            if step == 7:
+                return 10**left, seen
             right = 0.5 * (left + right)
-    return 10 ** (right if score(left) < score(right) else left), seen
+    raise AssertionError("not reached")
 
 
-@pytest.mark.parametrize("seed", [5])
-def test_linear_probe_search(backbones, seed):
-    """C is CoOp's, and nothing that was tried is better on the held-out images."""
+@pytest.mark.parametrize(("seed", "noise"), [(1, 3.0), (3, 3.0), (5, 3.0), (7, 5.0)])
+def test_linear_probe_search(backbones, seed, noise):
+    """C is CoOp's, and nothing that was tried is better on the held-out images. The draws need more and fewer halvings."""
     y, held_y = torch.arange(4).repeat(4), torch.arange(4).repeat(15)
-    x, held_x = overlapping(y, seed, 3.0), overlapping(held_y, seed + 100, 3.0)
+    x, held_x = overlapping(y, seed, noise), overlapping(held_y, seed + 100, noise)
     held_out = Batch(held_y, features=held_x)
     c, seen = searched(x, y, held_x, held_y)
     assert len(set(seen.values())) > 3
     method = probe(backbones["native"])
     method.solve(Batch(y, features=x), held_out)
     fitted = by_scikit(x, y, c)
-    torch.testing.assert_close(method.weight, torch.tensor(fitted.coef_).float(), **CLOSE)
+    torch.testing.assert_close(method.weight, torch.tensor(fitted.coef_).float(), atol=1e-9, rtol=1e-4)
     found = float((method.logits(held_out).argmax(1) == held_y).float().mean())
     assert found == pytest.approx(max(seen.values()))
     assert found > min(seen.values())

@@ -21,6 +21,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from benchmark import registry
 from benchmark.backbone import Backbone
@@ -77,6 +78,7 @@ Row = tuple[str, str, float, str, int, float]
 def choose(name: str, release: Path) -> list[Row]:
     """All trials of one method."""
     torch.set_num_threads(1)
+    threadpool_limits(1)
     backbone = Backbone.load("v1", BackboneSpec(model=f"local-dir:{release}"))
     cls, store, tasks = registry.methods()[name].cls, FeatureStore(None, keep=400), _tasks()
     setting, values = values_of(cls, check(cls.Config, cls.presets.get("small", {}), where=name))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from benchmark import compat
+from benchmark.intervals import Estimate
 from benchmark.report.model import BASE_TO_NEW, CROSS_DATASET, DOMAIN, FEW_SHOT, NAN, Interval, Scope, few_shot
 
 if TYPE_CHECKING:
@@ -30,6 +31,18 @@ def clean(results: pd.DataFrame) -> pd.DataFrame:
     return table.reset_index(drop=True)
 
 
+def covariances(table: pd.DataFrame | None) -> compat.Covariances:
+    """What is known of the images' part in the uncertainty, with protocols named as in the report."""
+    if table is None or table.empty:
+        return compat.Covariances()
+    table = table.copy()
+    for name in ("variant", "config", "other_config"):
+        table[name] = table[name].astype(object).where(table[name].notna(), "").astype(str)
+    few = table.protocol == FEW_SHOT
+    table.loc[few, "protocol"] = [few_shot(int(count)).protocol for count in table.shots[few]]
+    return compat.Covariances(table)
+
+
 def matched(results: pd.DataFrame, control: str) -> pd.DataFrame:
     """``compat.with_controls`` of cleaned results, so that all figures of a method stand on the same cells.
 
@@ -47,9 +60,11 @@ def matched(results: pd.DataFrame, control: str) -> pd.DataFrame:
     return table[table.reuse.notna() | ~some].reset_index(drop=True)
 
 
-def summary(table: pd.DataFrame) -> dict[Key, Mapping[str, Any]]:
+def summary(
+    table: pd.DataFrame, covariances: compat.Covariances | None = None, control: str = ""
+) -> dict[Key, Mapping[str, Any]]:
     """``compat.summarise`` by (pair, method, config, protocol, variant, split)."""
-    rows = compat.summarise(table).to_dict("records")
+    rows = compat.summarise(table, covariances, control).to_dict("records")
     return {tuple(str(row[name]) for name in SUMMARY): {str(k): v for k, v in row.items()} for row in rows}
 
 
@@ -77,7 +92,7 @@ def figure(rows: Mapping[Key, Mapping[str, Any]], key: Key, name: str) -> float:
 
 def lift_of(rows: Mapping[Key, Mapping[str, Any]], key: Key) -> Interval:
     """Lift and its interval of a summary row, or NaN."""
-    return Interval(figure(rows, key, "lift"), figure(rows, key, "lift_low"), figure(rows, key, "lift_high"))
+    return Interval(*(figure(rows, key, name) for name in ("lift", "lift_low", "lift_high", "p", "p_outside")))
 
 
 def statuses(results: pd.DataFrame, pair: str, method: str, config: str, protocol: str) -> dict[str, str]:
@@ -88,10 +103,10 @@ def statuses(results: pd.DataFrame, pair: str, method: str, config: str, protoco
 
 
 def judge(lift: Interval, bad: Mapping[str, str], empty: bool) -> str:
-    """The verdict. Failed cells decide only where no cell is left; with figures, the interval alone speaks."""
+    """The verdict. Failed cells decide only where no cell is left; with figures, the lift alone speaks."""
     if empty:
-        return compat.verdict(NAN, NAN, set(bad) or {"missing"})
-    return compat.verdict(lift.low, lift.high)
+        return compat.verdict(Estimate(NAN), NAN, NAN, set(bad) or {"missing"})
+    return compat.verdict(Estimate(lift.mean), lift.p, lift.p_outside)
 
 
 def label(method: str, config: str, methods: Mapping[str, Info]) -> str:

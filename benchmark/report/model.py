@@ -104,11 +104,15 @@ def few_shot(shots: int) -> Scope:
 
 @dataclass(frozen=True)
 class Interval:
-    """Mean over seeds and its confidence interval; the bounds are NaN with fewer than two seeds."""
+    """A mean and its confidence interval; the bounds are NaN with fewer than two seeds."""
 
     mean: float = NAN
     low: float = NAN
     high: float = NAN
+    p: float = NAN
+    """Of the hypothesis that the true value is 0, corrected for the number of methods in the table."""
+    p_outside: float = NAN
+    """Of the hypothesis that it is at least a point from 0, corrected likewise."""
 
     @property
     def half(self) -> float:
@@ -117,9 +121,6 @@ class Interval:
     @property
     def known(self) -> bool:
         return math.isfinite(self.low) and math.isfinite(self.high)
-
-    def overlaps(self, other: Interval) -> bool:
-        return self.low <= other.high and other.low <= self.high
 
 
 @dataclass(frozen=True)
@@ -147,16 +148,23 @@ class MethodRow:
     zs_new: float = NAN
     lift: Interval = Interval()
     gain: float = NAN
-    retained: float = NAN
+    retained: Interval = Interval()
     flips: float = NAN
     zs_flips: float = NAN
     verdict: str = ""
-    place: str = ""
-    """"best", "tied with the best", or empty."""
+    rank: tuple[int, int] | None = None
+    """Best and worst rank by reuse among the methods with all their cells; None without intervals."""
     missing: int = 0
     """Cells (data set, seed) without a reuse figure, of ``cells``."""
     cells: int = 0
     note: str = ""
+
+    @property
+    def place(self) -> str:
+        """ "best", "tied with the best", or empty."""
+        if self.rank is None or self.rank[0] > 1:
+            return ""
+        return "best" if self.rank[1] == 1 else "tied with the best"
 
     @property
     def complete(self) -> bool:

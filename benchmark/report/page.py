@@ -49,13 +49,15 @@ def write(
     about: About,
     methods: Mapping[str, Info],
     datasets: Mapping[str, DatasetAbout],
+    images: pd.DataFrame | None = None,
 ) -> None:
     """Write the report to ``file``: one HTML page that needs nothing else. Same arguments, same bytes.
 
     ``results`` has the columns ``compat.COLUMNS``; ``runs`` has at least kind, method, config, status, seconds, peak_mb and
-    parameters. Either may be empty.
+    parameters. Either may be empty. ``images`` is the table of ``benchmark.uncertainty``; without it intervals cover seeds
+    only.
     """
-    write_atomically(file, render(results, runs, about, methods, datasets).encode())
+    write_atomically(file, render(results, runs, about, methods, datasets, images).encode())
 
 
 def render(
@@ -64,11 +66,12 @@ def render(
     about: About,
     methods: Mapping[str, Info],
     datasets: Mapping[str, DatasetAbout],
+    images: pd.DataFrame | None = None,
 ) -> str:
     """The page as text."""
     results = frame.clean(results)
     view = frame.scope(results)
-    views = _pairs(results, about, methods, datasets, view)
+    views = _pairs(results, about, methods, datasets, view, images)
     used = list(dict.fromkeys([*results.method, *about.settings]))
     bad = results[results.status != "ok"]
     context: dict[str, Any] = {
@@ -76,7 +79,7 @@ def render(
         "view": view,
         "pairs": views,
         "overview": _overview(views),
-        "sections": sections.elsewhere(results, _names(results, views), about.zero_shot, methods),
+        "sections": sections.elsewhere(results, _names(results, views), about.zero_shot, methods, images),
         "failures": sections.failures(results, methods),
         "failed_cells": len(sections.cells(bad)),
         "all_cells": len(sections.cells(results)),
@@ -122,11 +125,12 @@ def _pairs(
     methods: Mapping[str, Info],
     datasets: Mapping[str, DatasetAbout],
     view: Scope,
+    images: pd.DataFrame | None,
 ) -> list[PairView]:
     """The pairs of the run in their order, then any others that the results have."""
     from benchmark.report import figures  # matplotlib takes seconds to import: not before there is something to draw
 
-    rows = headline(results, about.zero_shot, methods)
+    rows = headline(results, about.zero_shot, methods, images)
     others = [tuple(pair) for pair in results[["old", "new"]].drop_duplicates().itertuples(index=False, name=None)]
     titles = {name: dataset.title for name, dataset in datasets.items()}
     found = []

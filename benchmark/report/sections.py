@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from benchmark.compat import Covariances
 from benchmark.report import frame
 from benchmark.report.model import (
     CROSS_DATASET,
@@ -30,14 +31,20 @@ if TYPE_CHECKING:
 OWN, SHIFTED, OTHERS = "own test split", "all shifted variants", "all other data sets"
 
 
-def elsewhere(results: pd.DataFrame, pairs: Mapping[str, str], control: str, methods: Mapping[str, Info]) -> list[Section]:
+def elsewhere(
+    results: pd.DataFrame,
+    pairs: Mapping[str, str],
+    control: str,
+    methods: Mapping[str, Info],
+    images: pd.DataFrame | None = None,
+) -> list[Section]:
     """The protocols beside the headline, where they were run. ``pairs``: what to call each pair of the results."""
-    results = frame.clean(results)
+    results, covariances = frame.clean(results), frame.covariances(images)
 
     def shifted(scope: Scope, name: str) -> list[ElsewhereView]:
         found = []
         for pair, title in pairs.items():
-            rows = shifts(results, pair, control, methods, scope, name)
+            rows = shifts(results, pair, control, methods, scope, name, covariances)
             groups = {group: mine for group in (OWN, name) if (mine := [row for row in rows if row.variant == group])}
             if groups:
                 found.append(ElsewhereView(title, groups, [row for row in rows if row.variant not in groups]))
@@ -48,7 +55,7 @@ def elsewhere(results: pd.DataFrame, pairs: Mapping[str, str], control: str, met
             "few-shot",
             "Few shots",
             "Modules are trained on all classes of a data set with so many images each, and tested on all of them.",
-            _by_shots(results, pairs, control, methods),
+            _by_shots(results, pairs, control, methods, covariances),
         ),
         Section(
             "shifted",
@@ -68,13 +75,17 @@ def elsewhere(results: pd.DataFrame, pairs: Mapping[str, str], control: str, met
 
 
 def _by_shots(
-    results: pd.DataFrame, pairs: Mapping[str, str], control: str, methods: Mapping[str, Info]
+    results: pd.DataFrame,
+    pairs: Mapping[str, str],
+    control: str,
+    methods: Mapping[str, Info],
+    covariances: Covariances,
 ) -> list[ElsewhereView]:
     """One table for each number of shots."""
     scopes = frame.few_shots(results)
     found = []
     for pair, title in pairs.items():
-        tables = {each.protocol: shifts(results, pair, control, methods, each, "") for each in scopes}
+        tables = {each.protocol: shifts(results, pair, control, methods, each, "", covariances) for each in scopes}
         groups = {name: mine for name, rows in tables.items() if (mine := [row for row in rows if row.variant == OWN])}
         if groups:
             found.append(ElsewhereView(title, groups))
@@ -82,7 +93,13 @@ def _by_shots(
 
 
 def shifts(
-    results: pd.DataFrame, pair: str, control: str, methods: Mapping[str, Info], scope: Scope = DOMAIN, all_of: str = SHIFTED
+    results: pd.DataFrame,
+    pair: str,
+    control: str,
+    methods: Mapping[str, Info],
+    scope: Scope = DOMAIN,
+    all_of: str = SHIFTED,
+    covariances: Covariances | None = None,
 ) -> list[ShiftRow]:
     """Rows of one pair under a protocol that tests on several sets: per method the own test split, the mean of all other
     sets (named ``all_of``), and each of these.
@@ -98,22 +115,30 @@ def shifts(
     own, shifted = table[table.variant == ""], table[table.variant != ""]
     groups = [(own, "", OWN), (shifted, "", all_of)]
     groups += [(part, str(name[0]), str(name[1])) for name, part in shifted.groupby(["dataset", "variant"], sort=True)]
-    return [row for part, dataset, name in groups for row in _group(part, results, dataset, name, control, methods)]
+    return [
+        row for part, dataset, name in groups for row in _group(part, results, dataset, name, control, methods, covariances)
+    ]
 
 
 def _group(
-    part: pd.DataFrame, results: pd.DataFrame, dataset: str, name: str, control: str, methods: Mapping[str, Info]
+    part: pd.DataFrame,
+    results: pd.DataFrame,
+    dataset: str,
+    name: str,
+    control: str,
+    methods: Mapping[str, Info],
+    covariances: Covariances | None,
 ) -> list[ShiftRow]:
     """One row per method over the cells in ``part``, sorted by reuse."""
     everything = _places(part)
     some = part.groupby(["method", "config"]).reuse.transform("count") > 0
     part = part[part.reuse.notna() | ~some].assign(variant_name=part.variant, variant=name)
     found = [] if dataset else _absent(part, results, name, methods)
-    for key, row in frame.summary(part).items():
+    for key, row in frame.summary(part, covariances, control).items():
         mine = key[1] == control
         bad = frame.statuses(results, key[0], key[1], key[2], key[3])
         have = part[(part.method == key[1]) & (part.config == key[2]) & part.reuse.notna()]
-        lift = Interval() if mine else Interval(row["lift"], row["lift_low"], row["lift_high"])
+        lift = Interval() if mine else Interval(*(row[n] for n in ("lift", "lift_low", "lift_high", "p", "p_outside")))
         found.append(
             ShiftRow(
                 label=frame.label(key[1], key[2], methods),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from benchmark.compat import Covariances, rank_intervals
 from benchmark.report import frame
 from benchmark.report.model import NAN, Interval, MethodRow, Scope, Strategy
 
@@ -19,18 +20,24 @@ BOUND = "training classes only"
 """Stands in the place of a verdict for a method that has no say about unseen classes."""
 
 
-def headline(results: pd.DataFrame, control: str, methods: Mapping[str, Info]) -> list[MethodRow]:
-    """All rows, pairs in order of appearance; in each the control first, then methods from best to worst reuse."""
+def headline(
+    results: pd.DataFrame, control: str, methods: Mapping[str, Info], images: pd.DataFrame | None = None
+) -> list[MethodRow]:
+    """All rows, pairs in order of appearance; in each the control first, then methods from best to worst reuse.
+
+    ``images`` is the table of ``benchmark.uncertainty``.
+    """
     results = frame.clean(results)
     view = frame.scope(results)
     results = results[results.protocol == view.protocol]
-    rows = frame.summary(frame.matched(results, control))
+    table, covariances = frame.matched(results, control), frame.covariances(images)
+    rows = frame.summary(table, covariances, control)
     found: list[MethodRow] = []
     for pair in dict.fromkeys(results.pair):
         part = results[results.pair == pair]
         cells = _cells(part, view)
         made = [_row(part, rows, (pair, *variant), cells, view, control, methods) for variant in _variants(part, control)]
-        found += _placed(sorted(made, key=_order))
+        found += _placed(sorted(made, key=_order), table, (str(pair), view.protocol, view.split), covariances)
     return found
 
 
@@ -80,14 +87,14 @@ def _row(
         zs_new=frame.figure(rows, main, "zs_new"),
         lift=lift,
         gain=frame.figure(rows, main, "gain"),
-        retained=frame.figure(rows, main, "retained") if retrained == reused else NAN,
+        retained=_retained(rows, main) if retrained == reused else Interval(),
         flips=_flips(rows, main, parts, "negative_flip"),
         zs_flips=_flips(rows, main, parts, "zs_negative_flip"),
         missing=len(cells - reused),
         cells=len(cells),
     )
     if row.control:
-        return replace(row, lift=Interval(), retained=NAN, retrain=NAN)
+        return replace(row, lift=Interval(), retained=Interval(), retrain=NAN)
     bound = name[1] in methods and methods[name[1]].class_bound and not math.isfinite(row.reuse.main)
     if bound and math.isfinite(row.reuse.base):
         on_base = frame.figure(rows, parts[0], "lift")
@@ -125,13 +132,18 @@ def _note(row: MethodRow, bad: Mapping[str, str]) -> str:
     return f"{row.missing} of {row.cells} cells have no figure" + (f" ({reasons})" if reasons else "") if row.missing else ""
 
 
-def _placed(rows: list[MethodRow]) -> list[MethodRow]:
-    """Mark the best complete method, and those whose interval of lift overlaps its own."""
+def _placed(
+    rows: list[MethodRow], table: pd.DataFrame, where: tuple[str, str, str], covariances: Covariances
+) -> list[MethodRow]:
+    """Give ranks to the methods with all their cells, where differences between them can be judged."""
     competing = [row for row in rows if not row.control and row.complete]
     if not competing or not competing[0].lift.known:
         return rows
-    best = competing[0]
-    tied = [row for row in competing if row.lift.known and row.lift.overlaps(best.lift)]
-    alone = {id(best): "best"}
-    places = alone if len(tied) == 1 else {id(row): "tied with the best" for row in tied}
-    return [replace(row, place=places.get(id(row), "")) for row in rows]
+    names = [(row.method, row.config) for row in competing]
+    shown = table[table.variant == ""]
+    ranks = dict(zip(names, rank_intervals(shown, names, where, covariances), strict=True))
+    return [replace(row, rank=ranks.get((row.method, row.config)) if not row.control else None) for row in rows]
+
+
+def _retained(rows: Mapping[frame.Key, Mapping[str, Any]], main: frame.Key) -> Interval:
+    return Interval(*(frame.figure(rows, main, name) for name in ("retained", "retained_low", "retained_high")))

@@ -107,9 +107,9 @@ def _best(methods: Sequence[MethodRow], view: Scope) -> str:
     among = " among the methods with all their cells" if len(complete) < len(methods) else ""
     text = f"The highest reused {view.word}{among} is {number(best.reuse.main)} ({best.label})"
     if tied:
-        return f"{text}; the intervals of lift do not separate it from {listing(_few(tied))}."
+        return f"{text}; it is not surely better than {listing(_few(tied))}."
     alone = best.place == "best" and len(complete) > 1
-    return f"{text}; its interval of lift is clear of all others." if alone else f"{text}."
+    return f"{text}; it is surely better than all others." if alone else f"{text}."
 
 
 def _few(names: Sequence[str]) -> list[str]:

@@ -1,0 +1,137 @@
+"""Intervals and tests for differences of accuracies over a few seeds, many images and several data sets.
+
+Two things make a mean lift uncertain: the seeds (few-shot draw and start of training; each data set has a handful) and the
+test images (shared by all seeds and by both sides of a difference, and several may show one drawing). Their variances
+are added, and Student's t has the degrees of freedom of Welch and Satterthwaite. Simulated at three seeds and 200 images,
+the 95 % interval covers in 95 to 99 % of cases (tests/test_intervals.py); a t-interval of seed means alone in 85 to 95 %.
+
+Source: Satterthwaite 1946, "An Approximate Distribution of Estimates of Variance Components", equation 1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+CONFIDENCE = 0.95
+ERROR_RATE = 0.05
+"""Most that all judgements of one table together may be wrong."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean with its standard error and degrees of freedom; these are NaN where they cannot be known."""
+
+    mean: float
+    error: float = math.nan
+    freedom: float = math.nan
+
+    @property
+    def known(self) -> bool:
+        return math.isfinite(self.error) and math.isfinite(self.freedom)
+
+    def interval(self, confidence: float = CONFIDENCE) -> tuple[float, float]:
+        """(low, high), NaN where the error is not known."""
+        if not self.known:
+            return math.nan, math.nan
+        half = float(stats.t.ppf(0.5 + confidence / 2, self.freedom)) * self.error if self.error else 0.0
+        return self.mean - half, self.mean + half
+
+    def p_value(self) -> float:
+        """Two-sided, of the hypothesis that the true value is 0; NaN where the error is not known."""
+        if not self.known:
+            return math.nan
+        if self.error == 0:
+            return 1.0 if self.mean == 0 else 0.0
+        return float(2 * stats.t.sf(abs(self.mean) / self.error, self.freedom))
+
+    def p_outside(self, margin: float) -> float:
+        """Of the hypothesis that the true value is at least ``margin`` from 0 (two one-sided tests, Schuirmann 1987)."""
+        if not self.known:
+            return math.nan
+        if self.error == 0:
+            return 0.0 if abs(self.mean) < margin else 1.0
+        nearest = margin - abs(self.mean)
+        return float(stats.t.sf(nearest / self.error, self.freedom))
+
+
+def combine(
+    values: Sequence[Sequence[float]], image_variances: Sequence[float] = (), images: Sequence[int] = ()
+) -> Estimate:
+    """The mean over data sets of means over seeds.
+
+    Args:
+        values: Per data set its figures by seed; not all need as many.
+        image_variances: Per data set the variance of its mean over seeds that comes from the images (see ``uncertainty``);
+            none leaves the images out.
+        images: Per data set the number of independent images, or drawings.
+    """
+    every = [np.asarray(each, dtype=float) for each in values]
+    if not every or any(len(each) == 0 or not np.isfinite(each).all() for each in every):
+        return Estimate(math.nan)
+    mean = float(np.mean([each.mean() for each in every]))
+    if any(len(each) < 2 for each in every):
+        return Estimate(mean)
+    share = len(every) ** -2
+    parts = [(share * each.var(ddof=1) / len(each), len(each) - 1) for each in every]
+    parts += [(share * v, max(1, n - 1)) for v, n in zip(image_variances, images, strict=True) if math.isfinite(v)]
+    variance = sum(part for part, _ in parts)
+    if variance == 0:
+        return Estimate(mean, 0.0, float(sum(freedom for _, freedom in parts)))
+    freedom = variance**2 / sum(part**2 / freedom for part, freedom in parts)
+    return Estimate(mean, math.sqrt(variance), freedom)
+
+
+def ratio_interval(
+    top: Estimate, bottom: Estimate, covariance: float, confidence: float = CONFIDENCE
+) -> tuple[float, float]:
+    """Interval of a ratio of two means (Fieller 1954); infinite where the lower mean may be 0.
+
+    Args:
+        top: The upper mean.
+        bottom: The lower mean.
+        covariance: Of the two means.
+    """
+    if not (top.known and bottom.known):
+        return math.nan, math.nan
+    quantile = float(stats.t.ppf(0.5 + confidence / 2, min(top.freedom, bottom.freedom)))
+    a = bottom.mean**2 - (quantile * bottom.error) ** 2
+    b = top.mean * bottom.mean - quantile**2 * covariance
+    c = top.mean**2 - (quantile * top.error) ** 2
+    inside = b**2 - a * c
+    if a <= 0 or inside < 0:
+        return -math.inf, math.inf
+    return (b - math.sqrt(inside)) / a, (b + math.sqrt(inside)) / a
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values corrected for their number (Holm 1979); NaN stays NaN and does not count."""
+    known = [index for index, p in enumerate(p_values) if math.isfinite(p)]
+    corrected = [math.nan] * len(p_values)
+    if known:
+        for index, p in zip(known, multipletests([p_values[i] for i in known], method="holm")[1], strict=True):
+            corrected[index] = float(p)
+    return corrected
+
+
+def ranks(differences: dict[tuple[int, int], Estimate], count: int) -> list[tuple[int, int]]:
+    """Best and worst rank of each of ``count`` methods: 1 + those surely better, ``count`` - those surely worse.
+
+    Args:
+        differences: (i, j), i < j: the difference i - j. All together are wrong in at most 5 % of cases (Holm).
+        count: Of methods.
+    """
+    keys = list(differences)
+    corrected = holm([differences[key].p_value() for key in keys])
+    better, worse = [0] * count, [0] * count
+    for (i, j), p in zip(keys, corrected, strict=True):
+        if math.isfinite(p) and p < ERROR_RATE:
+            first, second = (i, j) if differences[i, j].mean > 0 else (j, i)
+            better[second] += 1
+            worse[first] += 1
+    return [(1 + better[i], count - worse[i]) for i in range(count)]

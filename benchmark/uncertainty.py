@@ -1,0 +1,175 @@
+"""How much of a figure's uncertainty comes from the test images: variances and covariances over images, per data set.
+
+All methods of a run are tested on the same images, so their differences are far surer than each figure alone. Images that
+show one drawing count as one. For the harmonic mean H the effect of an image is linearised (delta method).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+
+import numpy as np
+import pandas as pd
+
+from benchmark.dataset import TestSet
+from benchmark.plan import Plan, Variant
+from benchmark.store import Store
+from benchmark.task import Task, TaskId
+
+COLUMNS = "pair dataset protocol shots variant split figure method config other other_config covariance drawings".split()
+"""``figure`` is lift, gain or retrain_lift, or retained for the covariance of lift and retrain_lift; the covariance is in
+squared points, of means over seeds; lift has a row for every two methods, the others for a method with itself."""
+
+
+def table(plan: Plan, store: Store, control: str) -> pd.DataFrame:
+    """All covariances of a plan. ``control`` names the zero-shot method."""
+    rows: list[dict[str, object]] = []
+    reader = _Reader(plan, store, control)
+    for old, new in plan.pairs:
+        for seeds in reader.tasks():
+            for name, effects in reader.effects(old, new, seeds):
+                rows += _rows(f"{old}->{new}", seeds[0], name, effects)
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+Effects = dict[tuple[str, str], dict[str, np.ndarray]]
+"""By (method, config), by figure: the effect of each drawing on the mean over seeds, in points (they sum to about 0)."""
+
+
+class _Reader:
+    """Per-image effects of one pair and task, all seeds of it together."""
+
+    def __init__(self, plan: Plan, store: Store, control: str) -> None:
+        self.plan = plan
+        self.control = next((v for v in plan.variants if v.method == control), None)
+        self._predictions = lru_cache(maxsize=None)(store.predictions)
+        self._status = lru_cache(maxsize=None)(store.status)
+
+    def tasks(self) -> list[list[Task]]:
+        """The tasks that differ by their seed only."""
+        found: dict[TaskId, list[Task]] = {}
+        for task in self.plan.tasks.values():
+            alike = TaskId(task.id.dataset, task.id.protocol, task.id.shots, 0)
+            found.setdefault(alike, []).append(task)
+        return list(found.values())
+
+    def effects(self, old: str, new: str, seeds: list[Task]) -> Iterator[tuple[tuple[str, str], Effects]]:
+        """For each split of the task (test set's part, its variant), and H."""
+        if self.control is None:
+            return
+        sides = {"old": (old, old), "reuse": (old, new), "retrain": (new, new)}
+        tests = {test.key: test for test in seeds[0].tests}
+        for key, test in tests.items():
+            groups, labels = np.asarray(test.examples.groups), np.asarray(test.examples.labels)
+            right = {side: self._right(key, labels, seeds, *where) for side, where in sides.items()}
+            yield (test.part, test.variant), _effects(right, self._key(self.control), groups)
+        if {"base", "new"} <= tests.keys():
+            yield ("H", ""), self._harmonic(sides, tests, seeds)
+
+    def _right(
+        self, key: str, labels: np.ndarray, seeds: list[Task], trained: str, tested: str
+    ) -> dict[tuple[str, str], np.ndarray]:
+        """Whether each image is right, (seeds, images), by method; only methods that have all seeds."""
+        found = {}
+        for variant in self.plan.variants:
+            rows = [self._row(variant, task, key, trained, tested) for task in seeds]
+            if all(row is not None for row in rows):
+                found[self._key(variant)] = np.stack([row == labels for row in rows]).astype(float)  # type: ignore[misc]
+        return found
+
+    def _row(self, variant: Variant, task: Task, key: str, trained: str, tested: str) -> np.ndarray | None:
+        cell = self.plan.find(variant, task.id, trained, tested)
+        if cell is None or self._status(cell.key) != "ok":
+            return None
+        return self._predictions(cell.key).get(key)
+
+    def _harmonic(self, sides: dict[str, tuple[str, str]], tests: Mapping[str, TestSet], seeds: list[Task]) -> Effects:
+        """Effects on H = 2 b n / (b + n): dH/db = 2 n^2 / (b + n)^2 and the same with b and n exchanged."""
+        parts = {}
+        for side, where in sides.items():
+            halves = []
+            for key in ("base", "new"):
+                test = tests[key]
+                labels = np.asarray(test.examples.labels)
+                halves.append((self._right(key, labels, seeds, *where), np.asarray(test.examples.groups)))
+            (base, base_groups), (new, new_groups) = halves
+            parts[side] = {name: _linearised(base[name], new[name]) for name in base.keys() & new.keys()}
+        groups = np.concatenate([base_groups, new_groups + base_groups.max(initial=0) + 1])
+        assert self.control is not None
+        return _effects(parts, self._key(self.control), groups, scaled=True)
+
+    @staticmethod
+    def _key(variant: Variant) -> tuple[str, str]:
+        return variant.method, variant.label
+
+
+def _linearised(base: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """(seeds, images of both halves): the first-order effect of each image on H of its seed, in units of H."""
+    b, n = base.mean(1, keepdims=True), new.mean(1, keepdims=True)
+    total = np.maximum(b + n, 1e-12) ** 2
+    return np.concatenate(
+        [2 * n**2 / total * (base - b) / base.shape[1], 2 * b**2 / total * (new - n) / new.shape[1]], axis=1
+    )
+
+
+def _effects(
+    right: dict[str, dict[tuple[str, str], np.ndarray]],
+    control: tuple[str, str],
+    groups: np.ndarray,
+    *,
+    scaled: bool = False,
+) -> Effects:
+    """Effects of drawings by figure. ``scaled``: the values are effects on the mean already."""
+    _, members = np.unique(groups, return_inverse=True)
+    count = members.max(initial=-1) + 1
+
+    def by_drawing(values: np.ndarray) -> np.ndarray:
+        mean = values.mean(0)
+        each = mean if scaled else (mean - mean.mean()) / len(mean)
+        return 100 * np.bincount(members, weights=each, minlength=count)
+
+    zero = right["reuse"].get(control)
+    found: Effects = {}
+    for name, reuse in right["reuse"].items():
+        mine = found[name] = {}
+        if zero is not None:
+            mine["lift"] = by_drawing(reuse - zero)
+            if name in right["retrain"]:
+                mine["retrain_lift"] = by_drawing(right["retrain"][name] - zero)
+        if name in right["old"]:
+            mine["gain"] = by_drawing(reuse - right["old"][name])
+    return found
+
+
+def _rows(pair: str, task: Task, split: tuple[str, str], effects: Effects) -> Iterator[dict[str, object]]:
+    same = {
+        "pair": pair,
+        "dataset": task.id.dataset,
+        "protocol": task.id.protocol,
+        "shots": task.shots,
+        "split": split[0],
+        "variant": split[1],
+    }
+    names = [name for name, figures in effects.items() if "lift" in figures]
+    if not names:
+        return
+    lifts = np.stack([effects[name]["lift"] for name in names])
+    drawings = lifts.shape[1]
+    scale = drawings / max(1, drawings - 1)
+    covariances = scale * lifts @ lifts.T
+
+    def row(figure: str, one: tuple[str, str], other: tuple[str, str], value: float) -> dict[str, object]:
+        both = {"method": one[0], "config": one[1], "other": other[0], "other_config": other[1]}
+        return same | both | {"figure": figure, "covariance": float(f"{value:.6g}"), "drawings": drawings}
+
+    for i, one in enumerate(names):
+        for j, other in enumerate(names[: i + 1]):
+            yield row("lift", one, other, covariances[i, j])
+    for name in names:
+        figures = effects[name]
+        for figure in ("gain", "retrain_lift"):
+            if figure in figures:
+                yield row(figure, name, name, scale * float(figures[figure] @ figures[figure]))
+        if "retrain_lift" in figures:
+            yield row("retained", name, name, scale * float(figures["lift"] @ figures["retrain_lift"]))
