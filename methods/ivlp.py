@@ -47,7 +47,7 @@ class Ivlp(Method):
         init_words: str | None = None
         """Words whose embeddings start the context; None takes the data set's own, "" starts at random."""
 
-    presets = {"small": {"steps": 20, "batch_size": 16, "warmup_epochs": 0, "anneal": "step", "lr": 0.03}}
+    presets = {"small": {"steps": 20, "batch_size": 16, "warmup_epochs": 0, "anneal": "step", "lr": 0.003}}
 
     @classmethod
     def why_not(cls, config, backbone):
