@@ -15,6 +15,7 @@ from benchmark.errors import UserError
 
 COMMANDS = {
     "eval-module": "evalmodule",
+    "report": "rebuild",
     "methods": "methodlist",
     "new-method": "newmethod",
     "check-method": "checkmethod",

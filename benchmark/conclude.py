@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmark import about, capability, published, report, tables, terminal, uncertainty
+from benchmark import about, capability, published, rebuild, report, tables, terminal, uncertainty
 from benchmark.session import Session
 
 ACCEPTED = frozenset({"ok", "unfit", "skipped"})
@@ -36,7 +36,9 @@ def conclude(session: Session, page: Path, command: str) -> int:
         capabilities=capability.probe({name: session.methods[name].cls for name in _sound(session)}),
     )
     infos = {name: session.methods[name].cls.info for name in used}
-    report.write(page, figures, costs, facts, infos, about.datasets(session.datasets, session.plan), images)
+    datasets = about.datasets(session.datasets, session.plan)
+    rebuild.save(session.store, facts, datasets)
+    report.write(page, figures, costs, facts, infos, datasets, images)
     console = Console(highlight=False)
     if session.spec.warning:
         console.print(session.spec.warning, style="yellow", markup=False)

@@ -23,7 +23,7 @@ def summary(rows: Sequence[MethodRow], scope: Scope) -> Table:
     """The headline figures: per cent, means over data sets and seeds. It fits 80 columns."""
     what = "harmonic mean of base and new accuracy, %" if scope.parts else "accuracy of all classes, %"
     table = Table(title=f"{what}; lift = reuse - zero-shot on the new backbone", title_justify="left", title_style="")
-    table.add_column("pair and method", overflow="fold")
+    table.add_column("pair and method", overflow="fold", min_width=26 if any(row.bound for row in rows) else None)
     for name in ("old", "reuse", "retrain", "lift"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("verdict", overflow="fold")
@@ -32,7 +32,12 @@ def summary(rows: Sequence[MethodRow], scope: Scope) -> Table:
         if row.pair != last:
             table.add_section()
             table.add_row(row.pair, style="bold")
+            bound = sum(each.bound for each in rows if each.pair == row.pair)
+            if bound:
+                table.add_row(f"  ({bound} know no new classes)", style="dim")
         last = row.pair
+        if row.bound:
+            continue
         name = row.method if row.config == DEFAULT else f"{row.method} ({row.config})"
         figures = [_number(value) for value in (row.old.main, row.reuse.main, row.retrain)]
         lift = _number(row.lift.mean, "+.1f") + (f" ± {row.lift.half:.1f}" if row.lift.known else "")

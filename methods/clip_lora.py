@@ -161,6 +161,7 @@ class ClipLoraText(ClipLora):
         name="clip-lora-text",
         title="CLIP-LoRA, text",
         summary="low-rank updates of attention projections in the text tower",
+        parameters="2 * rank * len(roles) * L_t * d_t",
         tunes=("text",),
         aliases=(),
     )
@@ -181,6 +182,7 @@ class ClipLoraVision(ClipLora):
         name="clip-lora-vision",
         title="CLIP-LoRA, vision",
         summary="low-rank updates of attention projections in the image tower",
+        parameters="2 * rank * len(roles) * L_v * d_v",
         tunes=("vision",),
         aliases=(),
     )

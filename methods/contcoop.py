@@ -108,6 +108,7 @@ class ContCoOpNoAttention(ContCoOp):
         name="contcoop-no-attention",
         title="ContCoOp without attention",
         summary="ContCoOp's loss on CoOp's prompt",
+        parameters="n_ctx * d_t",
     )
 
     class Config(ContCoOp.Config):

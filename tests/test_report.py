@@ -21,6 +21,7 @@ from scipy import stats
 from benchmark import compat, terminal
 from benchmark.method import Info
 from benchmark.report import About, DatasetAbout, figures, frame, sections, tables, words, write
+from benchmark.report.model import BOUND
 from benchmark.report.page import render
 
 PAIRS = [("v1", "v2"), ("v1", "v5")]
@@ -165,6 +166,17 @@ def half_width(values: pd.Series[float]) -> float:
     return float(stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values)))
 
 
+def lift_half_width(results: pd.DataFrame, method: str) -> float:
+    """Every data set has its own variance over seeds; degrees of freedom by Welch and Satterthwaite."""
+    lifts = [
+        by_seed(results, method, "reuse", dataset=name) - by_seed(results, "zero", "reuse", dataset=name)
+        for name in DATASETS
+    ]
+    parts = [each.var(ddof=1) / len(each) / len(lifts) ** 2 for each in lifts]
+    freedom = sum(parts) ** 2 / sum(part**2 / (len(each) - 1) for part, each in zip(parts, lifts, strict=True))
+    return float(stats.t.ppf(0.975, freedom) * math.sqrt(sum(parts)))
+
+
 def test_headline_figures(results: pd.DataFrame, text: str) -> None:
     table = Page(text).rows(*HEADLINE)[0]
     for method in ("prompt", "prompt-b", "adapter"):
@@ -173,11 +185,11 @@ def test_headline_figures(results: pd.DataFrame, text: str) -> None:
         cells.append(by_seed(results, method, "retrain").mean())
         assert line[2:9] == [words.number(value) for value in cells]
         lift = by_seed(results, method, "reuse") - by_seed(results, "zero", "reuse")
-        assert line[9] == f"{words.signed(lift.mean())} \N{PLUS-MINUS SIGN} {words.number(half_width(lift))}"
+        assert line[9] == f"{words.signed(lift.mean())} \N{PLUS-MINUS SIGN} {words.number(lift_half_width(results, method))}"
         gain = by_seed(results, method, "reuse").mean() - by_seed(results, method, "old").mean()
         assert line[10] == words.signed(gain)
         retrain_lift = (by_seed(results, method, "retrain") - by_seed(results, "zero", "reuse")).mean()
-        assert line[11] == f"{words.number(100 * lift.mean() / retrain_lift, 0)} %"
+        assert re.fullmatch(rf"{words.number(100 * lift.mean() / retrain_lift, 0)} %.? ?\S+ to \S+", line[11]), line[11]
         for column, name in ((12, method), (13, "zero")):
             flips = [by_seed(results, name, "reuse", split=s, metric="negative_flip").mean() for s in ("base", "new")]
             assert line[column] == words.number(sum(flips) / 2)
@@ -195,7 +207,7 @@ def test_verdicts_ties_and_order(results: pd.DataFrame) -> None:
     found = {row.method: (row.verdict, row.place) for row in rows}
     assert found["prompt"] == found["prompt-b"] == ("helps", "tied with the best")
     assert found["adapter"] == ("harms", "")
-    assert found["bound"] == (tables.BOUND, "")
+    assert found["bound"] == (BOUND, "")
     reuse = [row.reuse.main for row in rows if not row.control and math.isfinite(row.reuse.main)]
     assert reuse == sorted(reuse, reverse=True)
     assert rows[-1].method == "bound"
@@ -226,7 +238,7 @@ def test_missing_cells_are_said_and_kept_out_of_the_race(results: pd.DataFrame) 
     old = part[(part.method == "prompt") & (part.strategy == "old") & (part.split == "H") & (part.new == "v2")]
     old = old[[pair in kept for pair in zip(old.dataset, old.seed, strict=True)]]
     assert row.old.main == pytest.approx(old.groupby("seed").value.mean().mean())
-    assert math.isnan(row.retained)
+    assert math.isnan(row.retained.mean)
 
 
 def test_heat_map_and_slope_data(results: pd.DataFrame, text: str) -> None:
@@ -280,7 +292,8 @@ def test_terminal_summary(results: pd.DataFrame) -> None:
     lift = by_seed(results, "prompt", "reuse") - by_seed(results, "zero", "reuse")
     figures = [by_seed(results, "prompt", name).mean() for name in ("old", "reuse", "retrain")]
     line = next(line for line in text.splitlines() if "prompt " in line)
-    wanted = [f"{value:.1f}" for value in figures] + [f"{lift.mean():+.1f} ± {half_width(lift):.1f}", "helps"]
+    half = lift_half_width(results, "prompt")
+    wanted = [f"{value:.1f}" for value in figures] + [f"{lift.mean():+.1f} ± {half:.1f}", "helps"]
     assert [cell.strip() for cell in line.strip("│ ").split("│")] == ["prompt", *wanted]
     control = next(line for line in text.splitlines() if "zero " in line)
     assert "no module" in control

@@ -130,6 +130,37 @@ def test_identity_upgrade_changes_nothing(base):
     assert (same[same.metric.str.endswith("flip")].value.astype(float) == 0).all()
 
 
+def test_the_images_part_in_the_uncertainty_is_a_table_too(base):
+    """Of every split and H, for every two methods that have it; nothing is uncertain about an identity upgrade's gain."""
+    found = table(base.folder, "uncertainty.csv")
+    lifts = found[(found.figure == "lift") & (found.pair == "native->eva") & (found.protocol == "base-to-new")]
+    fits = len(ALL - {"clip-lora"})
+    assert set(lifts.split) == {"base", "new", "H"}
+    assert (lifts.groupby("split").size() == fits * (fits + 1) / 2).all()
+    own = lifts[(lifts.method == lifts.other) & (lifts.method != "zero-shot")]
+    assert (own.covariance >= 0).all()
+    assert own.covariance.max() > 0
+    assert (lifts[lifts.method == "zero-shot"].covariance == 0).all()
+    same = found[(found.pair == "native->native") & (found.figure == "gain")]
+    assert len(same)
+    assert (same.covariance == 0).all()
+    assert set(found[(found.protocol == "domain")].variant) == {"", "toy-noisy"}
+
+
+def test_a_method_of_its_training_classes_is_scored_on_variants_of_them(base, copy, world):
+    """Tip-Adapter knows all classes of the toy set, so also the six of its variant; it has no say about new ones."""
+    done = world.run(*arguments(copy, "--methods=zero-shot,tip-adapter"))
+    assert done.status == 0, done.err
+    found = table(copy)
+    mine = found[(found.method == "tip-adapter") & (found.metric == "accuracy")]
+    assert set(mine.status) == {"ok"}
+    assert set(mine[mine.protocol == "domain"].variant) == {"", "toy-noisy"}
+    assert set(mine[mine.protocol == "base-to-new"].split) == {"base"}
+    same = mine[mine.pair == "native->native"].pivot(index=["protocol", "variant"], columns="strategy", values="value")
+    assert (same.old == same.reuse).all()
+    assert (same.old == same.retrain).all()
+
+
 def test_zero_shot_is_the_same_whatever_it_was_trained_on(base):
     found = table(base.folder)
     zero = found[(found.method == "zero-shot") & (found.metric == "accuracy")]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from open_clip import IMAGENET_CLASSNAMES
+from open_clip import IMAGENET_CLASSNAMES, SIMPLE_IMAGENET_TEMPLATES
 
 from benchmark.dataset import Examples, Splits
 from benchmark.errors import UserError
@@ -23,6 +23,8 @@ class ImageNetDataset(PhotoDataset):
     Class names are looked up by folder or by label, never by name: "missile" and "sunglasses" name two classes each.
     """
 
+    ensemble = tuple(fill("{}") for fill in SIMPLE_IMAGENET_TEMPLATES)
+    """The seven that Tip-Adapter's, TaskRes's and CLAP's code average over."""
     train_folder: ClassVar[str | None] = None
     """Below the image folder; None if there are no training images."""
     test_folder: ClassVar[str] = ""

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from benchmark.capability import Capability
 
 NAN = float("nan")
+BOUND = "training classes only"
+"""Stands in the place of a verdict for a method that has no say about unseen classes."""
 
 
 @dataclass(frozen=True)
@@ -165,6 +167,11 @@ class MethodRow:
         if self.rank is None or self.rank[0] > 1:
             return ""
         return "best" if self.rank[1] == 1 else "tied with the best"
+
+    @property
+    def bound(self) -> bool:
+        """True if it has no headline figure because it is tied to its training classes, and has one on these."""
+        return self.verdict == BOUND
 
     @property
     def complete(self) -> bool:

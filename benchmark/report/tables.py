@@ -11,13 +11,10 @@ import pandas as pd
 
 from benchmark.compat import Covariances, rank_intervals
 from benchmark.report import frame
-from benchmark.report.model import NAN, Interval, MethodRow, Scope, Strategy
+from benchmark.report.model import BOUND, NAN, Interval, MethodRow, Scope, Strategy
 
 if TYPE_CHECKING:
     from benchmark.method import Info
-
-BOUND = "training classes only"
-"""Stands in the place of a verdict for a method that has no say about unseen classes."""
 
 
 def headline(
@@ -98,7 +95,7 @@ def _row(
     bound = name[1] in methods and methods[name[1]].class_bound and not math.isfinite(row.reuse.main)
     if bound and math.isfinite(row.reuse.base):
         on_base = frame.figure(rows, parts[0], "lift")
-        note = f"tied to its training classes, so it has no figure for new ones; lift on base classes {on_base:+.1f}"
+        note = f"no figure for new ones; lift on base classes {on_base:+.1f}"
         return replace(row, verdict=BOUND, note=note)
     empty = not math.isfinite(row.reuse.main)
     return replace(row, verdict=frame.judge(lift, bad, empty), note=_note(row, bad))

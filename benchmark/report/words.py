@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from benchmark.report.model import MethodRow, Scope
-from benchmark.report.tables import BOUND
+from benchmark.report.model import BOUND, MethodRow, Scope
 
 MINUS = "\N{MINUS SIGN}"
 DASH = "\N{EN DASH}"

@@ -1,0 +1,94 @@
+"""The report from finished results: the same page again, several folders as one, and what cannot be one."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+SETTINGS = ["--device=cpu", "--workers=0", "--datasets=toy", "--protocols=base-to-new"]
+
+
+@pytest.fixture(scope="module")
+def finished(world, tmp_path_factory) -> dict[str, Path]:
+    """Three results folders: coop, clip-adapter, and both."""
+    place = tmp_path_factory.mktemp("finished")
+    for name, methods in (("one", "coop"), ("other", "clip-adapter"), ("both", "coop,clip-adapter")):
+        options = [f"--methods=zero-shot,{methods}", f"--out={place / name}", f"--report={place / name}.html", *SETTINGS]
+        done = world.run(
+            *options, "--seeds=1,2", "--set=coop.steps=2" if "coop" in methods else "--set=clip-adapter.steps=9"
+        )
+        assert done.status == 0, done.err
+    return {name: place / name for name in ("one", "other", "both")}
+
+
+@pytest.fixture
+def copies(finished, tmp_path) -> dict[str, Path]:
+    return {name: Path(shutil.copytree(folder, tmp_path / name)) for name, folder in finished.items()}
+
+
+def test_it_is_the_page_of_the_run(cli, finished, tmp_path):
+    """To the byte: nothing of it is anywhere but in the folder."""
+    done = cli("report", str(finished["one"]), f"--report={tmp_path}/again.html")
+    assert done.status == 0, done.err
+    page = finished["one"].with_suffix(".html")
+    assert (tmp_path / "again.html").read_bytes() == page.read_bytes()
+
+
+def test_two_folders_are_one_report(cli, finished, tmp_path):
+    done = cli("report", str(finished["one"]), str(finished["other"]), f"--report={tmp_path}/both.html")
+    assert done.status == 0, done.err
+    page = (tmp_path / "both.html").read_text(encoding="utf-8")
+    for words in ("CoOp", "CLIP-Adapter", "--methods=zero-shot,coop", "--methods=zero-shot,clip-adapter"):
+        assert words in page, words
+    assert page.count(">Zero-shot CLIP</th>") == (finished["one"].with_suffix(".html")).read_text().count(
+        ">Zero-shot CLIP</th>"
+    )
+
+
+def test_a_contradiction_is_named(cli, copies, tmp_path):
+    table = pd.read_csv(copies["both"] / "results.csv", keep_default_na=False)
+    row = table.index[(table.method == "coop") & (table.metric == "accuracy") & (table.status == "ok")][0]
+    table.loc[row, "value"] = float(table.loc[row, "value"]) + 1
+    table.to_csv(copies["both"] / "results.csv", index=False)
+    done = cli("report", str(copies["one"]), str(copies["both"]), f"--report={tmp_path}/x.html")
+    assert done.status == 2
+    assert "1 figures differ between the folders, the first: coop on native->" in done.err
+    assert not (tmp_path / "x.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda about: about.update(device="cuda:0"), "was computed on cpu"),
+        (lambda about: about["backbones"][0].update(digest="0" * 64), "has other weights in"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(cli, copies, tmp_path, change, words):
+    file = copies["other"] / "run.json"
+    content = json.loads(file.read_text())
+    change(content["about"])
+    file.write_text(json.dumps(content))
+    done = cli("report", str(copies["one"]), str(copies["other"]), f"--report={tmp_path}/x.html")
+    assert done.status == 2
+    assert words in done.err
+    assert done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("damage", ["no folder", "no run.json", "no results.csv", "not json", "not all of it"])
+def test_a_folder_without_results_is_one_line(cli, copies, tmp_path, damage):
+    folder = copies["one"]
+    if damage == "no folder":
+        shutil.rmtree(folder)
+    elif damage.startswith("no "):
+        (folder / damage.removeprefix("no ")).unlink()
+    else:
+        (folder / "run.json").write_text("{" if damage == "not json" else '{"about": {}, "datasets": {}}')
+    done = cli("report", str(folder), f"--report={tmp_path}/x.html")
+    assert done.status == 2
+    assert str(folder) in done.err
+    assert "fix:" in done.err
+    assert done.err.count("\n") == 1
