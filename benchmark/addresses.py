@@ -171,6 +171,12 @@ class TensorTuning(Method):
     def addresses(backbone: Backbone, tower: Tower) -> list[Address]:
         raise NotImplementedError
 
+    @classmethod
+    def why_not(cls, config: Any, backbone: Backbone) -> str | None:
+        if "vision" in cls.towers and not vision_blocks(backbone):
+            return "its image tower is no transformer"
+        return None
+
     @property
     def needs_pixels(self) -> bool:
         return "vision" in self.towers

@@ -54,6 +54,16 @@ class MethodConfig(Strict):
     """Largest gradient norm; None, the published setting of all methods here, does not clip."""
 
 
+class AdamWConfig(MethodConfig):
+    """AdamW without warm-up, with a cosine over steps."""
+
+    optimizer: Literal["sgd", "adam", "adamw"] = "adamw"
+    lr: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=1e-2, ge=0)
+    warmup_epochs: int = Field(default=0, ge=0)
+    anneal: Literal["epoch", "step"] = "step"
+
+
 @dataclass(frozen=True)
 class Info:
     """What the engine and the report must know about a method."""

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from benchmark.attention import Projection, layers, projections
 from benchmark.lora import LowRank
-from benchmark.method import Info, Method, MethodConfig, Official, Unfit
+from benchmark.method import AdamWConfig, Info, Method, Official, Unfit
 
 POSITIONS = {
     "all": (0.0, 1.0),
@@ -51,15 +51,11 @@ class ClipLora(Method):
   booktitle={CVPR Workshops}, year={2024}}""",
     )
 
-    class Config(MethodConfig):
+    class Config(AdamWConfig):
         """Defaults: the official code's. It trains with s = 100 whatever the weights; here s is the backbone's own."""
 
-        optimizer: Literal["sgd", "adamw"] = "adamw"
         lr: float = Field(default=2e-4, gt=0)
-        weight_decay: float = Field(default=1e-2, ge=0)
         steps_per_shot: int | None = Field(default=500, ge=1)
-        warmup_epochs: int = Field(default=0, ge=0)
-        anneal: Literal["epoch", "step"] = "step"
         min_lr: float = Field(default=1e-6, ge=0)
         encoder: Literal["both", "text", "vision"] = "both"
         position: Literal["all", "bottom", "mid", "up", "half-bottom", "half-up", "top3"] = "all"

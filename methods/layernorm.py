@@ -1,12 +1,11 @@
 """LayerNorm tuning: only the norms are tuned."""
 
 from dataclasses import replace
-from typing import Literal
 
 from pydantic import Field
 
 from benchmark.addresses import TensorTuning, norms
-from benchmark.method import Info, MethodConfig
+from benchmark.method import AdamWConfig, Info
 
 
 class LayerNormTuning(TensorTuning):
@@ -36,15 +35,10 @@ class LayerNormTuning(TensorTuning):
   booktitle={ICLR}, year={2024}}""",
     )
 
-    class Config(MethodConfig):
+    class Config(AdamWConfig):
         """Our choice, see the class."""
 
-        optimizer: Literal["sgd", "adam", "adamw"] = "adamw"
-        lr: float = Field(default=1e-3, gt=0)
-        weight_decay: float = Field(default=1e-2, ge=0)
         steps_per_shot: int | None = Field(default=500, ge=1)
-        warmup_epochs: int = Field(default=0, ge=0)
-        anneal: Literal["epoch", "step"] = "step"
         min_lr: float = Field(default=1e-6, ge=0)
 
     addresses = staticmethod(norms)

@@ -2,7 +2,6 @@
 
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from typing import Literal
 
 import torch
 from pydantic import Field
@@ -10,7 +9,7 @@ from pydantic import Field
 from benchmark.attention import projections
 from benchmark.insertion import text_blocks, vision_blocks
 from benchmark.lora import LowRank
-from benchmark.method import Info, Method, MethodConfig
+from benchmark.method import AdamWConfig, Info, Method
 
 
 class MaskedLora(Method):
@@ -41,15 +40,11 @@ class MaskedLora(Method):
   booktitle={ACL}, year={2025}}""",
     )
 
-    class Config(MethodConfig):
+    class Config(AdamWConfig):
         """CLIP-LoRA's settings, and masks."""
 
-        optimizer: Literal["sgd", "adam", "adamw"] = "adamw"
         lr: float = Field(default=2e-4, gt=0)
-        weight_decay: float = Field(default=1e-2, ge=0)
         steps_per_shot: int | None = Field(default=500, ge=1)
-        warmup_epochs: int = Field(default=0, ge=0)
-        anneal: Literal["epoch", "step"] = "step"
         min_lr: float = Field(default=1e-6, ge=0)
         rank: int = Field(default=2, ge=1)
         alpha: float = Field(default=1.0, gt=0)

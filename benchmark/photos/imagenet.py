@@ -24,7 +24,7 @@ class ImageNetDataset(PhotoDataset):
     """
 
     ensemble = tuple(fill("{}") for fill in SIMPLE_IMAGENET_TEMPLATES)
-    """The seven that Tip-Adapter's, TaskRes's and CLAP's code average over."""
+    """The seven templates that few-shot code averages over on ImageNet."""
     train_folder: ClassVar[str | None] = None
     """Below the image folder; None if there are no training images."""
     test_folder: ClassVar[str] = ""
