@@ -22,7 +22,7 @@ from benchmark import config, plan, registry
 from benchmark.dataset import Dataset
 
 ROOT = Path(__file__).resolve().parent.parent
-PAIRS = sorted((ROOT / "pairs").glob("*.yaml"))
+PAIRS = sorted(file for file in (ROOT / "pairs").glob("*.yaml") if file.stem != "icons-full")
 PAPER = ROOT / "pairs" / "paper.yaml"
 
 METHODS = registry.methods()
@@ -83,6 +83,18 @@ def test_pairs_make_the_tasks_that_they_promise(file, data_root):
     assert {variant.method for variant in variants} == set(METHODS.plugins)
     for task, variant in itertools.product(tasks, variants):
         variant.settings(METHODS[variant.method].cls, spec.preset, task)
+
+
+def test_the_full_icon_world_is_the_default_with_more_data_sets():
+    """So that it goes on from the default's results: the same backbones, preset, shots and seeds."""
+    default, full = config.load(ROOT / "pairs.yaml"), config.load(ROOT / "pairs" / "icons-full.yaml")
+    known = registry.datasets()
+    few, many = set(known.select(default.datasets)), set(known.select(full.datasets))
+    assert few < many
+    assert len([name for name in many if known[name].cls.variant_of is None]) == 6
+    same = {name: getattr(default, name) for name in ("backbones", "upgrades", "protocols", "preset", "shots", "seeds")}
+    assert same == {name: getattr(full, name) for name in same}
+    assert default.warning == full.warning
 
 
 def test_the_papers_plan(data_root):
