@@ -122,6 +122,12 @@ class ClassList:
         """Names as a sentence would have them: underscores are spaces."""
         return tuple(name.replace("_", " ") for name in self.names)
 
+    @property
+    def closing(self) -> str:
+        """What a learnt prompt puts after the name: a full stop where the template ends in one, as those of all the papers'
+        data sets do. A tower that never saw one in training is put off by it."""
+        return "." if self.template.endswith(".") else ""
+
     def texts(self, template: str | None = None) -> list[str]:
         """The template filled in for every class."""
         return [(template or self.template).format(name) for name in self.readable]

@@ -14,7 +14,8 @@ from benchmark.recompute import by_rows
 
 
 class PromptTemplate:
-    """Sentences with room for learnt context vectors: [SOT | context (M) | class name . | EOT].
+    """Sentences with room for learnt context vectors: [SOT | context (M) | class name . | EOT], the full stop only where the
+    data set's template has one.
 
     Derived from a backbone and a class list; source: CoOp (Zhou et al. 2022), section 3.2, context before the class.
     ``words``, if given and of M tokens or more, are those that the context takes the place of: it replaces the first M, and
@@ -24,9 +25,11 @@ class PromptTemplate:
     def __init__(self, backbone: Backbone, classes: ClassList, n_ctx: int, words: str = "") -> None:
         self.backbone, self.classes, self.n_ctx = backbone, classes, n_ctx
         if words and _count(backbone, words) >= n_ctx:
-            self.tokens: Tokens = backbone.tokenize([f"{words} {name}." for name in classes.readable])
+            self.tokens: Tokens = backbone.tokenize([f"{words} {name}{classes.closing}" for name in classes.readable])
         else:
-            self.tokens = backbone.make_room(backbone.tokenize([f"{name}." for name in classes.readable]), n_ctx)
+            self.tokens = backbone.make_room(
+                backbone.tokenize([f"{name}{classes.closing}" for name in classes.readable]), n_ctx
+            )
         with torch.no_grad():
             embedded = backbone.embed(self.tokens.ids)
         self.prefix = embedded[:, : self.tokens.start]

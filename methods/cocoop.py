@@ -58,7 +58,7 @@ class CoCoOp(Method):
         rows: int = Field(default=1024, ge=1)
         """Most (image, class) prompts that go through the text tower at once while testing; bounds memory only."""
 
-    presets = {"small": {"steps": 24, "batch_size": 4, "warmup_epochs": 0, "anneal": "step", "lr": 1.0}}
+    presets = {"small": {"steps": 24, "batch_size": 4, "warmup_epochs": 0, "anneal": "step", "lr": 0.003}}
 
     @classmethod
     def why_not(cls, config, backbone):

@@ -59,7 +59,7 @@ class ContCoOp(Method):
         temperature: float = Field(default=1.0, gt=0)
         """Of the distillation."""
 
-    presets = {"small": {"steps": 32, "warmup_epochs": 0, "anneal": "step", "lr": 0.003}}
+    presets = {"small": {"steps": 32, "warmup_epochs": 0, "anneal": "step", "lr": 0.03}}
 
     @classmethod
     def why_not(cls, config, backbone):
@@ -116,7 +116,7 @@ class ContCoOpNoAttention(ContCoOp):
 
         attention: bool = False
 
-    presets = {"small": {"steps": 32, "warmup_epochs": 0, "anneal": "step", "lr": 0.01}}
+    presets = {"small": {"steps": 32, "warmup_epochs": 0, "anneal": "step", "lr": 0.03}}
 
 
 class ContCoOpNoDistillation(ContCoOp):

@@ -96,7 +96,7 @@ class CoOpCsc(CoOp):
         yardstick=False,
         parameters="C * n_ctx * d_t",
     )
-    presets = {"small": {"steps": 32, "warmup_epochs": 0, "anneal": "step", "lr": 0.01}}
+    presets = {"small": {"steps": 32, "warmup_epochs": 0, "anneal": "step", "lr": 0.1}}
 
     @classmethod
     def from_official(cls, content):

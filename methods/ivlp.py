@@ -91,4 +91,4 @@ class IvlpText(Ivlp):
         n_ctx: int = Field(default=4, ge=1)
         n_image: int = Field(default=0, ge=0, le=0)
 
-    presets = {"small": {"steps": 32, "batch_size": 32, "warmup_epochs": 0, "anneal": "step", "lr": 0.003}}
+    presets = {"small": {"steps": 32, "batch_size": 32, "warmup_epochs": 0, "anneal": "step", "lr": 0.03}}

@@ -49,7 +49,7 @@ class KgCoOp(Method):
         weight: float = Field(default=8.0, ge=0)
         """W, of the penalty."""
 
-    presets = {"small": {"steps": 32, "batch_size": 32, "warmup_epochs": 0, "anneal": "step", "lr": 0.1}}
+    presets = {"small": {"steps": 32, "batch_size": 32, "warmup_epochs": 0, "anneal": "step", "lr": 0.01}}
 
     @classmethod
     def why_not(cls, config, backbone):

@@ -47,7 +47,7 @@ class ProGrad(Method):
         temperature: float = Field(default=1.0, gt=0)
         """T."""
 
-    presets = {"small": {"steps": 32, "n_ctx": 4, "warmup_epochs": 0, "anneal": "step", "lr": 0.03}}
+    presets = {"small": {"steps": 32, "n_ctx": 4, "warmup_epochs": 0, "anneal": "step", "lr": 0.01}}
 
     @classmethod
     def official(cls, protocol, shots, dataset):

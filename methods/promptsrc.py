@@ -76,7 +76,7 @@ class PromptSrc(Method):
             "average_mean": 15.0,
             "average_std": 1.0,
             "templates": "dataset",
-            "lr": 0.01,
+            "lr": 0.1,
         }
     }
 

@@ -8,7 +8,7 @@ import torch
 from benchmark import prefix
 from benchmark.attention import adding, projections
 from benchmark.method import ClassList
-from benchmark.prompt import PromptTemplate
+from benchmark.prompt import PromptTemplate, initial_context
 
 CLASSES = ClassList(("cat", "red dog", "a blue_bird house", "boat"))
 EXACT = {"atol": 1e-9, "rtol": 1e-9}
@@ -127,3 +127,13 @@ def test_name_embeddings_of_names_that_end_in_a_sign(backbone, name):
     embeddings, mask = PromptTemplate(backbone, ClassList(("cat", name)), 4).name_embeddings()
     ids = backbone.tokenizer.encode(name)
     assert torch.equal(embeddings[1, mask[1]], backbone.embed(torch.tensor(ids)))
+
+
+@pytest.mark.parametrize("closing", [".", ""])
+def test_a_prompt_ends_as_the_data_sets_template_does(backbone, closing):
+    """With or without a full stop: learnt context that starts at the template's own words starts as the template."""
+    classes = ClassList(("red dog", "cat"), "an icon of a {}" + closing, "an icon of a")
+    template = PromptTemplate(backbone, classes, 4)
+    with torch.no_grad():
+        found = template.encode(initial_context(backbone, "an icon of a", 4))
+        torch.testing.assert_close(found, backbone.encode_texts(classes.texts()), atol=1e-4, rtol=1e-4)
