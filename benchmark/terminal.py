@@ -22,8 +22,9 @@ if TYPE_CHECKING:  # the report brings pandas, SciPy and matplotlib
 def summary(rows: Sequence[MethodRow], scope: Scope) -> Table:
     """The headline figures: per cent, means over data sets and seeds. It fits 80 columns."""
     what = "harmonic mean of base and new accuracy, %" if scope.parts else "accuracy of all classes, %"
-    table = Table(title=f"{what}; lift = reuse - zero-shot on the new backbone", title_justify="left", title_style="")
-    table.add_column("pair and method", overflow="fold", min_width=26 if any(row.bound for row in rows) else None)
+    title = f"{what}; lift = reuse - zero-shot on the new backbone"
+    table = Table(title=title, title_justify="left", title_style="", pad_edge=False)
+    table.add_column("pair and method", overflow="fold", min_width=24 if any(row.bound for row in rows) else None)
     for name in ("old", "reuse", "retrain", "lift"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("verdict", overflow="fold")
@@ -34,7 +35,7 @@ def summary(rows: Sequence[MethodRow], scope: Scope) -> Table:
             table.add_row(row.pair, style="bold")
             bound = sum(each.bound for each in rows if each.pair == row.pair)
             if bound:
-                table.add_row(f"  ({bound} know no new classes)", style="dim")
+                table.add_row(f"  (and {bound} on base only)", style="dim")
         last = row.pair
         if row.bound:
             continue

@@ -25,6 +25,7 @@ class LinearProbe(Method):
         tunes=("features",),
         depth="deep",
         class_bound=True,
+        aliases=("lp",),
         paper="Learning Transferable Visual Models From Natural Language Supervision",
         year=2021,
         venue="ICML",

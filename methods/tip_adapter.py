@@ -50,6 +50,7 @@ class TipAdapter(Method):
         depth="deep",
         class_bound=True,
         keeps_images=True,
+        aliases=("tip",),
         paper="Tip-Adapter: Training-free Adaption of CLIP for Few-shot Classification",
         year=2022,
         venue="ECCV",
@@ -141,6 +142,7 @@ class TipAdapterF(TipAdapter):
         TipAdapter.info,
         name="tip-adapter-f",
         title="Tip-Adapter-F",
+        aliases=("tip-f",),
         summary="Tip-Adapter whose keys are trained",
         parameters="N * d + 2",
         transfer="the keys' change is added to keys encoded anew from the training images; needs an equal embedding width",
@@ -182,6 +184,7 @@ class TipAdapterFOldKeys(TipAdapterF):
         TipAdapterF.info,
         name="tip-adapter-f-old-keys",
         title="Tip-Adapter-F, old keys",
+        aliases=(),
         summary="Tip-Adapter-F that keeps the old backbone's keys on a new one",
         transfer="the keys are used as they are, in the old feature space; needs an equal embedding width",
     )
