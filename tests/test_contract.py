@@ -248,15 +248,12 @@ def test_learnt_parameters_are_none_of_the_backbones(name, on, subjects):
     assert not frozen & {id(parameter) for parameter in method.parameters()}
 
 
-@every_learner
+@pytest.mark.parametrize("name", ["cocoop", "clip-adapter", "clip-lora", "masked-lora", "maple", "vpt", "contcoop"])
 def test_another_seed_gives_another_module(name, subjects):
+    """Where something starts at random."""
     one, other = subjects[name].trained("native"), subjects[name].build("native", seed=2)
     fit(other, subjects[name].bench.task, subjects[name].bench.store)
-    drawn = any(not torch.equal(value, other.tensors()[key]) for key, value in one.tensors().items())
-    moved = any(value.any() for value in one.tensors().values())
-    assert moved
-    if one.config.dropout if hasattr(one.config, "dropout") else name in ("cocoop", "maple", "vpt", "clip-adapter"):
-        assert drawn  # what starts at random
+    assert any(not torch.equal(value, other.tensors()[key]) for key, value in one.tensors().items())
 
 
 @every_learner
