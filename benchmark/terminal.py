@@ -24,7 +24,7 @@ def summary(rows: Sequence[MethodRow], scope: Scope) -> Table:
     what = "harmonic mean of base and new accuracy, %" if scope.parts else "accuracy of all classes, %"
     title = f"{what}; lift = reuse - zero-shot on the new backbone"
     table = Table(title=title, title_justify="left", title_style="", pad_edge=False)
-    table.add_column("pair and method", overflow="fold", min_width=24 if any(row.bound for row in rows) else None)
+    table.add_column("pair and method", overflow="fold", min_width=23 if any(row.bound for row in rows) else None)
     for name in ("old", "reuse", "retrain", "lift"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("verdict", overflow="fold")
