@@ -6,7 +6,7 @@ The keys, such as ``text_0_norm1_weight``, say where a tensor stands and not wha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,9 +14,8 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from benchmark.attention import Tower
+from benchmark.attention import Tower, blocks, layers
 from benchmark.backbone import Backbone
-from benchmark.insertion import text_blocks, vision_blocks
 from benchmark.method import Batch, Method
 
 
@@ -33,9 +32,9 @@ class Address:
 def norms(backbone: Backbone, tower: Tower) -> list[Address]:
     """Weights and biases of the two norms of every block and of the final norm: what all transformer CLIPs have."""
     found = _Addresses(backbone, tower)
-    for layer, block in enumerate(_blocks(backbone, tower)):
-        for place, name in (("norm1", "ln_1"), ("norm2", "ln_2")):
-            found.add_norm(f"{layer}_{place}", getattr(block, name, None) or getattr(block, place, None))
+    for layer, block in enumerate(blocks(backbone, tower)):
+        for place, norm in _norms(block).items():
+            found.add_norm(f"{layer}_{place}", norm)
     found.add_norm("final", _final_norm(backbone, tower))
     return found.addresses
 
@@ -44,9 +43,9 @@ def biases(backbone: Backbone, tower: Tower) -> list[Address]:
     """Every bias of the blocks and the final norm, but for that of the keys: it moves all scores of a query alike, so the
     attention does not feel it."""
     found = _Addresses(backbone, tower)
-    for layer, block in enumerate(_blocks(backbone, tower)):
-        for place, name in (("norm1", "ln_1"), ("norm2", "ln_2")):
-            found.add(f"{layer}_{place}_bias", (getattr(block, name, None) or getattr(block, place)).bias)
+    for layer, block in enumerate(blocks(backbone, tower)):
+        for place, norm in _norms(block).items():
+            found.add(f"{layer}_{place}_bias", norm.bias)
         _attention_biases(found, layer, block.attn)
         for name, module in block.mlp.named_modules():
             if isinstance(module, nn.Linear | nn.LayerNorm):
@@ -55,21 +54,23 @@ def biases(backbone: Backbone, tower: Tower) -> list[Address]:
     return found.addresses
 
 
+def _norms(block: Any) -> dict[str, Any]:
+    """The two norms of a block, by timm's names."""
+    return {
+        place: getattr(block, name, None) or getattr(block, place) for place, name in (("norm1", "ln_1"), ("norm2", "ln_2"))
+    }
+
+
 MLP = {"c_fc": "in", "fc1": "in", "c_proj": "out", "fc2": "out"}
 """The same layer of an MLP by its names in open_clip and timm; a gated MLP (EVA-02) has others besides."""
 
 
 def _attention_biases(found: _Addresses, layer: int, attention: Any) -> None:
-    packed = getattr(attention, "in_proj_bias", None)
-    if packed is not None:
-        width = len(packed) // 3
-        found.add(f"{layer}_q_bias", packed, (0, width))
-        found.add(f"{layer}_v_bias", packed, (2 * width, 3 * width))
-    fused = getattr(getattr(attention, "qkv", None), "bias", None)
-    if fused is not None:
-        width = len(fused) // 3
-        found.add(f"{layer}_q_bias", fused, (0, width))
-        found.add(f"{layer}_v_bias", fused, (2 * width, 3 * width))
+    for together in (getattr(attention, "in_proj_bias", None), _bias(attention, "qkv")):
+        if together is not None:
+            width = len(together) // 3
+            found.add(f"{layer}_q_bias", together, (0, width))
+            found.add(f"{layer}_v_bias", together, (2 * width, 3 * width))
     for role in ("q", "v"):
         own = getattr(attention, f"{role}_bias", None)
         found.add(f"{layer}_{role}_bias", own if own is not None else _bias(attention, f"{role}_proj"))
@@ -100,10 +101,6 @@ class _Addresses:
         self.add(f"{key}_bias", getattr(norm, "bias", None))
 
 
-def _blocks(backbone: Backbone, tower: Tower) -> list[Any]:
-    return text_blocks(backbone) if tower == "text" else vision_blocks(backbone)
-
-
 def _final_norm(backbone: Backbone, tower: Tower) -> Any:
     visual: Any = backbone.model.visual
     if tower == "text":
@@ -127,7 +124,10 @@ def with_changes(
 ) -> torch.Tensor:
     """``function(*args)`` with each change added to the backbone's tensor; the backbone itself stays as it is."""
     changed: dict[str, torch.Tensor] = {}
-    for name, parts in _by_parameter(changes):
+    parts_of: dict[str, list[tuple[Address, torch.Tensor]]] = {}
+    for address, change in changes.items():
+        parts_of.setdefault(address.parameter, []).append((address, change))
+    for name, parts in parts_of.items():
         tensor: torch.Tensor = backbone.model.get_parameter(name)
         for address, change in parts:
             first, last = address.rows
@@ -138,15 +138,6 @@ def with_changes(
         changed[f"model.{name}"] = tensor
     made: torch.Tensor = functional_call(_Holder(backbone.model), changed, (function, *args))
     return made
-
-
-def _by_parameter(
-    changes: Mapping[Address, torch.Tensor],
-) -> Iterator[tuple[str, list[tuple[Address, torch.Tensor]]]]:
-    grouped: dict[str, list[tuple[Address, torch.Tensor]]] = {}
-    for address, change in changes.items():
-        grouped.setdefault(address.parameter, []).append((address, change))
-    yield from grouped.items()
 
 
 class Changes(nn.Module):
@@ -173,7 +164,7 @@ class TensorTuning(Method):
 
     @classmethod
     def why_not(cls, config: Any, backbone: Backbone) -> str | None:
-        if "vision" in cls.towers and not vision_blocks(backbone):
+        if "vision" in cls.towers and not layers(backbone, "vision"):
             return "its image tower is no transformer"
         return None
 

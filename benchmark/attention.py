@@ -53,20 +53,22 @@ def projections(backbone: Backbone, tower: Tower) -> list[Projection]:
 
 
 def layers(backbone: Backbone, tower: Tower) -> int:
-    """Number of attention blocks of a tower."""
-    return len(_attentions(backbone, tower))
+    """Number of blocks of a tower."""
+    return len(blocks(backbone, tower))
+
+
+def blocks(backbone: Backbone, tower: Tower) -> list[Any]:
+    """The blocks of a tower, first to last; none if it is no transformer."""
+    visual: Any = backbone.model.visual
+    if tower == "text":
+        return list(backbone.text.transformer.resblocks)  # type: ignore[arg-type]
+    if hasattr(visual, "trunk"):
+        return list(getattr(visual.trunk, "blocks", ()))
+    return list(visual.transformer.resblocks) if hasattr(visual, "transformer") else []
 
 
 def _attentions(backbone: Backbone, tower: Tower) -> list[Any]:
-    visual: Any = backbone.model.visual
-    blocks: Any
-    if tower == "text":
-        blocks = backbone.text.transformer.resblocks
-    elif hasattr(visual, "trunk"):
-        blocks = getattr(visual.trunk, "blocks", ())
-    else:
-        blocks = visual.transformer.resblocks if hasattr(visual, "transformer") else ()
-    return [block.attn for block in blocks]  # type: ignore[union-attr]
+    return [block.attn for block in blocks(backbone, tower)]
 
 
 def _shape(attention: Any, role: Role) -> tuple[int, int] | None:

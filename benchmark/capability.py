@@ -10,6 +10,7 @@ import torch
 from benchmark.contract import Bench, Subject
 from benchmark.method import Batch, ClassList, Method, Unfit
 from benchmark.tiny import UNSEEN
+from benchmark.training import learnt_by_gradient
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def _changes(method: Method, batch: Batch) -> tuple[str, ...]:
 
 def _runs(method: Method, batch: Batch) -> tuple[str, ...]:
     """Which towers one training step goes through."""
-    if not any(parameter.requires_grad for parameter in method.parameters()):
+    if not learnt_by_gradient(method):
         return ()
     method.train()
     method.loss(batch)  # what is computed once has been computed by now

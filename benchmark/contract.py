@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -17,10 +16,12 @@ from unittest.mock import patch
 import torch
 
 from benchmark import tiny
+from benchmark.attention import layers
 from benchmark.backbone import Backbone, digest
 from benchmark.config import PROTOCOLS, BackboneSpec, check
 from benchmark.dataset import Examples
 from benchmark.features import FeatureStore
+from benchmark.insertion import vision_width
 from benchmark.method import ClassList, Method, Unfit
 from benchmark.task import Task
 from benchmark.training import derive_seed, few_shots, fit, learnt_by_gradient, make_optimizer
@@ -131,9 +132,10 @@ def scores_every_class(subject: Subject) -> None:
 
 def learns(subject: Subject) -> None:
     for on in _fitting(subject):
-        before, after = subject.build(on).tensors(), subject.trained(on).tensors()
+        fresh = subject.build(on)
+        before, after = fresh.tensors(), subject.trained(on).tensors()
         assert all(value.dtype == torch.float32 for value in after.values()), "what is learnt must be fp32"
-        if learnt_by_gradient(subject.build(on)):
+        if learnt_by_gradient(fresh):
             changed = any(not torch.equal(value, before[name]) for name, value in after.items())
             assert changed, f"training on {on} changes nothing: is what it learns an nn.Parameter that the loss depends on?"
 
@@ -219,8 +221,8 @@ def moves_to_another_backbone(subject: Subject) -> None:
         if subject.why_not(old) or subject.why_not(new):
             continue
         method, train = subject.trained(old), subject.bench.task.train
-        spied = [partial(patch.object, subject.bench.backbones[old], name, _forbidden) for name in ASKED]
-        with spied[0](), spied[1](), spied[2](), spied[3]():
+        spies: dict[str, Any] = dict.fromkeys(ASKED, _forbidden)
+        with patch.multiple(subject.bench.backbones[old], **spies):
             try:
                 found = subject.scores(subject.attach(method, new), train)
             except Unfit as error:
@@ -250,16 +252,14 @@ def counts_its_parameters(subject: Subject) -> None:
 
 def formula_count(cls: type[Method], config: Any, backbone: Backbone, task: Task) -> int:
     """``info.parameters`` evaluated for a backbone and a task."""
-    from benchmark.insertion import text_blocks, vision_blocks, vision_width
-
     values = config.model_dump() | {
         "C": len(task.classes),
         "N": len(task.train),
         "d": backbone.embed_dim,
         "d_t": backbone.text_width,
         "d_v": vision_width(backbone),
-        "L_t": len(text_blocks(backbone)),
-        "L_v": len(vision_blocks(backbone)),
+        "L_t": layers(backbone, "text"),
+        "L_v": layers(backbone, "vision"),
     }
     code = compile(cls.info.parameters, f"info.parameters of {cls.info.name}", "eval")
     return int(eval(code, {"__builtins__": {}, "min": min, "max": max, "len": len}, values))  # noqa: S307 - a plugin's own

@@ -7,8 +7,9 @@ from contextlib import AbstractContextManager
 import torch
 from torch import nn
 
+from benchmark.attention import layers
 from benchmark.backbone import Backbone
-from benchmark.insertion import image_prompts, no_image_prompts, text_blocks, text_prompts, vision_blocks, vision_width
+from benchmark.insertion import image_prompts, no_image_prompts, text_prompts, vision_width
 from benchmark.method import ClassList
 from benchmark.prompt import PromptTemplate, initial_context, too_much_context
 
@@ -28,10 +29,10 @@ class DeepPrompts(nn.Module):
         self.backbone = backbone
         self.prompt = PromptTemplate(backbone, classes, n_ctx, words)
         self.context = nn.Parameter(initial_context(backbone, words, n_ctx))
-        deeper = min(text_depth, len(text_blocks(backbone))) - 1
+        deeper = min(text_depth, layers(backbone, "text")) - 1
         if deeper:
             self.text = nn.Parameter(torch.empty(deeper, n_ctx, backbone.text_width).normal_(std=0.02))
-        depth = min(image_depth, len(vision_blocks(backbone))) if n_image else 0
+        depth = min(image_depth, layers(backbone, "vision")) if n_image else 0
         if depth:
             self.image = nn.Parameter(torch.empty(depth, n_image, vision_width(backbone)).normal_(std=0.02))
 

@@ -14,20 +14,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from benchmark.attention import blocks, layers
 from benchmark.backbone import Backbone
-
-
-def text_blocks(backbone: Backbone) -> list[Any]:
-    """The blocks of the text tower, first to last."""
-    return list(backbone.text.transformer.resblocks)  # type: ignore[arg-type]
-
-
-def vision_blocks(backbone: Backbone) -> list[Any]:
-    """The blocks of the image tower, first to last; none if it is no transformer."""
-    visual: Any = backbone.model.visual
-    if hasattr(visual, "trunk"):
-        return list(getattr(visual.trunk, "blocks", ()))
-    return list(visual.transformer.resblocks) if hasattr(visual, "transformer") else []
 
 
 def vision_width(backbone: Backbone) -> int:
@@ -39,7 +27,7 @@ def vision_width(backbone: Backbone) -> int:
 def no_image_prompts(backbone: Backbone) -> str | None:
     """Why prompts cannot enter the image tower; None if they can."""
     visual: Any = backbone.model.visual
-    if not vision_blocks(backbone):
+    if not layers(backbone, "vision"):
         return f"its image tower ({type(visual).__name__}) is no transformer, so it takes no image prompts"
     token = visual.trunk.global_pool == "token" if hasattr(visual, "trunk") else visual.pool_type == "tok"
     return None if token else "its image tower does not read a class token, so image prompts would change what it reads"
@@ -48,10 +36,10 @@ def no_image_prompts(backbone: Backbone) -> str | None:
 @contextmanager
 def text_prompts(backbone: Backbone, prompts: Mapping[int, torch.Tensor], start: int) -> Iterator[None]:
     """While open, the tokens from position ``start`` on are replaced by ``prompts[i]`` (M, d_t) before text block i."""
-    blocks = text_blocks(backbone)
+    towers_blocks = blocks(backbone, "text")
     with ExitStack() as stack:
         for layer, prompt in prompts.items():
-            stack.callback(blocks[layer].register_forward_pre_hook(_replacing(prompt, start)).remove)
+            stack.callback(towers_blocks[layer].register_forward_pre_hook(_replacing(prompt, start)).remove)
         yield
 
 
@@ -61,13 +49,13 @@ def image_prompts(backbone: Backbone, prompts: Mapping[int, torch.Tensor]) -> It
     is one, and is replaced by ``prompts[i]`` before block i. Blocks without a prompt of their own let it flow on."""
     visual: Any = backbone.model.visual
     entry: nn.Module = visual.trunk.norm_pre if hasattr(visual, "trunk") else visual.ln_pre
-    blocks, count = vision_blocks(backbone), len(prompts[0])
+    towers_blocks, count = blocks(backbone, "vision"), len(prompts[0])
     with ExitStack() as stack:
         stack.callback(entry.register_forward_pre_hook(_joining(prompts[0])).remove)
         for layer, prompt in prompts.items():
             if layer:
-                stack.callback(blocks[layer].register_forward_pre_hook(_replacing(prompt, 1)).remove)
-        for attention in (block.attn for block in blocks):
+                stack.callback(towers_blocks[layer].register_forward_pre_hook(_replacing(prompt, 1)).remove)
+        for attention in (block.attn for block in towers_blocks):
             before = getattr(attention, "num_prefix_tokens", None)
             if before is not None:  # rotary positions start behind these
                 stack.callback(setattr, attention, "num_prefix_tokens", before)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from benchmark.attention import Delta, Projection, Tower, adding
+from benchmark.attention import Delta, Projection, Tower, adding, projections
 from benchmark.backbone import Backbone
 
 
@@ -39,3 +39,11 @@ class LowRank(nn.Module):
             return x @ self.down[site.key].T @ (self.scale * self.up[site.key].T)
 
         return delta
+
+
+def unknown_attention(backbone: Backbone, towers: Sequence[Tower]) -> str | None:
+    """Why low-rank changes cannot be added to one of the towers; None if they can."""
+    for tower in towers:
+        if not projections(backbone, tower):
+            return f"the attention of its {tower} tower has a layout that is not known"
+    return None

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from benchmark.attention import Projection, layers, projections
-from benchmark.lora import LowRank
+from benchmark.lora import LowRank, unknown_attention
 from benchmark.method import AdamWConfig, Info, Method, Official, Unfit
 
 POSITIONS = {
@@ -68,10 +68,7 @@ class ClipLora(Method):
 
     @classmethod
     def why_not(cls, config, backbone):
-        for tower in _towers(config):
-            if not projections(backbone, tower):
-                return f"the attention of its {tower} tower has a layout that is not known"
-        return None
+        return unknown_attention(backbone, _towers(config))
 
     @classmethod
     def from_official(cls, content):

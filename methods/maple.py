@@ -6,8 +6,9 @@ import torch
 from pydantic import Field
 from torch import nn
 
+from benchmark.attention import layers
 from benchmark.deep import no_deep_prompts
-from benchmark.insertion import image_prompts, text_blocks, text_prompts, vision_blocks, vision_width
+from benchmark.insertion import image_prompts, text_prompts, vision_width
 from benchmark.method import Info, Method, MethodConfig
 from benchmark.prompt import PromptTemplate, initial_context
 
@@ -72,7 +73,7 @@ class Maple(Method):
         words = self.classes.context_words if config.init_words is None else config.init_words
         self.prompt = PromptTemplate(self.backbone, self.classes, config.n_ctx, words)
         self.context = nn.Parameter(initial_context(self.backbone, words, config.n_ctx))
-        deeper = min(config.depth, len(text_blocks(self.backbone)), len(vision_blocks(self.backbone))) - 1
+        deeper = min(config.depth, layers(self.backbone, "text"), layers(self.backbone, "vision")) - 1
         self.first_map = nn.Linear(d_t, d_v)
         if deeper:
             self.text = nn.Parameter(torch.empty(deeper, config.n_ctx, d_t).normal_(std=0.02))

@@ -6,9 +6,8 @@ from dataclasses import replace
 import torch
 from pydantic import Field
 
-from benchmark.attention import projections
-from benchmark.insertion import text_blocks, vision_blocks
-from benchmark.lora import LowRank
+from benchmark.attention import blocks, projections
+from benchmark.lora import LowRank, unknown_attention
 from benchmark.method import AdamWConfig, Info, Method
 
 
@@ -63,10 +62,7 @@ class MaskedLora(Method):
 
     @classmethod
     def why_not(cls, config, backbone):
-        for tower in cls.towers:
-            if not projections(backbone, tower):
-                return f"the attention of its {tower} tower has a layout that is not known"
-        return None
+        return unknown_attention(backbone, cls.towers)
 
     def build(self):
         c = self.config
@@ -75,9 +71,8 @@ class MaskedLora(Method):
 
     @contextmanager
     def _within(self, tower):
-        blocks = text_blocks(self.backbone) if tower == "text" else vision_blocks(self.backbone)
         with self.lora.within(self.backbone, tower), ExitStack() as stack:
-            for mlp in (block.mlp for block in blocks if self.training):
+            for mlp in (block.mlp for block in blocks(self.backbone, tower) if self.training):
                 last = mlp.c_proj if hasattr(mlp, "c_proj") else mlp.fc2
                 kept = torch.rand(last.in_features, device=last.weight.device) >= self.config.mask
                 stack.callback(last.register_forward_pre_hook(_silencing(kept)).remove)

@@ -4,7 +4,8 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from benchmark.insertion import image_prompts, no_image_prompts, vision_blocks, vision_width
+from benchmark.attention import layers
+from benchmark.insertion import image_prompts, no_image_prompts, vision_width
 from benchmark.method import Info, Method, MethodConfig
 
 
@@ -56,7 +57,7 @@ class Vpt(Method):
         return True
 
     def build(self):
-        depth = min(self.config.depth, len(vision_blocks(self.backbone)))
+        depth = min(self.config.depth, layers(self.backbone, "vision"))
         shape = (depth, self.config.n_image, vision_width(self.backbone))
         self.prompts = nn.Parameter(torch.empty(shape).normal_(std=0.02))
 
