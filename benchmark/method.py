@@ -128,6 +128,15 @@ class ClassList:
         data sets do. A tower that never saw one in training is put off by it."""
         return "." if self.template.endswith(".") else ""
 
+    def first_words(self, chosen: str | None) -> str:
+        """Words at whose embeddings learnt context starts: those of a configuration, or the data set's own."""
+        return self.context_words if chosen is None else chosen
+
+    @property
+    def templates(self) -> tuple[str, ...]:
+        """The ensemble and the own template, each once."""
+        return tuple(dict.fromkeys((*self.ensemble, self.template)))
+
     def texts(self, template: str | None = None) -> list[str]:
         """The template filled in for every class."""
         return [(template or self.template).format(name) for name in self.readable]

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
+from pydantic import Field
+from torch import nn
 
 from benchmark.backbone import Backbone, Tokens
-from benchmark.method import ClassList
+from benchmark.method import ClassList, Method, MethodConfig
 from benchmark.prefix import encode_prompts
 from benchmark.recompute import by_rows
+
+
+class ContextConfig(MethodConfig):
+    """Settings of methods that learn context."""
+
+    n_ctx: int = Field(default=4, ge=1)
+    """M, context tokens."""
+    init_words: str | None = None
+    """Words whose embeddings start the context; None takes the data set's own, "" starts at random."""
 
 
 class PromptTemplate:
@@ -107,3 +119,22 @@ def too_much_context(backbone: Backbone, n_ctx: int) -> str | None:
     """Why M context tokens leave no room for a class name; None if they do."""
     room = backbone.context_length - 4  # start, a name of one token, full stop, end
     return f"{n_ctx} context tokens do not fit its context of {backbone.context_length}" if n_ctx > room else None
+
+
+class ContextMethod(Method):
+    """Base of methods that learn context (M, d_t) before the class names; what they make of it is theirs. Its ``Config`` is a
+    ``ContextConfig``."""
+
+    Config = ContextConfig
+
+    @classmethod
+    def why_not(cls, config: Any, backbone: Backbone) -> str | None:
+        return too_much_context(backbone, config.n_ctx)
+
+    def build(self) -> None:
+        self.prompt = PromptTemplate(self.backbone, self.classes, self.config.n_ctx)
+        self.context = nn.Parameter(self.first_context())
+
+    def first_context(self) -> torch.Tensor:
+        """What the context starts at."""
+        return initial_context(self.backbone, self.classes.first_words(self.config.init_words), self.config.n_ctx)

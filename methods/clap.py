@@ -45,8 +45,7 @@ class _Prototypes(Method):
     presets = {"small": {"steps": 150, "batch_size": 32, "warmup_epochs": 0, "anneal": "step", "views": 4, "lr": 1.0}}
 
     def build(self):
-        templates = dict.fromkeys((*self.classes.ensemble, self.classes.template))
-        self.texts = self.ensemble_features(tuple(templates), normalise=False)
+        self.texts = self.ensemble_features(self.classes.templates, normalise=False)
         self.change = nn.Parameter(torch.zeros(self.texts.shape))
 
     def class_features(self):

@@ -5,8 +5,8 @@ from pydantic import Field
 from torch import nn
 from torch.nn import functional as F
 
-from benchmark.method import Info, Method, MethodConfig, Official, Unfit, official_state
-from benchmark.prompt import PromptTemplate, initial_context, too_much_context
+from benchmark.method import Info, Official, Unfit, official_state
+from benchmark.prompt import ContextConfig, ContextMethod
 
 OFFICIAL_NAMES = {
     "ctx": "context",
@@ -18,7 +18,7 @@ OFFICIAL_NAMES = {
 """Parameters of the official ``prompt_learner`` and of this method."""
 
 
-class CoCoOp(Method):
+class CoCoOp(ContextMethod):
     """v_m(f) = v_m + h(f / |f|), h = Linear(d, d/16), ReLU, Linear(d/16, d_t); one prompt per image and class (equation 3).
 
     The paper trains with batches of one image because every image has prompts of its own; here the (image, class) pairs
@@ -44,25 +44,17 @@ class CoCoOp(Method):
   booktitle={CVPR}, year={2022}}""",
     )
 
-    class Config(MethodConfig):
+    class Config(ContextConfig):
         """Defaults: the settings of CoCoOp's code (``vit_b16_c4_ep10_batch1_ctxv1``)."""
 
         batch_size: int = Field(default=1, ge=1)
         epochs: int = Field(default=10, ge=0)
-        n_ctx: int = Field(default=4, ge=1)
-        """M, context tokens."""
-        init_words: str | None = None
-        """Words whose embeddings start the context; None takes the dataset's own, "" starts at random."""
         reduction: int = Field(default=16, ge=1)
         """The network's hidden layer has d / reduction units."""
         rows: int = Field(default=1024, ge=1)
         """Most (image, class) prompts that go through the text tower at once while testing; bounds memory only."""
 
     presets = {"small": {"steps": 24, "batch_size": 4, "warmup_epochs": 0, "anneal": "step", "lr": 0.003}}
-
-    @classmethod
-    def why_not(cls, config, backbone):
-        return too_much_context(backbone, config.n_ctx)
 
     @classmethod
     def from_official(cls, content):
@@ -81,9 +73,7 @@ class CoCoOp(Method):
 
     def build(self):
         config, d = self.config, self.backbone.embed_dim
-        self.prompt = PromptTemplate(self.backbone, self.classes, config.n_ctx)
-        words = self.classes.context_words if config.init_words is None else config.init_words
-        self.context = nn.Parameter(initial_context(self.backbone, words, config.n_ctx))
+        super().build()
         hidden = max(1, d // config.reduction)
         self.meta_net = nn.Sequential(nn.Linear(d, hidden), nn.ReLU(), nn.Linear(hidden, self.backbone.text_width))
 

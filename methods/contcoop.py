@@ -8,11 +8,11 @@ from pydantic import Field
 from torch import nn
 from torch.nn import functional as F
 
-from benchmark.method import Info, Method, MethodConfig
-from benchmark.prompt import PromptTemplate, initial_context, too_much_context
+from benchmark.method import Info
+from benchmark.prompt import ContextConfig, ContextMethod
 
 
-class ContCoOp(Method):
+class ContCoOp(ContextMethod):
     """Context that attends to the class name's embeddings in the current backbone, trained with L_ce + lambda L_kd.
 
     The context of class c is v + softmax(Q(v) K(e_c)^T / sqrt(a)) V(e_c) O, where e_c are the token embeddings of the
@@ -42,14 +42,10 @@ class ContCoOp(Method):
   journal={arXiv preprint arXiv:2412.20895}, year={2024}}""",
     )
 
-    class Config(MethodConfig):
+    class Config(ContextConfig):
         """Defaults: CoOp's optimiser settings; the rest are our choices (see the class)."""
 
         epochs: int = Field(default=50, ge=0)
-        n_ctx: int = Field(default=4, ge=1)
-        """M, context tokens."""
-        init_words: str | None = None
-        """Words whose embeddings start the context; None takes the dataset's own, "" starts at random."""
         attention: bool = True
         """Whether the context attends to the class name; without, the prompt is CoOp's."""
         width: int | None = Field(default=None, ge=1)
@@ -61,16 +57,10 @@ class ContCoOp(Method):
 
     presets = {"small": {"steps": 32, "warmup_epochs": 0, "anneal": "step", "lr": 0.03}}
 
-    @classmethod
-    def why_not(cls, config, backbone):
-        return too_much_context(backbone, config.n_ctx)
-
     def build(self):
+        super().build()
         config, d_t = self.config, self.backbone.text_width
-        self.prompt = PromptTemplate(self.backbone, self.classes, config.n_ctx)
         self.names, self.is_name = self.prompt.name_embeddings()  # (C, k, d_t), (C, k)
-        words = self.classes.context_words if config.init_words is None else config.init_words
-        self.context = nn.Parameter(initial_context(self.backbone, words, config.n_ctx))
         if config.attention:
             a = config.width or d_t
             self.query, self.key = nn.Linear(d_t, a, bias=False), nn.Linear(d_t, a, bias=False)

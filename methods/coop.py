@@ -6,14 +6,14 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from benchmark.method import Info, Method, MethodConfig, Official, official_state
-from benchmark.prompt import PromptTemplate, initial_context, too_much_context
+from benchmark.method import Info, Official, official_state
+from benchmark.prompt import ContextConfig, ContextMethod
 
 EPOCHS = {1: 50, 2: 100, 4: 100}
 """By shots; 200 for more (official scripts)."""
 
 
-class CoOp(Method):
+class CoOp(ContextMethod):
     """t_c = text([SOT | v_1 ... v_M | class c . | EOT]), cross-entropy on s cos(f, t_c) (section 3.2, equations 2-3)."""
 
     info = Info(
@@ -36,20 +36,12 @@ class CoOp(Method):
   journal={International Journal of Computer Vision}, year={2022}}""",
     )
 
-    class Config(MethodConfig):
+    class Config(ContextConfig):
         """Defaults: the settings of CoOp's code for base-to-new with ViT-B/16 (``vit_b16_ctxv1``)."""
 
         epochs: int = Field(default=200, ge=0)
-        n_ctx: int = Field(default=4, ge=1)
-        """M, context tokens."""
-        init_words: str | None = None
-        """Words whose embeddings start the context; None takes the dataset's own, "" starts at random."""
 
     presets = {"small": {"steps": 32, "warmup_epochs": 0, "anneal": "step", "lr": 0.03}}
-
-    @classmethod
-    def why_not(cls, config, backbone):
-        return too_much_context(backbone, config.n_ctx)
 
     @classmethod
     def official(cls, protocol, shots, dataset):
@@ -70,13 +62,7 @@ class CoOp(Method):
         note = "assumed: the class name comes after the context, which the file does not say"
         return Official({"n_ctx": len(context)}, {"context": context}, note)
 
-    def build(self):
-        self.prompt = PromptTemplate(self.backbone, self.classes, self.config.n_ctx)
-        words = self.config.init_words
-        words = self.classes.context_words if words is None else words
-        self.context = nn.Parameter(initial_context(self.backbone, words, self.config.n_ctx))
-
-    def class_features(self) -> torch.Tensor:
+    def class_features(self):
         return self.prompt.encode(self.context)
 
 
@@ -108,6 +94,4 @@ class CoOpCsc(CoOp):
 
     def build(self):
         super().build()
-        words = self.classes.context_words if self.config.init_words is None else self.config.init_words
-        each = [initial_context(self.backbone, words, self.config.n_ctx) for _ in self.classes.names]
-        self.context = nn.Parameter(torch.stack(each))
+        self.context = nn.Parameter(torch.stack([self.first_context() for _ in self.classes.names]))

@@ -5,7 +5,8 @@ from dataclasses import replace
 from pydantic import Field
 
 from benchmark.deep import DeepPrompts, no_deep_prompts
-from benchmark.method import Info, Method, MethodConfig
+from benchmark.method import Info, Method
+from benchmark.prompt import ContextConfig
 
 
 class Ivlp(Method):
@@ -31,7 +32,7 @@ class Ivlp(Method):
   booktitle={CVPR}, year={2023}}""",
     )
 
-    class Config(MethodConfig):
+    class Config(ContextConfig):
         """Defaults: the configuration in MaPLe's code. PromptSRC's code has 4 + 4 tokens, 9 layers, 20 epochs at 0.0025."""
 
         lr: float = Field(default=0.0035, gt=0)
@@ -44,8 +45,6 @@ class Ivlp(Method):
         n_image: int = Field(default=2, ge=0)
         """n, tokens in the image tower; 0 leaves it alone."""
         image_depth: int = Field(default=12, ge=1)
-        init_words: str | None = None
-        """Words whose embeddings start the context; None takes the data set's own, "" starts at random."""
 
     presets = {"small": {"steps": 20, "batch_size": 16, "warmup_epochs": 0, "anneal": "step", "lr": 0.003}}
 
@@ -59,7 +58,7 @@ class Ivlp(Method):
 
     def build(self):
         c = self.config
-        words = self.classes.context_words if c.init_words is None else c.init_words
+        words = self.classes.first_words(c.init_words)
         depths = (c.text_depth, c.n_image, c.image_depth)
         self.prompts = DeepPrompts(self.backbone, self.classes, c.n_ctx, *depths, words)
 

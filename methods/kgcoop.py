@@ -1,17 +1,16 @@
 """KgCoOp: CoOp kept near the hand-written prompts by a penalty on the distance of the class features."""
 
 from pydantic import Field
-from torch import nn
 from torch.nn import functional as F
 
-from benchmark.method import Info, Method, MethodConfig, Official, official_state
-from benchmark.prompt import PromptTemplate, initial_context, too_much_context
+from benchmark.method import Info, Official, official_state
+from benchmark.prompt import ContextConfig, ContextMethod
 
 UNUSED = ("bias_vectors", "meta_net.", "adapter")
 """Parameters that the official code saves beside the context and never uses."""
 
 
-class KgCoOp(Method):
+class KgCoOp(ContextMethod):
     """CoOp's prompt with L = L_ce + W (1 - mean_c cos(t_c, t0_c)), t0 from the hand-written template (equations 4-6).
 
     t0 is of the data set's own template, and the context starts at its own words; the official code has other templates for
@@ -37,23 +36,15 @@ class KgCoOp(Method):
   booktitle={CVPR}, year={2023}}""",
     )
 
-    class Config(MethodConfig):
+    class Config(ContextConfig):
         """Defaults: the official scripts for base-to-new."""
 
         batch_size: int = Field(default=128, ge=1)
         epochs: int = Field(default=100, ge=0)
-        n_ctx: int = Field(default=4, ge=1)
-        """M, context tokens."""
-        init_words: str | None = None
-        """Words whose embeddings start the context; None takes the data set's own, "" starts at random."""
         weight: float = Field(default=8.0, ge=0)
         """W, of the penalty."""
 
     presets = {"small": {"steps": 32, "batch_size": 32, "warmup_epochs": 0, "anneal": "step", "lr": 0.01}}
-
-    @classmethod
-    def why_not(cls, config, backbone):
-        return too_much_context(backbone, config.n_ctx)
 
     @classmethod
     def from_official(cls, content):
@@ -68,12 +59,6 @@ class KgCoOp(Method):
             return None  # a network that is in use: another method's
         note = f"left out as its code does not use them: {', '.join(others)}"
         return Official({"n_ctx": len(state["ctx"])}, {"context": state["ctx"]}, note)
-
-    def build(self):
-        config = self.config
-        self.prompt = PromptTemplate(self.backbone, self.classes, config.n_ctx)
-        words = self.classes.context_words if config.init_words is None else config.init_words
-        self.context = nn.Parameter(initial_context(self.backbone, words, config.n_ctx))
 
     def class_features(self):
         return self.prompt.encode(self.context)

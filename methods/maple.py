@@ -9,8 +9,8 @@ from torch import nn
 from benchmark.attention import layers
 from benchmark.deep import no_deep_prompts
 from benchmark.insertion import image_prompts, text_prompts, vision_width
-from benchmark.method import Info, Method, MethodConfig
-from benchmark.prompt import PromptTemplate, initial_context
+from benchmark.method import Info, Method
+from benchmark.prompt import ContextConfig, PromptTemplate, initial_context
 
 
 class Maple(Method):
@@ -40,7 +40,7 @@ class Maple(Method):
   booktitle={CVPR}, year={2023}}""",
     )
 
-    class Config(MethodConfig):
+    class Config(ContextConfig):
         """Defaults: the official configuration for base-to-new and few-shot."""
 
         lr: float = Field(default=0.0035, gt=0)
@@ -50,8 +50,6 @@ class Maple(Method):
         """M, tokens of each prompt."""
         depth: int = Field(default=9, ge=1)
         """J, layers with prompts of their own; a tower with fewer has them in all."""
-        init_words: str | None = None
-        """Words whose embeddings start the context; None takes the data set's own, "" starts at random."""
 
     presets = {"small": {"steps": 20, "batch_size": 16, "warmup_epochs": 0, "anneal": "step", "lr": 0.03}}
 
@@ -70,7 +68,7 @@ class Maple(Method):
 
     def build(self):
         config, d_t, d_v = self.config, self.backbone.text_width, vision_width(self.backbone)
-        words = self.classes.context_words if config.init_words is None else config.init_words
+        words = self.classes.first_words(config.init_words)
         self.prompt = PromptTemplate(self.backbone, self.classes, config.n_ctx, words)
         self.context = nn.Parameter(initial_context(self.backbone, words, config.n_ctx))
         deeper = min(config.depth, layers(self.backbone, "text"), layers(self.backbone, "vision")) - 1

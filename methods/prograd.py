@@ -2,14 +2,13 @@
 
 import torch
 from pydantic import Field
-from torch import nn
 from torch.nn import functional as F
 
-from benchmark.method import Info, Method, MethodConfig
-from benchmark.prompt import PromptTemplate, initial_context, padded_context, too_much_context
+from benchmark.method import Info
+from benchmark.prompt import ContextConfig, ContextMethod, padded_context
 
 
-class ProGrad(Method):
+class ProGrad(ContextMethod):
     """CoOp's prompt; where the gradients g of L_ce and h of L_kl disagree, g - lambda (g . h / |h|^2) h is followed, else g
     (equation 4). L_kl is the cross-entropy with the zero-shot predictions at temperature T (equation 3).
     """
@@ -33,7 +32,7 @@ class ProGrad(Method):
   booktitle={ICCV}, year={2023}}""",
     )
 
-    class Config(MethodConfig):
+    class Config(ContextConfig):
         """Defaults: the official configuration at 8 shots and more. The teacher has the data set's own template; the
         official code has others."""
 
@@ -54,16 +53,9 @@ class ProGrad(Method):
         """Epochs by shots."""
         return {"epochs": {1: 50, 2: 100, 4: 100}.get(shots, 200)}
 
-    @classmethod
-    def why_not(cls, config, backbone):
-        return too_much_context(backbone, config.n_ctx)
-
-    def build(self):
-        config = self.config
-        self.prompt = PromptTemplate(self.backbone, self.classes, config.n_ctx)
-        words = self.classes.context_words if config.init_words is None else config.init_words
-        start = padded_context if words else initial_context
-        self.context = nn.Parameter(start(self.backbone, words, config.n_ctx))
+    def first_context(self):
+        words = self.classes.first_words(self.config.init_words)
+        return padded_context(self.backbone, words, self.config.n_ctx) if words else super().first_context()
 
     def class_features(self):
         return self.prompt.encode(self.context)

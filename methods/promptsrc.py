@@ -9,7 +9,8 @@ from pydantic import Field
 from torch.nn import functional as F
 
 from benchmark.deep import DeepPrompts, no_deep_prompts
-from benchmark.method import Info, Method, MethodConfig
+from benchmark.method import Info, Method
+from benchmark.prompt import ContextConfig
 
 EARLY = frozenset("stanford-cars oxford-flowers fgvc-aircraft dtd eurosat".split())
 """Data sets whose few-shot configuration averages around an early epoch."""
@@ -41,7 +42,7 @@ class PromptSrc(Method):
   booktitle={ICCV}, year={2023}}""",
     )
 
-    class Config(MethodConfig):
+    class Config(ContextConfig):
         """Defaults: the official configuration for base-to-new."""
 
         lr: float = Field(default=0.0025, gt=0)
@@ -53,8 +54,6 @@ class PromptSrc(Method):
         """Tokens in the image tower."""
         depth: int = Field(default=9, ge=1)
         """Layers of each tower with prompts of their own; a tower with fewer has them in all."""
-        init_words: str | None = None
-        """Words whose embeddings start the context; None takes the data set's own, "" starts at random."""
         text_weight: float = Field(default=25.0, ge=0)
         image_weight: float = Field(default=10.0, ge=0)
         logit_weight: float = Field(default=1.0, ge=0)
@@ -100,7 +99,7 @@ class PromptSrc(Method):
 
     def build(self):
         c = self.config
-        words = self.classes.context_words if c.init_words is None else c.init_words
+        words = self.classes.first_words(c.init_words)
         self.prompts = DeepPrompts(self.backbone, self.classes, c.n_ctx, c.depth, c.n_image, c.depth, words)
         self._average: dict[str, torch.Tensor] = {}
         self._weight = 0.0
@@ -114,7 +113,7 @@ class PromptSrc(Method):
     def frozen_texts(self) -> torch.Tensor:
         """t0 (C, d), un-normalised, computed once."""
         if not hasattr(self, "_frozen"):
-            own = (*self.classes.ensemble, self.classes.template)
+            own = self.classes.templates
             every = own if self.config.templates == "dataset" else [fill("{}") for fill in OPENAI_IMAGENET_TEMPLATES]
             self._frozen = self.ensemble_features(every, normalise=False)
         return self._frozen

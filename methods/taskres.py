@@ -53,8 +53,7 @@ class TaskRes(Method):
         return {"epochs": 100 if shots < 8 else 200, **own}
 
     def build(self):
-        templates = dict.fromkeys((*self.classes.ensemble, self.classes.template))
-        self.base = self.ensemble_features(tuple(templates), normalise=False)
+        self.base = self.ensemble_features(self.classes.templates, normalise=False)
         self.residual = nn.Parameter(torch.zeros(self.base.shape))
 
     def class_features(self):
