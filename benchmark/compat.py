@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,15 +47,18 @@ def flips(before: np.ndarray, after: np.ndarray, labels: np.ndarray) -> tuple[fl
     return float(100 * np.mean(was & ~now)), float(100 * np.mean(~was & now))
 
 
-def verdict(lift: Estimate, p: float, p_outside: float, statuses: Collection[str] = ()) -> str:
-    """What a lift says, in two words. ``p`` and ``p_outside`` are corrected for the number of methods: of the hypotheses
-    that the lift is 0, and that it is at least ``EQUIVALENCE`` from 0."""
-    if not math.isfinite(lift.mean):
+def verdict(lift: float, p: float, p_outside: float, statuses: Collection[str] = ()) -> str:
+    """What a mean lift says, in two words.
+
+    ``p`` and ``p_outside`` are corrected for the number of methods: of the hypotheses that the lift is 0, and that it is at
+    least ``EQUIVALENCE`` from 0.
+    """
+    if not math.isfinite(lift):
         return "does not fit" if "unfit" in statuses else "no result" if statuses else "undecided"
     if p_outside < ERROR_RATE:
         return "no effect"
     if p < ERROR_RATE:
-        return "helps" if lift.mean > 0 else "harms"
+        return "helps" if lift > 0 else "harms"
     return "undecided"
 
 
@@ -120,19 +123,18 @@ FIGURES += ["zs_negative_flip", "zs_positive_flip", "retrain_lift"]
 
 
 def summarise(table: pd.DataFrame, covariances: Covariances | None = None, control: str = "") -> pd.DataFrame:
-    """One row per (pair, method, config, protocol, variant, split): means over data sets and seeds, lift and gain with their
-    intervals, the share of the retrained lift that reuse retains (NaN where retraining itself lifts by less than a point, or
+    """One row per (pair, method, config, protocol, variant, split): means over data sets and seeds, the interval of
+    lift, the share of the retrained lift that reuse retains (NaN where retraining itself lifts by less than a point, or
     may), and p-values of lift corrected for the number of methods (Holm)."""
     covariances = covariances or Covariances()
     rows = []
     for key, part in _groups(table).items():
         figures: dict[str, Any] = {name: _mean(part, name) for name in FIGURES}
-        made = {name: part.estimate(name, covariances) for name in ("lift", "gain", "retrain_lift")}
+        lift = part.estimate("lift", covariances)
+        low, high = lift.interval()
         row = dict(zip(GROUP, key, strict=True)) | figures | {"seeds": part.seeds, "datasets": len(part.rows)}
-        for name, found in made.items():
-            low, high = found.interval()
-            row |= {f"{name}_low": low, f"{name}_high": high, f"{name}_error": found.error, f"{name}_freedom": found.freedom}
-        rows.append(row | _retained(part, made, covariances))
+        row |= {"lift_low": low, "lift_high": high, "lift_error": lift.error, "lift_freedom": lift.freedom}
+        rows.append(row | _retained(part, lift, covariances))
     summary = pd.DataFrame(rows)
     return summary if summary.empty else _corrected(summary, control)
 
@@ -213,10 +215,10 @@ def _average(values: Sequence[float]) -> float:
     return sum(known) / len(known) if known else math.nan
 
 
-def _retained(part: _Part, made: Mapping[str, Estimate], covariances: Covariances) -> dict[str, float]:
+def _retained(part: _Part, lift: Estimate, covariances: Covariances) -> dict[str, float]:
     """The ratio of the mean lifts of reuse and retraining, with Fieller's interval."""
     blank = {"retained": math.nan, "retained_low": math.nan, "retained_high": math.nan}
-    lift, retrained = made["lift"], made["retrain_lift"]
+    retrained = part.estimate("retrain_lift", covariances)
     if not retrained.known or retrained.interval()[0] <= EQUIVALENCE or not math.isfinite(lift.mean):
         return blank
     shared, lifts, others = 0.0, part.values("lift"), part.values("retrain_lift")

@@ -23,6 +23,7 @@ def conclude(session: Session, page: Path, command: str) -> int:
     control = next((name for name, plugin in session.methods.plugins.items() if plugin.cls.info.control), "")
     images = uncertainty.table(session.plan, session.store, control)
     tables.write_csv(images, session.store, "uncertainty.csv")
+    covariances = report.covariances(images)
     used = sorted({variant.method for variant in session.plan.variants})
     facts = about.describe(
         session.spec,
@@ -38,11 +39,12 @@ def conclude(session: Session, page: Path, command: str) -> int:
     infos = {name: session.methods[name].cls.info for name in used}
     datasets = about.datasets(session.datasets, session.plan)
     rebuild.save(session.store, facts, datasets)
-    report.write(page, figures, costs, facts, infos, datasets, images)
+    report.write(page, figures, costs, facts, infos, datasets, covariances)
     console = Console(highlight=False)
     if session.spec.warning:
         console.print(session.spec.warning, style="yellow", markup=False)
-    console.print(terminal.summary(report.headline(figures, facts.zero_shot, infos, images), report.scope(figures)))
+    rows = report.headline(figures, facts.zero_shot, infos, covariances)
+    console.print(terminal.summary(rows, report.scope(figures)))
     for row in facts.published:
         if row.wrong:
             console.print(

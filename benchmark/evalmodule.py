@@ -102,12 +102,12 @@ def _row(backbone: Backbone, dataset: Dataset, module: ImportedModule, cls: type
     for test in _tests(dataset, dataset.load()):
         classes = ClassList(test.classes, test.template, dataset.context_words)
         zero[test.key] = _accuracy(Method(MethodConfig(), backbone, classes), test, store)
-        columns, foreign = None, cls.info.class_bound and test.part == "new"  # unless the file tells better
+        columns = None
         if cls.info.class_bound and module.classes:
             columns = places(test.classes, module.classes)
-            foreign = columns is None
             classes = ClassList(module.classes, test.template, dataset.context_words)
-        if reason or foreign:
+        foreign = columns is None if module.classes else test.part == "new"  # of a file that does not tell: by their number
+        if reason or (cls.info.class_bound and foreign):
             continue
         try:
             found[test.key] = _accuracy(attach(cls, settings, backbone, classes, module.tensors), test, store, columns)

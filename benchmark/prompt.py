@@ -122,8 +122,8 @@ def too_much_context(backbone: Backbone, n_ctx: int) -> str | None:
 
 
 class ContextMethod(Method):
-    """Base of methods that learn context (M, d_t) before the class names; what they make of it is theirs. Its ``Config`` is a
-    ``ContextConfig``."""
+    """Base of methods that learn context (M, d_t) before the class names; what they make of it is theirs. ``Config`` must be
+    a ``ContextConfig``."""
 
     Config = ContextConfig
 

@@ -38,9 +38,8 @@ def run(options: argparse.Namespace, console: Console) -> int:
     merged = merge(runs)
     methods = registry.methods()
     infos = {name: methods[name].cls.info for name in sorted(set(merged.results.method)) if name in methods.plugins}
-    report.write(
-        options.report, merged.results, merged.costs, merged.about, infos, merged.datasets, images=merged.uncertainty
-    )
+    known = report.covariances(merged.uncertainty)
+    report.write(options.report, merged.results, merged.costs, merged.about, infos, merged.datasets, known)
     console.print(f"report: {options.report}", markup=False, soft_wrap=True)
     return 0
 

@@ -93,7 +93,6 @@ def fit(
     store: FeatureStore,
     *,
     precision: Precision = "fp32",
-    on_step: Callable[[int, int], None] | None = None,
 ) -> TrainLog:
     """Let a method learn all that it learns from a task: gradient steps, then what it solves for.
 
@@ -105,7 +104,7 @@ def fit(
     if learnt_by_gradient(method):
         views, pixels = method.config.views, method.needs_pixels
         bank = store.training(backbone, task.train, task.augmentation, views, pixels=pixels)
-        log = train(method, bank, shots=task.shots, seed=task.id.seed, precision=precision, on_step=on_step)
+        log = train(method, bank, shots=task.shots, seed=task.id.seed, precision=precision)
     if type(method).solve is not Method.solve:
         plain = store.testing(backbone, task.train, pixels=method.needs_pixels).all()
         held_out = store.testing(backbone, task.val, pixels=method.needs_pixels).all() if len(task.val) else None
@@ -146,8 +145,8 @@ def train(
     config: MethodConfig = method.config
     start = time.perf_counter()
     steps, per_epoch = total_steps(config, len(bank), shots)
-    learnt = learnt_by_gradient(method)
-    steps = steps if learnt else 0
+    if not learnt_by_gradient(method):
+        steps = 0
     order = torch.Generator().manual_seed(derive_seed("order", seed))
     torch.manual_seed(derive_seed("noise", seed))  # dropout and the like
     losses: list[float] = []

@@ -6,13 +6,12 @@ show one drawing count as one. For the harmonic mean H the effect of an image is
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
 import pandas as pd
 
-from benchmark.dataset import TestSet
 from benchmark.plan import Plan, Variant
 from benchmark.store import Store
 from benchmark.task import Task, TaskId
@@ -37,6 +36,10 @@ Effects = dict[tuple[str, str], dict[str, np.ndarray]]
 """By (method, config), by figure: the effect of each drawing on the mean over seeds, in points (they sum to about 0)."""
 
 
+Right = dict[str, dict[tuple[str, str], np.ndarray]]
+"""Whether each image is right, (seeds, images), by side of the comparison (old, reuse, retrain) and (method, config)."""
+
+
 class _Reader:
     """Per-image effects of one pair and task, all seeds of it together."""
 
@@ -58,14 +61,15 @@ class _Reader:
         """For each split of the task (test set's part, its variant), and H."""
         if self.control is None:
             return
-        sides = {"old": (old, old), "reuse": (old, new), "retrain": (new, new)}
-        tests = {test.key: test for test in seeds[0].tests}
-        for key, test in tests.items():
+        sides, control = {"old": (old, old), "reuse": (old, new), "retrain": (new, new)}, self._key(self.control)
+        seen: dict[str, tuple[Right, np.ndarray]] = {}
+        for test in seeds[0].tests:
             groups, labels = np.asarray(test.examples.groups), np.asarray(test.examples.labels)
-            right = {side: self._right(key, labels, seeds, *where) for side, where in sides.items()}
-            yield (test.part, test.variant), _effects(right, self._key(self.control), groups)
-        if {"base", "new"} <= tests.keys():
-            yield ("H", ""), self._harmonic(sides, tests, seeds)
+            right = {side: self._right(test.key, labels, seeds, *where) for side, where in sides.items()}
+            seen[test.key] = right, groups
+            yield (test.part, test.variant), _effects(right, control, groups)
+        if {"base", "new"} <= seen.keys():
+            yield ("H", ""), _harmonic(*seen["base"], *seen["new"], control)
 
     def _right(
         self, key: str, labels: np.ndarray, seeds: list[Task], trained: str, tested: str
@@ -84,24 +88,19 @@ class _Reader:
             return None
         return self._predictions(cell.key).get(key)
 
-    def _harmonic(self, sides: dict[str, tuple[str, str]], tests: Mapping[str, TestSet], seeds: list[Task]) -> Effects:
-        """Effects on H = 2 b n / (b + n): dH/db = 2 n^2 / (b + n)^2 and the same with b and n exchanged."""
-        parts = {}
-        for side, where in sides.items():
-            halves = []
-            for key in ("base", "new"):
-                test = tests[key]
-                labels = np.asarray(test.examples.labels)
-                halves.append((self._right(key, labels, seeds, *where), np.asarray(test.examples.groups)))
-            (base, base_groups), (new, new_groups) = halves
-            parts[side] = {name: _linearised(base[name], new[name]) for name in base.keys() & new.keys()}
-        groups = np.concatenate([base_groups, new_groups + base_groups.max(initial=0) + 1])
-        assert self.control is not None
-        return _effects(parts, self._key(self.control), groups, scaled=True)
-
     @staticmethod
     def _key(variant: Variant) -> tuple[str, str]:
         return variant.method, variant.label
+
+
+def _harmonic(base: Right, base_groups: np.ndarray, new: Right, new_groups: np.ndarray, control: tuple[str, str]) -> Effects:
+    """Effects on H = 2 b n / (b + n): dH/db = 2 n^2 / (b + n)^2 and the same with b and n exchanged."""
+    parts = {
+        side: {name: _linearised(base[side][name], new[side][name]) for name in base[side].keys() & new[side].keys()}
+        for side in base
+    }
+    groups = np.concatenate([base_groups, new_groups + base_groups.max(initial=0) + 1])
+    return _effects(parts, control, groups, scaled=True)
 
 
 def _linearised(base: np.ndarray, new: np.ndarray) -> np.ndarray:
@@ -113,13 +112,7 @@ def _linearised(base: np.ndarray, new: np.ndarray) -> np.ndarray:
     )
 
 
-def _effects(
-    right: dict[str, dict[tuple[str, str], np.ndarray]],
-    control: tuple[str, str],
-    groups: np.ndarray,
-    *,
-    scaled: bool = False,
-) -> Effects:
+def _effects(right: Right, control: tuple[str, str], groups: np.ndarray, *, scaled: bool = False) -> Effects:
     """Effects of drawings by figure. ``scaled``: the values are effects on the mean already."""
     _, members = np.unique(groups, return_inverse=True)
     count = members.max(initial=-1) + 1

@@ -1,5 +1,7 @@
 """CLAP and ZS-LP: a linear classifier that starts at the text features, with and without a class-adaptive penalty."""
 
+from functools import cached_property
+
 import torch
 from pydantic import Field
 from torch import nn
@@ -68,14 +70,13 @@ class Clap(_Prototypes):
     )
 
     def loss(self, batch):
-        return super().loss(batch) + (self._multipliers() * self.change.square().sum(-1)).mean()
+        return super().loss(batch) + (self.multipliers * self.change.square().sum(-1)).mean()
 
-    def _multipliers(self) -> torch.Tensor:
+    @cached_property
+    def multipliers(self) -> torch.Tensor:
         """lambda (C,), from the training images; 0 for a class without any."""
-        if not hasattr(self, "_lambda"):
-            with torch.no_grad():
-                features, labels = self.few_shots.encode(self.config.views), self.few_shots.labels
-                scores = self.backbone.logits(features.flatten(0, 1), self.texts).softmax(-1)
-                owners = F.one_hot(labels.repeat(len(features)), scores.shape[1]).to(scores)
-                self._lambda = (scores * owners).sum(0) / owners.sum(0).clamp_min(1)
-        return self._lambda
+        with torch.no_grad():
+            features, labels = self.few_shots.encode(self.config.views), self.few_shots.labels
+            scores = self.backbone.logits(features.flatten(0, 1), self.texts).softmax(-1)
+            owners = F.one_hot(labels.repeat(len(features)), scores.shape[1]).to(scores)
+            return (scores * owners).sum(0) / owners.sum(0).clamp_min(1)

@@ -73,10 +73,11 @@ class Maple(Method):
         self.context = nn.Parameter(initial_context(self.backbone, words, config.n_ctx))
         deeper = min(config.depth, layers(self.backbone, "text"), layers(self.backbone, "vision")) - 1
         self.first_map = nn.Linear(d_t, d_v)
+        self.maps = nn.ModuleList()
         if deeper:
             self.text = nn.Parameter(torch.empty(deeper, config.n_ctx, d_t).normal_(std=0.02))
             start = nn.Linear(d_t, d_v)
-            self.maps = nn.ModuleList(copy.deepcopy(start) for _ in range(deeper))
+            self.maps.extend(copy.deepcopy(start) for _ in range(deeper))
 
     def _deeper(self) -> list[torch.Tensor]:
         return list(self.text) if hasattr(self, "text") else []
@@ -86,6 +87,6 @@ class Maple(Method):
         return self.prompt.encode(self.context, lambda: text_prompts(self.backbone, prompts, start))
 
     def image_features(self, batch):
-        deeper = [one(prompt) for one, prompt in zip(self.maps, self._deeper(), strict=True)] if self._deeper() else []
+        deeper = [one(prompt) for one, prompt in zip(self.maps, self._deeper(), strict=True)]
         with image_prompts(self.backbone, dict(enumerate([self.first_map(self.context), *deeper]))):
             return self.backbone.encode_image(batch.pixels)

@@ -1,6 +1,7 @@
 """PromptSRC: prompts in both towers that are held near the frozen model in three ways and averaged over training."""
 
 import math
+from functools import cached_property
 from typing import Literal
 
 import torch
@@ -110,18 +111,17 @@ class PromptSrc(Method):
     def image_features(self, batch):
         return self.prompts.image_features(batch.pixels)
 
+    @cached_property
     def frozen_texts(self) -> torch.Tensor:
-        """t0 (C, d), un-normalised, computed once."""
-        if not hasattr(self, "_frozen"):
-            own = self.classes.templates
-            every = own if self.config.templates == "dataset" else [fill("{}") for fill in OPENAI_IMAGENET_TEMPLATES]
-            self._frozen = self.ensemble_features(every, normalise=False)
-        return self._frozen
+        """t0 (C, d), un-normalised."""
+        own = self.config.templates == "dataset"
+        every = self.classes.templates if own else [fill("{}") for fill in OPENAI_IMAGENET_TEMPLATES]
+        return self.ensemble_features(every, normalise=False)
 
     def loss(self, batch):
         config, texts, images = self.config, self.class_features(), self.image_features(batch)
         with torch.no_grad():
-            texts0, images0 = self.frozen_texts(), self.backbone.encode_image(batch.pixels)
+            texts0, images0 = self.frozen_texts, self.backbone.encode_image(batch.pixels)
             teacher = self.backbone.logits(images0, texts0).log_softmax(-1)
         logits = self.backbone.logits(images, texts)
         divergence = F.kl_div(logits.log_softmax(-1), teacher, reduction="sum", log_target=True) / logits.numel()

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from benchmark import compat
-from benchmark.intervals import Estimate
 
 PERCENT = st.floats(0, 100)
 
@@ -71,7 +70,7 @@ def test_flips_balance_accuracies(rows):
     ],
 )
 def test_verdicts(mean, p, p_outside, statuses, expected):
-    assert compat.verdict(Estimate(mean), p, p_outside, statuses) == expected
+    assert compat.verdict(mean, p, p_outside, statuses) == expected
     assert expected in compat.VERDICTS
 
 
@@ -121,7 +120,7 @@ def test_summary_by_hand():
     assert row.p == pytest.approx(2 * stats.t.sf(6 / math.sqrt(1 / 6), 4))
     assert row.retained == pytest.approx(0.5)
     assert 0 < row.retained_low < 0.5 < row.retained_high < 1
-    assert compat.verdict(Estimate(row.lift), row.p, row.p_outside) == "helps"
+    assert compat.verdict(row.lift, row.p, row.p_outside) == "helps"
     assert row.old == pytest.approx(72.0)
     zero = compat.summarise(table, control="z").set_index("method").loc["z"]
     assert math.isnan(zero.p), "the control is not judged"
@@ -191,6 +190,6 @@ def test_what_does_not_fit_keeps_its_other_figures():
     frame.loc[chosen, "status"] = "unfit"
     frame = frame[~((frame.method == "m") & frame.metric.str.endswith("flip"))]
     row = compat.summarise(compat.with_controls(compat.accuracies(frame), "z")).set_index("method").loc["m"]
-    assert compat.verdict(Estimate(row.lift), row.p, row.p_outside, {"unfit"}) == "does not fit"
+    assert compat.verdict(row.lift, row.p, row.p_outside, {"unfit"}) == "does not fit"
     assert math.isnan(row.reuse)
     assert row.retrain == pytest.approx(84.0)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from benchmark import compat
-from benchmark.intervals import Estimate
 from benchmark.report.model import BASE_TO_NEW, CROSS_DATASET, DOMAIN, FEW_SHOT, NAN, Interval, Scope, few_shot
 
 if TYPE_CHECKING:
@@ -21,26 +20,27 @@ SUMMARY = ["pair", "method", "config", "protocol", "variant", "split"]
 
 def clean(results: pd.DataFrame) -> pd.DataFrame:
     """The same rows with empty text for missing text (a CSV reader makes it NaN) and numbers in ``value``."""
-    table = results.copy()
-    for name in TEXT:
-        table[name] = table[name].astype(object).where(table[name].notna(), "").astype(str)
+    table = _named(results, TEXT)
     table["value"] = pd.to_numeric(table["value"], errors="coerce")
+    return table.reset_index(drop=True)
+
+
+def _named(table: pd.DataFrame, texts: Sequence[str]) -> pd.DataFrame:
+    """A copy with empty text for missing text in ``texts``, and few-shot protocols named by their shots."""
+    table = table.copy()
+    for name in texts:
+        table[name] = table[name].astype(object).where(table[name].notna(), "").astype(str)
     few = table.protocol == FEW_SHOT
     shots = pd.to_numeric(table.shots[few], errors="coerce").fillna(0).astype(int)
     table.loc[few, "protocol"] = [few_shot(count).protocol for count in shots]
-    return table.reset_index(drop=True)
+    return table
 
 
 def covariances(table: pd.DataFrame | None) -> compat.Covariances:
     """What is known of the images' part in the uncertainty, with protocols named as in the report."""
     if table is None or table.empty:
         return compat.Covariances()
-    table = table.copy()
-    for name in ("variant", "config", "other_config"):
-        table[name] = table[name].astype(object).where(table[name].notna(), "").astype(str)
-    few = table.protocol == FEW_SHOT
-    table.loc[few, "protocol"] = [few_shot(int(count)).protocol for count in table.shots[few]]
-    return compat.Covariances(table)
+    return compat.Covariances(_named(table, ("variant", "config", "other_config")))
 
 
 def matched(results: pd.DataFrame, control: str) -> pd.DataFrame:
@@ -105,8 +105,8 @@ def statuses(results: pd.DataFrame, pair: str, method: str, config: str, protoco
 def judge(lift: Interval, bad: Mapping[str, str], empty: bool) -> str:
     """The verdict. Failed cells decide only where no cell is left; with figures, the lift alone speaks."""
     if empty:
-        return compat.verdict(Estimate(NAN), NAN, NAN, set(bad) or {"missing"})
-    return compat.verdict(Estimate(lift.mean), lift.p, lift.p_outside)
+        return compat.verdict(NAN, NAN, NAN, set(bad) or {"missing"})
+    return compat.verdict(lift.mean, lift.p, lift.p_outside)
 
 
 def label(method: str, config: str, methods: Mapping[str, Info]) -> str:

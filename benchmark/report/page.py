@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from benchmark.compat import Covariances
 from benchmark.report import frame, sections, words
 from benchmark.report.model import About, DatasetAbout, Figure, MethodRow, Scope
 from benchmark.report.tables import headline
@@ -49,15 +50,15 @@ def write(
     about: About,
     methods: Mapping[str, Info],
     datasets: Mapping[str, DatasetAbout],
-    images: pd.DataFrame | None = None,
+    covariances: Covariances | None = None,
 ) -> None:
     """Write the report to ``file``: one HTML page that needs nothing else. Same arguments, same bytes.
 
     ``results`` has the columns ``compat.COLUMNS``; ``runs`` has at least kind, method, config, status, seconds, peak_mb and
-    parameters. Either may be empty. ``images`` is the table of ``benchmark.uncertainty``; without it intervals cover seeds
-    only.
+    parameters. Either may be empty. ``covariances`` say what the images contribute to the uncertainty; without, intervals
+    cover seeds only.
     """
-    write_atomically(file, render(results, runs, about, methods, datasets, images).encode())
+    write_atomically(file, render(results, runs, about, methods, datasets, covariances).encode())
 
 
 def render(
@@ -66,12 +67,12 @@ def render(
     about: About,
     methods: Mapping[str, Info],
     datasets: Mapping[str, DatasetAbout],
-    images: pd.DataFrame | None = None,
+    covariances: Covariances | None = None,
 ) -> str:
     """The page as text."""
     results = frame.clean(results)
     view = frame.scope(results)
-    views = _pairs(results, about, methods, datasets, view, images)
+    views = _pairs(results, about, methods, datasets, view, covariances)
     used = list(dict.fromkeys([*results.method, *about.settings]))
     bad = results[results.status != "ok"]
     context: dict[str, Any] = {
@@ -79,7 +80,7 @@ def render(
         "view": view,
         "pairs": views,
         "overview": _overview(views),
-        "sections": sections.elsewhere(results, _names(results, views), about.zero_shot, methods, images),
+        "sections": sections.elsewhere(results, _names(results, views), about.zero_shot, methods, covariances),
         "failures": sections.failures(results, methods),
         "failed_cells": len(sections.cells(bad)),
         "all_cells": len(sections.cells(results)),
@@ -125,12 +126,12 @@ def _pairs(
     methods: Mapping[str, Info],
     datasets: Mapping[str, DatasetAbout],
     view: Scope,
-    images: pd.DataFrame | None,
+    covariances: Covariances | None,
 ) -> list[PairView]:
     """The pairs of the run in their order, then any others that the results have."""
     from benchmark.report import figures  # matplotlib takes seconds to import: not before there is something to draw
 
-    rows = headline(results, about.zero_shot, methods, images)
+    rows = headline(results, about.zero_shot, methods, covariances)
     others = [tuple(pair) for pair in results[["old", "new"]].drop_duplicates().itertuples(index=False, name=None)]
     titles = {name: dataset.title for name, dataset in datasets.items()}
     found = []

@@ -36,10 +36,10 @@ def elsewhere(
     pairs: Mapping[str, str],
     control: str,
     methods: Mapping[str, Info],
-    images: pd.DataFrame | None = None,
+    covariances: Covariances | None = None,
 ) -> list[Section]:
     """The protocols beside the headline, where they were run. ``pairs``: what to call each pair of the results."""
-    results, covariances = frame.clean(results), frame.covariances(images)
+    results = frame.clean(results)
 
     def shifted(scope: Scope, name: str) -> list[ElsewhereView]:
         found = []
@@ -79,7 +79,7 @@ def _by_shots(
     pairs: Mapping[str, str],
     control: str,
     methods: Mapping[str, Info],
-    covariances: Covariances,
+    covariances: Covariances | None,
 ) -> list[ElsewhereView]:
     """One table for each number of shots."""
     scopes = frame.few_shots(results)

@@ -18,16 +18,17 @@ if TYPE_CHECKING:
 
 
 def headline(
-    results: pd.DataFrame, control: str, methods: Mapping[str, Info], images: pd.DataFrame | None = None
+    results: pd.DataFrame, control: str, methods: Mapping[str, Info], covariances: Covariances | None = None
 ) -> list[MethodRow]:
     """All rows, pairs in order of appearance; in each the control first, then methods from best to worst reuse.
 
-    ``images`` is the table of ``benchmark.uncertainty``.
+    ``covariances`` say what the images contribute to the uncertainty; without, intervals cover seeds only.
     """
+    covariances = covariances or Covariances()
     results = frame.clean(results)
     view = frame.scope(results)
     results = results[results.protocol == view.protocol]
-    table, covariances = frame.matched(results, control), frame.covariances(images)
+    table = frame.matched(results, control)
     rows = frame.summary(table, covariances, control)
     found: list[MethodRow] = []
     for pair in dict.fromkeys(results.pair):
