@@ -96,7 +96,7 @@ class _Reader:
 def _harmonic(base: Right, base_groups: np.ndarray, new: Right, new_groups: np.ndarray, control: tuple[str, str]) -> Effects:
     """Effects on H = 2 b n / (b + n): dH/db = 2 n^2 / (b + n)^2 and the same with b and n exchanged."""
     parts = {
-        side: {name: _linearised(base[side][name], new[side][name]) for name in base[side].keys() & new[side].keys()}
+        side: {name: _linearised(base[side][name], new[side][name]) for name in base[side] if name in new[side]}
         for side in base
     }
     groups = np.concatenate([base_groups, new_groups + base_groups.max(initial=0) + 1])

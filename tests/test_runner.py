@@ -176,7 +176,8 @@ def test_a_second_run_computes_nothing_and_writes_the_same_table(base, copy, wor
     assert done.status == 0, done.err
     assert "cells to do" not in done.err
     assert fingerprint(copy) == before
-    assert (copy / "results.csv").read_bytes() == (base.folder / "results.csv").read_bytes()
+    for name in ("results.csv", "uncertainty.csv"):
+        assert (copy / name).read_bytes() == (base.folder / name).read_bytes(), name
 
 
 def wait_for(condition, seconds: float = 120) -> None:
