@@ -24,27 +24,13 @@ COLUMNS = (
 """Columns of results.csv, in order. One row is one figure of one cell; a cell without figures has one row with its status.
 
 ``strategy`` is old, reuse or retrain. ``split`` is base, new, all, or H: for accuracy the harmonic mean of base and new,
-for flips the images of both. ``metric`` is accuracy, negative_flip or positive_flip. ``variant`` names a shifted test set
-and is empty otherwise.
+for flips and ece the images of both. ``metric`` is accuracy, ece (calibration error), negative_flip or positive_flip.
+``variant`` names a shifted test set and is empty otherwise.
 """
 
 EQUIVALENCE = 1.0
 """Points of lift that count as no effect."""
 VERDICTS = ("helps", "no effect", "harms", "undecided", "does not fit", "no result")
-
-
-def harmonic_mean(base: float, new: float) -> float:
-    """H = 2 base new / (base + new); 0 where both are 0 (CoCoOp, section 4.1)."""
-    return 0.0 if base + new == 0 else 2 * base * new / (base + new)
-
-
-def flips(before: np.ndarray, after: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-    """(negative, positive) flip rates in per cent of all images: right before and wrong after, and the reverse.
-
-    Source: Yan et al. 2021, "Positive-Congruent Training", equation 1.
-    """
-    was, now = before == labels, after == labels
-    return float(100 * np.mean(was & ~now)), float(100 * np.mean(~was & now))
 
 
 def verdict(lift: float, p: float, p_outside: float, statuses: Collection[str] = ()) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -13,14 +13,15 @@ from benchmark.method import Method
 from benchmark.training import Diverged, Precision, autocast
 
 
-def predict(method: Method, bank: Bank, precision: Precision = "fp32", columns: Sequence[int] | None = None) -> np.ndarray:
-    """Predicted labels (N,) uint16 of a bank's plain images; among the classes at ``columns`` if given.
+def scores(
+    method: Method, bank: Bank, precision: Precision = "fp32", columns: Sequence[int] | None = None
+) -> Iterator[torch.Tensor]:
+    """Scores (B, C) of a bank's plain images, batch by batch; of the classes at ``columns`` if given.
 
     Raises:
         Diverged: a score is not finite.
     """
     method.eval()
-    predictions = []
     with torch.no_grad(), autocast(method.backbone.device, precision):
         for start in range(0, len(bank), CHUNK):
             rows = torch.arange(start, min(start + CHUNK, len(bank)), device=bank.labels.device)
@@ -29,8 +30,25 @@ def predict(method: Method, bank: Bank, precision: Precision = "fp32", columns: 
                 logits = logits[:, list(columns)]
             if not torch.isfinite(logits).all():
                 raise Diverged("a score is NaN or infinite")
-            predictions.append(logits.argmax(1).cpu())
-    return torch.cat(predictions).numpy().astype(np.uint16)
+            yield logits
+
+
+def judge(
+    method: Method, bank: Bank, precision: Precision = "fp32", columns: Sequence[int] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Predicted labels (N,) uint16 of a bank's plain images, and the largest of each one's probabilities (N,).
+
+    Raises:
+        Diverged: a score is not finite.
+    """
+    found = [(each.argmax(1).cpu(), each.softmax(1).amax(1).cpu()) for each in scores(method, bank, precision, columns)]
+    labels, sure = (torch.cat(parts) for parts in zip(*found, strict=True))
+    return labels.numpy().astype(np.uint16), sure.numpy()
+
+
+def predict(method: Method, bank: Bank, precision: Precision = "fp32", columns: Sequence[int] | None = None) -> np.ndarray:
+    """The labels of ``judge``."""
+    return judge(method, bank, precision, columns)[0]
 
 
 def accuracy(predictions: np.ndarray, labels: np.ndarray) -> float:

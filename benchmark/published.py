@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from benchmark.compat import harmonic_mean
 from benchmark.config import BackboneSpec
+from benchmark.metrics import harmonic_mean
 from benchmark.report.model import PublishedRow
 
 FILE = Path(__file__).with_suffix(".yaml")

@@ -24,6 +24,8 @@ SCHEMA = 1
 """Version of the record's layout."""
 FINAL = frozenset({"ok", "unfit", "diverged"})
 """Statuses that another run would only repeat; all others are tried again."""
+SURE = "~confidence"
+"""Ends the names of arrays of confidences."""
 STATUSES = ("ok", "failed", "oom", "diverged", "timeout", "killed", "blocked", "unfit", "skipped")
 
 
@@ -112,14 +114,33 @@ class Store:
         except (OSError, SafetensorError) as error:
             raise UserError(f"{file} cannot be read: {error}", fix=fix) from error
 
-    def save_predictions(self, key: str, predictions: Mapping[str, np.ndarray]) -> None:
-        """Store predicted labels by test set."""
+    def save_predictions(
+        self, key: str, predictions: Mapping[str, np.ndarray], confidences: Mapping[str, np.ndarray] | None = None
+    ) -> None:
+        """Store predicted labels by test set, and how sure each is (kept in half precision)."""
+        sure = {f"{name}{SURE}": each.astype(np.float16) for name, each in (confidences or {}).items()}
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, **predictions)  # type: ignore[arg-type]
+        np.savez_compressed(buffer, **predictions, **sure)  # type: ignore[arg-type]
         write_atomically(self.folder(key) / "predictions.npz", buffer.getvalue())
 
     def predictions(self, key: str) -> dict[str, np.ndarray]:
         """Predicted labels by test set.
+
+        Raises:
+            UserError: the file is missing or broken.
+        """
+        return {name: each for name, each in self._arrays(key).items() if not name.endswith(SURE)}
+
+    def confidences(self, key: str) -> dict[str, np.ndarray]:
+        """Largest probability of each image by test set.
+
+        Raises:
+            UserError: the file is missing or broken.
+        """
+        return {name.removesuffix(SURE): each for name, each in self._arrays(key).items() if name.endswith(SURE)}
+
+    def _arrays(self, key: str) -> dict[str, np.ndarray]:
+        """All that is stored of an evaluation's images.
 
         Raises:
             UserError: the file is missing or broken.

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmark.compat import COLUMNS, flips, harmonic_mean
+from benchmark.compat import COLUMNS
+from benchmark.metrics import calibration_error, flips, harmonic_mean
 from benchmark.plan import Cell, Plan, Variant
 from benchmark.store import Store, write_atomically
 from benchmark.task import Task
@@ -41,6 +42,7 @@ class _Reader:
         self.plan, self.store = plan, store
         self.record = lru_cache(maxsize=None)(store.record)
         self.predictions = lru_cache(maxsize=None)(store.predictions)
+        self.confidences = lru_cache(maxsize=None)(store.confidences)
 
     def rows(self, old: str, new: str, variant: Variant, task: Task) -> Iterator[dict[str, Any]]:
         same = {
@@ -76,8 +78,21 @@ class _Reader:
         if {"base", "new"} <= figures.keys():
             mean = harmonic_mean(figures["base"], figures["new"])
             yield self._row(same, "H", "", "accuracy", mean, counts["base"] + counts["new"])
+        yield from self._calibration(same, cell, task)
         if before is not None:
             yield from self._flips(same, cell, before, task)
+
+    def _calibration(self, same: dict[str, Any], cell: Cell, task: Task) -> Iterator[dict[str, Any]]:
+        predicted, sure = self.predictions(cell.key), self.confidences(cell.key)
+        pooled: list[tuple[np.ndarray, np.ndarray]] = []
+        for test in task.tests:
+            if test.key in sure:
+                right = predicted[test.key] == np.asarray(test.examples.labels)
+                pooled.append((sure[test.key], right))
+                yield self._row(same, test.part, test.variant, "ece", calibration_error(*pooled[-1]), len(right))
+        if {"base", "new"} <= sure.keys():  # over the images of both halves
+            confidences, right = (np.concatenate(column) for column in zip(*pooled, strict=True))
+            yield self._row(same, "H", "", "ece", calibration_error(confidences, right), len(right))
 
     def _flips(self, same: dict[str, Any], cell: Cell, before: Cell, task: Task) -> Iterator[dict[str, Any]]:
         record = self.record(before.key)

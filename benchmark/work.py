@@ -18,7 +18,7 @@ from benchmark.backbone import Backbone, digest
 from benchmark.config import BackboneSpec, FolderSpec
 from benchmark.dataset import Dataset, Splits
 from benchmark.errors import UserError
-from benchmark.evaluation import accuracy, places, predict
+from benchmark.evaluation import accuracy, judge, places
 from benchmark.features import FeatureStore
 from benchmark.method import ClassList, FewShots, Method, Unfit
 from benchmark.plan import Cell, Job, restore
@@ -163,7 +163,7 @@ class Worker:
             raise Unfit(f"{why} on {backbone.name}")
         tensors = self.store.load_module(trained.key, record["module"])
         shown = few_shots(backbone, task, self.features) if cls.info.keeps_images else None
-        predictions, figures = {}, {}
+        predictions, confidences, figures = {}, {}, {}
         for test in task.tests:
             columns = places(test.classes, task.classes) if cls.info.class_bound else None
             if cls.info.class_bound and columns is None:
@@ -171,9 +171,9 @@ class Worker:
             classes = task.class_list(test, all_classes=cls.info.class_bound)
             method = attach(cls, config, backbone, classes, tensors, shown)
             bank = self.features.testing(backbone, test.examples, pixels=method.needs_pixels)
-            predictions[test.key] = predict(method, bank, self.context.precision, columns)
+            predictions[test.key], confidences[test.key] = judge(method, bank, self.context.precision, columns)
             figures[test.key] = accuracy(predictions[test.key], bank.labels.cpu().numpy())
-        self.store.save_predictions(cell.key, predictions)
+        self.store.save_predictions(cell.key, predictions, confidences)
         return {"accuracy": figures}
 
     def backbone(self, name: str) -> Backbone:

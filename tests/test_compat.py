@@ -7,49 +7,9 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy import stats
 
 from benchmark import compat
-
-PERCENT = st.floats(0, 100)
-
-
-def test_harmonic_mean_by_hand():
-    assert compat.harmonic_mean(82.69, 63.22) == pytest.approx(71.66, abs=0.005)  # CoOp, as published
-    assert compat.harmonic_mean(69.34, 74.22) == pytest.approx(71.70, abs=0.005)  # CLIP, as published
-    assert compat.harmonic_mean(0, 0) == 0
-    assert compat.harmonic_mean(0, 80) == 0
-    assert compat.harmonic_mean(50, 50) == 50
-
-
-@settings(max_examples=50, deadline=None)
-@given(base=PERCENT, new=PERCENT)
-def test_harmonic_mean_lies_between_and_below_the_arithmetic(base, new):
-    found = compat.harmonic_mean(base, new)
-    assert min(base, new) - 1e-9 <= found <= max(base, new) + 1e-9
-    assert found <= (base + new) / 2 + 1e-9
-    assert found == compat.harmonic_mean(new, base)
-
-
-def test_flips_by_hand():
-    """Ten images: right/right 4, right/wrong 1, wrong/right 3, wrong/wrong 2 (one of which changes its mind)."""
-    labels = np.zeros(10, int)
-    before = np.array([0, 0, 0, 0, 0, 1, 1, 1, 1, 1])
-    after = np.array([0, 0, 0, 0, 1, 0, 0, 0, 1, 2])
-    assert compat.flips(before, after, labels) == (10.0, 30.0)
-    assert compat.flips(after, before, labels) == (30.0, 10.0)
-    assert compat.flips(before, before, labels) == (0.0, 0.0)
-
-
-@settings(max_examples=50, deadline=None)
-@given(rows=st.lists(st.tuples(*[st.integers(0, 3)] * 3), min_size=1, max_size=30))
-def test_flips_balance_accuracies(rows):
-    """Accuracy after = accuracy before - negative + positive."""
-    before, after, labels = (np.array(column) for column in zip(*rows, strict=True))
-    negative, positive = compat.flips(before, after, labels)
-    assert 100 * np.mean(after == labels) == pytest.approx(100 * np.mean(before == labels) - negative + positive)
 
 
 @pytest.mark.parametrize(

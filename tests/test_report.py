@@ -20,6 +20,7 @@ from scipy import stats
 
 from benchmark import compat, terminal
 from benchmark.method import Info
+from benchmark.metrics import harmonic_mean
 from benchmark.report import About, DatasetAbout, figures, frame, sections, tables, words, write
 from benchmark.report.model import BOUND
 from benchmark.report.page import render
@@ -47,7 +48,7 @@ def cell(rng: np.random.Generator, *name: Any) -> list[dict[str, Any]]:
     centre = {"old": 60.0, "reuse": 65.0, "retrain": 75.0}[strategy] + LIFTS[method] + 3 * DATASETS.index(dataset)
     draw = (lambda: float(centre + rng.normal(0, 0.6))) if method != "zero" else (lambda: centre)
     base, new = draw(), draw()
-    splits = {"base": base} if method == "bound" else {"base": base, "new": new, "H": compat.harmonic_mean(base, new)}
+    splits = {"base": base} if method == "bound" else {"base": base, "new": new, "H": harmonic_mean(base, new)}
     rows = [result(*name, split=split, value=value) for split, value in splits.items()]
     if strategy == "reuse":
         kinds = ("negative_flip", "positive_flip")

@@ -1,7 +1,8 @@
 """``python -m benchmark.pico``: pre-train the icon-world releases again, or measure those that are there.
 
-``train NAME...`` goes on from its checkpoint after an interruption; ``card NAME...`` measures a release and writes its
-model card; ``install NAME...`` copies finished weights from the work folder into the repository.
+``train NAME...`` goes on from its checkpoint after an interruption; ``snapshots NAME...`` does the same and keeps
+weights on the way (for ``analyse snapshots``); ``card NAME...`` measures a release and writes its model card;
+``install NAME...`` copies finished weights from the work folder into the repository.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 import torch
 
 from benchmark.pico import card
-from benchmark.pico.pretrain import train
+from benchmark.pico.pretrain import SNAPSHOTS, train
 from benchmark.pico.recipes import RECIPES, RELEASES
 
 FILES = ("open_clip_config.json", "open_clip_model.safetensors", "merges.txt.gz")
@@ -21,7 +22,7 @@ FILES = ("open_clip_config.json", "open_clip_model.safetensors", "merges.txt.gz"
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmark.pico", description=__doc__)
-    parser.add_argument("action", choices=("train", "install", "card"))
+    parser.add_argument("action", choices=("train", "snapshots", "install", "card"))
     parser.add_argument("names", nargs="+", choices=sorted(RECIPES))
     parser.add_argument("--work", type=Path, default=Path("build/pico"), help="folder for checkpoints")
     parser.add_argument("--device", default="cpu")
@@ -30,8 +31,9 @@ def main() -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
     for name in options.names:
-        if options.action == "train":
-            train(name, options.work, device=options.device)
+        if options.action in ("train", "snapshots"):
+            shares = SNAPSHOTS if options.action == "snapshots" else ()
+            train(name, options.work, device=options.device, snapshots=shares)
         elif options.action == "install":
             (RELEASES / name).mkdir(parents=True, exist_ok=True)
             for file in FILES:

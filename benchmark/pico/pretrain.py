@@ -11,7 +11,9 @@ import json
 import math
 import os
 import random
+import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,9 @@ from benchmark.pico.recipes import RECIPES, RELEASES, Recipe
 
 MEAN = STD = 0.5
 CHECKPOINT_SECONDS = 120
+WEIGHTS = "open_clip_model.safetensors"
+SNAPSHOTS = (0.03, 0.08, 0.15, 0.25, 0.4, 0.6, 0.8, 1.0)
+"""Shares of a release's steps after which its weights are kept: dense at first, where they move most."""
 
 
 def build(recipe: Recipe, folder: Path) -> tuple[nn.Module, SimpleTokenizer]:
@@ -57,7 +62,7 @@ def take_over(model: nn.Module, source: Path, towers: tuple[str, ...]) -> None:
 
     Tensors whose shape differs keep their random start, and so do token embeddings if the vocabularies differ.
     """
-    weights = {_plain(name): value.float() for name, value in load_file(source / "open_clip_model.safetensors").items()}
+    weights = {_plain(name): value.float() for name, value in load_file(source / WEIGHTS).items()}
     own = model.state_dict()
     for name in own:
         tower = "vision" if name.startswith("visual.") else "text"
@@ -166,24 +171,35 @@ class Trainer:
         self.noise.set_state(state["noise"])
         self.done = state["done"]
 
-    def export(self) -> None:
-        """Write the weights in half precision, as a release ships them."""
+    def export(self, folder: Path | None = None) -> None:
+        """Write the weights in half precision, as a release ships them; with config and tokenizer if ``folder`` is given."""
         weights = {name: value.detach().cpu().half().contiguous() for name, value in self.model.state_dict().items()}
-        save_file(weights, self.folder / "open_clip_model.safetensors")
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            for file in ("open_clip_config.json", "merges.txt.gz"):
+                shutil.copy(self.folder / file, folder / file)
+        save_file(weights, (folder or self.folder) / WEIGHTS)
 
 
 def _release(name: str, work: Path) -> Path:
     fresh = work / name
-    return fresh if (fresh / "open_clip_model.safetensors").exists() else RELEASES / name
+    return fresh if (fresh / WEIGHTS).exists() else RELEASES / name
 
 
-def train(name: str, work: Path, *, device: str = "cpu") -> None:
-    """Pre-train release ``name``, with checkpoints in ``work``; run again to go on after an interruption."""
+def train(name: str, work: Path, *, device: str = "cpu", snapshots: Sequence[float] = ()) -> None:
+    """Pre-train release ``name``, with checkpoints in ``work``; run again to go on after an interruption.
+
+    After each share of the steps in ``snapshots`` the weights are written to a folder of their own, ``name-00123`` for step
+    123: releases on the way.
+    """
     trainer = Trainer(name, work, device)
     trainer.resume()
+    kept = {round(share * trainer.recipe.steps) for share in snapshots}
     start, first, last_save, total = time.monotonic(), trainer.done, time.monotonic(), 0.0
     while trainer.done < trainer.recipe.steps:
         total += trainer.step()
+        if trainer.done in kept:
+            trainer.export(work / f"{name}-{trainer.done:05d}")
         if trainer.done % 50 == 0:
             pace = (time.monotonic() - start) / (trainer.done - first)
             left = pace * (trainer.recipe.steps - trainer.done) / 60
