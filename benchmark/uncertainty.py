@@ -1,7 +1,6 @@
 """How much of a figure's uncertainty comes from the test images: variances and covariances over images, per data set.
 
-All methods of a run are tested on the same images, so their differences are far surer than each figure alone. Images that
-show one drawing count as one. For the harmonic mean H the effect of an image is linearised (delta method).
+See ``paired`` for how the effects of images are taken.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
+from benchmark.paired import by_drawing, image_variance, joined, linearised
 from benchmark.plan import Plan, Variant
 from benchmark.store import Store
 from benchmark.task import Task, TaskId
@@ -94,44 +94,30 @@ class _Reader:
 
 
 def _harmonic(base: Right, base_groups: np.ndarray, new: Right, new_groups: np.ndarray, control: tuple[str, str]) -> Effects:
-    """Effects on H = 2 b n / (b + n): dH/db = 2 n^2 / (b + n)^2 and the same with b and n exchanged."""
     parts = {
-        side: {name: _linearised(base[side][name], new[side][name]) for name in base[side] if name in new[side]}
+        side: {name: linearised(base[side][name], new[side][name]) for name in base[side] if name in new[side]}
         for side in base
     }
-    groups = np.concatenate([base_groups, new_groups + base_groups.max(initial=0) + 1])
-    return _effects(parts, control, groups, scaled=True)
-
-
-def _linearised(base: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """(seeds, images of both halves): the first-order effect of each image on H of its seed, in units of H."""
-    b, n = base.mean(1, keepdims=True), new.mean(1, keepdims=True)
-    total = np.maximum(b + n, 1e-12) ** 2
-    return np.concatenate(
-        [2 * n**2 / total * (base - b) / base.shape[1], 2 * b**2 / total * (new - n) / new.shape[1]], axis=1
-    )
+    return _effects(parts, control, joined(base_groups, new_groups), scaled=True)
 
 
 def _effects(right: Right, control: tuple[str, str], groups: np.ndarray, *, scaled: bool = False) -> Effects:
     """Effects of drawings by figure. ``scaled``: the values are effects on the mean already."""
-    _, members = np.unique(groups, return_inverse=True)
-    count = members.max(initial=-1) + 1
 
-    def by_drawing(values: np.ndarray) -> np.ndarray:
+    def drawings(values: np.ndarray) -> np.ndarray:
         mean = values.mean(0)
-        each = mean if scaled else (mean - mean.mean()) / len(mean)
-        return 100 * np.bincount(members, weights=each, minlength=count)
+        return by_drawing(mean if scaled else (mean - mean.mean()) / len(mean), groups)
 
     zero = right["reuse"].get(control)
     found: Effects = {}
     for name, reuse in right["reuse"].items():
         mine = found[name] = {}
         if zero is not None:
-            mine["lift"] = by_drawing(reuse - zero)
+            mine["lift"] = drawings(reuse - zero)
             if name in right["retrain"]:
-                mine["retrain_lift"] = by_drawing(right["retrain"][name] - zero)
+                mine["retrain_lift"] = drawings(right["retrain"][name] - zero)
         if name in right["old"]:
-            mine["gain"] = by_drawing(reuse - right["old"][name])
+            mine["gain"] = drawings(reuse - right["old"][name])
     return found
 
 
@@ -149,8 +135,7 @@ def _rows(pair: str, task: Task, split: tuple[str, str], effects: Effects) -> It
         return
     lifts = np.stack([effects[name]["lift"] for name in names])
     drawings = lifts.shape[1]
-    scale = drawings / max(1, drawings - 1)
-    covariances = scale * lifts @ lifts.T
+    covariances = lifts @ lifts.T * drawings / max(1, drawings - 1)
 
     def row(figure: str, one: tuple[str, str], other: tuple[str, str], value: float) -> dict[str, object]:
         both = {"method": one[0], "config": one[1], "other": other[0], "other_config": other[1]}
@@ -163,6 +148,6 @@ def _rows(pair: str, task: Task, split: tuple[str, str], effects: Effects) -> It
         figures = effects[name]
         for figure in ("gain", "retrain_lift"):
             if figure in figures:
-                yield row(figure, name, name, scale * float(figures[figure] @ figures[figure]))
+                yield row(figure, name, name, image_variance(figures[figure], figures[figure]))
         if "retrain_lift" in figures:
-            yield row("retained", name, name, scale * float(figures["lift"] @ figures["retrain_lift"]))
+            yield row("retained", name, name, image_variance(figures["lift"], figures["retrain_lift"]))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from benchmark import uncertainty
+from benchmark.paired import linearised
 
 METHOD, OTHER, CONTROL = ("m", "default"), ("k", "default"), ("z", "default")
 
@@ -50,7 +51,7 @@ def test_variance_of_lift_by_hand():
 def test_covariance_of_h_is_that_of_a_bootstrap_over_drawings(drawn, names):
     parts = {"old": {}, "retrain": {}}
     right = {name: (drawn["base"][1][name], drawn["new"][1][name]) for name in (METHOD, OTHER, CONTROL)}
-    parts["reuse"] = {name: uncertainty._linearised(*halves) for name, halves in right.items()}
+    parts["reuse"] = {name: linearised(*halves) for name, halves in right.items()}
     groups = np.concatenate([drawn["base"][0], drawn["new"][0] + 60])
     effects = uncertainty._effects(parts, CONTROL, groups, scaled=True)
     found = float(effects[names[0]]["lift"] @ effects[names[1]]["lift"]) * 120 / 119
