@@ -16,6 +16,7 @@ from benchmark.errors import UserError
 COMMANDS = {
     "eval-module": "evalmodule",
     "report": "rebuild",
+    "analyse": "analysis.command",
     "methods": "methodlist",
     "new-method": "newmethod",
     "check-method": "checkmethod",

@@ -22,6 +22,9 @@ from benchmark.backbone import Backbone
 from benchmark.config import Strict
 from benchmark.recompute import by_rows
 
+Space = Literal["tokens", "features", ""]
+"""Token embeddings of the text tower (d_t), the joint space of image and text features (d), or none of a backbone's."""
+
 
 class MethodConfig(Strict):
     """Hyper-parameters that every method has; a method's own ``Config`` adds its own and changes defaults.
@@ -98,6 +101,8 @@ class Info:
     """True if a module needs its few training images again wherever it is attached."""
     yardstick: bool = False
     """True for the method whose training time the others' are given in multiples of."""
+    probe: bool = False
+    """True for a method that only an analysis asks for: "all" leaves it out."""
     ours: bool = False
     """True for an idea of this suite's authors: there is no paper to be faithful to."""
 
@@ -171,6 +176,9 @@ class Method(nn.Module):
     Config: ClassVar[type[MethodConfig]] = MethodConfig
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
     """Changes to ``Config``'s defaults by preset: "paper" for real CLIPs (none if absent), "small" for small towers."""
+    spaces: ClassVar[dict[str, tuple[Space, ...]]] = {}
+    """By learnt tensor: the space that each of its axes lives in, so that a map between the spaces of two backbones can
+    carry it over. A tensor that is not named, or that lives inside a tower, cannot be carried."""
     trials: ClassVar[tuple[str, tuple[float, ...]] | None] = None
     """The setting, and its six values, that the preset "small" is chosen from; None tries learning rates."""
 
@@ -198,6 +206,12 @@ class Method(nn.Module):
     def preset(cls, name: str, protocol: str, shots: int, dataset: str) -> dict[str, Any]:
         """All changes to ``Config``'s defaults under a preset."""
         return {**cls.presets.get(name, {}), **(cls.official(protocol, shots, dataset) if name == "paper" else {})}
+
+    @classmethod
+    def depths(cls, backbone: Backbone) -> list[dict[str, Any]]:
+        """Changes of settings that make it learn at one depth after another, shallow to deep, on towers such as
+        ``backbone``'s: for the analysis of depth. Empty if it has no such setting."""
+        return []
 
     @classmethod
     def why_not(cls, config: Any, backbone: Backbone) -> str | None:

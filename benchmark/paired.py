@@ -6,7 +6,7 @@ show one drawing count as one. For the harmonic mean H the effect of an image is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,9 +45,15 @@ class Outcome:
 
 def difference(one: Outcome, other: Outcome, split: str) -> Estimate:
     """Mean over seeds of ``one`` less ``other``, in points; its error covers seeds and images."""
-    gaps = [a - b for a, b in zip(one.accuracy(split), other.accuracy(split), strict=True)]
-    each = by_drawing((one.effects(split) - other.effects(split)).mean(0), one.drawings(split))
-    return combine([gaps], [image_variance(each, each)], [len(each)])
+    return contrast([(1, one), (-1, other)], split)
+
+
+def contrast(terms: Sequence[tuple[int, Outcome]], split: str) -> Estimate:
+    """Mean over seeds of a weighted sum of accuracies on the same images and seeds, in points."""
+    by_seed = sum(weight * np.array(outcome.accuracy(split)) for weight, outcome in terms)
+    effects = sum(weight * outcome.effects(split) for weight, outcome in terms)
+    each = by_drawing(np.asarray(effects).mean(0), terms[0][1].drawings(split))
+    return combine([np.atleast_1d(by_seed).tolist()], [image_variance(each, each)], [len(each)])
 
 
 def linearised(base: np.ndarray, new: np.ndarray) -> np.ndarray:

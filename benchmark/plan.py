@@ -49,7 +49,7 @@ class Cell:
     """One unit of the matrix. ``config`` is everything that its result depends on; ``key`` is its hash."""
 
     kind: str
-    """"train" or "eval"."""
+    """"train", "eval", or one of an analysis's own."""
     key: str
     config: Mapping[str, Any]
     variant: Variant
@@ -185,10 +185,11 @@ def make_plan(
     *,
     device: str,
     precision: str,
+    pairs: Sequence[tuple[str, str]] | None = None,
 ) -> Plan:
-    """Expand pairs x methods x tasks. Each module is trained once per (method, backbone, task) and evaluated wherever a
-    pair asks for it; retraining on a new backbone is an ordinary training cell."""
-    pairs = tuple(spec.pairs())
+    """Expand pairs (those of ``spec`` unless given) x methods x tasks. Each module is trained once per (method, backbone,
+    task) and evaluated wherever a pair asks for it; retraining on a new backbone is an ordinary training cell."""
+    pairs = tuple(spec.pairs() if pairs is None else pairs)
     tested: dict[str, list[str]] = {}
     for old, new in pairs:
         for trained, on in ((old, old), (old, new), (new, new)):

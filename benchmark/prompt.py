@@ -126,6 +126,7 @@ class ContextMethod(Method):
     a ``ContextConfig``."""
 
     Config = ContextConfig
+    spaces = {"context": ("", "tokens")}
 
     @classmethod
     def why_not(cls, config: Any, backbone: Backbone) -> str | None:

@@ -47,6 +47,8 @@ class Registry(Generic[T]):
     aliases: dict[str, str] = field(default_factory=dict)
     """Other names by which users may ask for a plugin."""
     broken: dict[str, str] = field(default_factory=dict)
+    apart: Callable[[type[T]], bool] = lambda cls: False
+    """True for a plugin that "all" leaves out."""
 
     def __getitem__(self, name: str) -> Plugin[T]:
         name = self.aliases.get(name, name)
@@ -57,7 +59,7 @@ class Registry(Generic[T]):
         raise UserError(f"unknown {self.kind} {name!r}", fix=did_you_mean(name, self.plugins))
 
     def select(self, patterns: Iterable[str]) -> list[str]:
-        """Names that match: plain names, globs such as ``co*``, or ``all``.
+        """Names that match: plain names, globs such as ``co*``, or ``all`` but those that stand ``apart``.
 
         Raises:
             UserError: a plain name is unknown or broken, or a glob matches nothing.
@@ -65,9 +67,9 @@ class Registry(Generic[T]):
         chosen: set[str] = set()
         for pattern in patterns:
             if pattern == "all":
-                chosen |= self.plugins.keys()
-            elif any(sign in pattern for sign in "*?["):
-                found = {name for name in self.plugins if fnmatchcase(name, pattern)}
+                chosen |= {name for name, plugin in self.plugins.items() if not self.apart(plugin.cls)}
+            elif is_glob(pattern):
+                found = {name for name in self.plugins if matches(name, pattern)}
                 if not found:
                     raise UserError(f"no {self.kind} matches {pattern!r}", fix=f"known: {', '.join(sorted(self.plugins))}")
                 chosen |= found
@@ -76,10 +78,25 @@ class Registry(Generic[T]):
         return sorted(chosen)
 
 
+def is_glob(pattern: str) -> bool:
+    """True if a pattern may stand for several names."""
+    return any(sign in pattern for sign in "*?[")
+
+
+def matches(name: str, pattern: str) -> bool:
+    """True if a pattern takes a name."""
+    return pattern == "all" or fnmatchcase(name, pattern)
+
+
 def _discover(
-    kind: str, base: type[T], folder: Path, name_of: Callable[[Any], str], aliases_of: Callable[[Any], Sequence[str]]
+    kind: str,
+    base: type[T],
+    folder: Path,
+    name_of: Callable[[Any], str],
+    aliases_of: Callable[[Any], Sequence[str]],
+    apart: Callable[[Any], bool] = lambda cls: False,
 ) -> Registry[T]:
-    registry: Registry[T] = Registry(kind)
+    registry: Registry[T] = Registry(kind, apart=apart)
     for file in sorted(folder.glob("*.py")):
         if file.name.startswith("_"):
             continue
@@ -138,7 +155,14 @@ def _load(name: str, file: Path) -> ModuleType:
 
 def methods(folder: Path = ROOT / "methods") -> Registry[Method]:
     """The methods of a folder."""
-    return _discover("method", Method, folder, lambda cls: _declared(cls, "info").name, lambda cls: cls.info.aliases)
+    return _discover(
+        "method",
+        Method,
+        folder,
+        lambda cls: _declared(cls, "info").name,
+        lambda cls: cls.info.aliases,
+        lambda cls: cls.info.probe,
+    )
 
 
 def datasets(folder: Path = ROOT / "datasets", own: Mapping[str, FolderSpec] | None = None) -> Registry[Dataset]:

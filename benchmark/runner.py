@@ -34,12 +34,12 @@ TICK = 1.0
 """Seconds between two looks at the clock."""
 
 
-def bundles(jobs: Sequence[Job], store: Store) -> list[Bundle]:
-    """Jobs with something left to do, grouped by backbone and task, in the order of the plan."""
+def bundles(jobs: Sequence[Job], store: Store, *, apart: bool = False) -> list[Bundle]:
+    """Jobs with something left to do, grouped by backbone and task, in the order of the plan; or each ``apart``."""
     grouped: dict[Any, list[Job]] = {}
-    for job in jobs:
+    for number, job in enumerate(jobs):
         if any(store.status(cell.key) not in FINAL for cell in (job.train, *job.evals)):
-            grouped.setdefault((job.train.backbone, job.train.task), []).append(job)
+            grouped.setdefault(number if apart else (job.train.backbone, job.train.task), []).append(job)
     return [tuple(group) for group in grouped.values()]
 
 

@@ -6,7 +6,7 @@ import argparse
 import itertools
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -59,9 +59,16 @@ def run(options: argparse.Namespace, console: Console, conclude: Callable[[Sessi
         _print_plan(session, options)
         return 0
     _check_writable(options.report)
-    with _lock(session.store.root):
+    with lock(session.store.root):
         _warn_of_edits(session, console)
-        _compute(session, options, console)
+        compute(
+            session.plan.jobs,
+            session.store,
+            session.context,
+            console,
+            workers=options.workers,
+            timeout=options.cell_timeout,
+        )
         return conclude(session)
 
 
@@ -135,7 +142,7 @@ def _override(spec: config.RunSpec, options: argparse.Namespace) -> config.RunSp
     return config.check(config.RunSpec, {**spec.model_dump(), **changes}, where="command line")
 
 
-def _lock(root: Path) -> FileLock:
+def lock(root: Path) -> FileLock:
     """Keep a second run off the same results; the operating system releases the lock of a dead run."""
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -169,17 +176,37 @@ def _contexts(context: Context, workers: int | None) -> list[Context]:
     return [replace(context, device=device, decoders=decoders) for device in slots]
 
 
-def _compute(session: Session, options: argparse.Namespace, console: Console) -> None:
-    todo = runner.bundles(session.plan.jobs, session.store)
-    total = sum(1 for cell in session.plan.cells() if session.store.status(cell.key) not in FINAL)
+def compute(
+    jobs: Sequence[plan.Job],
+    store: Store,
+    context: Context,
+    console: Console,
+    *,
+    workers: int | None = None,
+    timeout: float | None = None,
+    apart: bool = False,
+) -> None:
+    """Run whatever of the jobs is not finished, with progress.
+
+    Args:
+        jobs: In the order to take them.
+        store: Where records go.
+        context: Of one worker.
+        console: For the progress.
+        workers: Processes; 0 runs everything in this one, None takes one a core or GPU.
+        timeout: Seconds after which a cell is killed.
+        apart: Every job is handed out by itself, instead of all jobs of one backbone and task together.
+    """
+    todo = runner.bundles(jobs, store, apart=apart)
+    keys = {cell.key for bundle in todo for job in bundle for cell in (job.train, *job.evals)}
+    total = sum(1 for key in keys if store.status(key) not in FINAL)
     if not todo:
         return
     with Progress(total, console) as progress:
-        if options.workers == 0:
-            runner.run_here(todo, session.context, progress.on_cell)
+        if workers == 0:
+            runner.run_here(todo, context, progress.on_cell)
         else:
-            contexts = _contexts(session.context, options.workers)
-            timeout = options.cell_timeout
+            contexts = _contexts(context, workers)
             runner.run_pool(todo, contexts, progress.on_cell, cell_timeout=timeout, on_tick=progress.tick)
 
 

@@ -38,6 +38,9 @@ def splits_of(dataset: Dataset) -> Splits:
     return _LOADED[key]
 
 
+Action = Callable[["Worker", Cell, Cell, Mapping[str, Any]], dict[str, Any]]
+"""What is done for a cell beside training and evaluation: called with a worker, the cell, the training of its module and
+the record of that; returns what the cell's record says."""
 Report = Callable[[str, str, str, str], None]
 """Called with (event, key, status, reason): event is "start" or "end" of a cell."""
 
@@ -60,6 +63,8 @@ class Context:
     """Of arithmetic on the CPU."""
     decoders: int = 1
     """Threads that decode images."""
+    actions: Mapping[str, Action] = field(default_factory=dict)
+    """What to do for cells of other kinds than "train" and "eval"; functions that another process can import."""
 
 
 @dataclass
@@ -92,7 +97,8 @@ class Worker:
                 self.store.write(cell.key, cell.config, status, reason=reason)
                 report("end", cell.key, status, reason)
             else:
-                self._cell(cell, report, lambda cell=cell: self._evaluate(cell, job.train, trained))  # type: ignore[misc]
+                act = self.context.actions.get(cell.kind, Worker._evaluate)
+                self._cell(cell, report, lambda cell=cell, act=act: act(self, cell, job.train, trained))  # type: ignore[misc]
 
     def _cell(self, cell: Cell, report: Report, work: Callable[[], dict[str, Any]]) -> None:
         report("start", cell.key, "", "")
@@ -154,7 +160,7 @@ class Worker:
             "data": {"split": task.split_hash(), "note": task.note},
         }
 
-    def _evaluate(self, cell: Cell, trained: Cell, record: dict[str, Any]) -> dict[str, Any]:
+    def _evaluate(self, cell: Cell, trained: Cell, record: Mapping[str, Any]) -> dict[str, Any]:
         backbone, task = self.backbone(cell.backbone), self.task(cell.task)
         plugin = self.methods[cell.variant.method]
         cls, config = plugin.cls, restore(plugin.cls, cell.settings)

@@ -45,6 +45,7 @@ class _Prototypes(Method):
         views: int = Field(default=20, ge=1)
 
     presets = {"small": {"steps": 150, "batch_size": 32, "warmup_epochs": 0, "anneal": "step", "views": 4, "lr": 1.0}}
+    spaces = {"change": ("", "features")}
 
     def build(self):
         self.texts = self.ensemble_features(self.classes.templates, normalise=False)

@@ -39,6 +39,7 @@ class ClipAdapter(Method):
         """The hidden layer has d / reduction units."""
 
     presets = {"small": {"steps": 150, "warmup_epochs": 0, "anneal": "step", "lr": 0.3}}
+    spaces = {"adapter.0.weight": ("", "features"), "adapter.2.weight": ("features", "")}
 
     def build(self):
         d = self.backbone.embed_dim

@@ -67,6 +67,10 @@ class ClipLora(Method):
     presets = {"small": {"steps": 20, "batch_size": 16, "lr": 0.03}}
 
     @classmethod
+    def depths(cls, backbone):
+        return [{"position": position} for position in ("bottom", "mid", "up", "all")]
+
+    @classmethod
     def why_not(cls, config, backbone):
         return unknown_attention(backbone, _towers(config))
 

@@ -54,6 +54,13 @@ class CoCoOp(ContextMethod):
         rows: int = Field(default=1024, ge=1)
         """Most (image, class) prompts that go through the text tower at once while testing; bounds memory only."""
 
+    spaces = {
+        **ContextMethod.spaces,
+        "meta_net.0.weight": ("", "features"),
+        "meta_net.0.bias": ("",),
+        "meta_net.2.weight": ("tokens", ""),
+        "meta_net.2.bias": ("tokens",),
+    }
     presets = {"small": {"steps": 24, "batch_size": 4, "warmup_epochs": 0, "anneal": "step", "lr": 0.003}}
 
     @classmethod

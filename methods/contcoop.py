@@ -56,6 +56,7 @@ class ContCoOp(ContextMethod):
         """Of the distillation."""
 
     presets = {"small": {"steps": 32, "warmup_epochs": 0, "anneal": "step", "lr": 0.03}}
+    spaces = {**ContextMethod.spaces, "out.weight": ("tokens", ""), "*.weight": ("", "tokens")}
 
     def build(self):
         super().build()

@@ -83,6 +83,7 @@ class CoOpCsc(CoOp):
         parameters="C * n_ctx * d_t",
     )
     presets = {"small": {"steps": 32, "warmup_epochs": 0, "anneal": "step", "lr": 0.1}}
+    spaces = {"context": ("", "", "tokens")}
 
     @classmethod
     def from_official(cls, content):

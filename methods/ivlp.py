@@ -91,3 +91,7 @@ class IvlpText(Ivlp):
         n_image: int = Field(default=0, ge=0, le=0)
 
     presets = {"small": {"steps": 32, "batch_size": 32, "warmup_epochs": 0, "anneal": "step", "lr": 0.03}}
+
+    @classmethod
+    def depths(cls, backbone):
+        return [{"text_depth": count} for count in range(1, backbone.text_layers + 1)]

@@ -49,6 +49,7 @@ class LinearProbe(Method):
         max_iter: int = Field(default=1000, ge=1)
 
     presets = {"small": {"search": False, "c": 3.0}}
+    spaces = {"weight": ("", "features"), "bias": ("",)}
     trials = ("c", (0.01, 0.03, 0.1, 0.3, 1.0, 3.0))
 
     def build(self):

@@ -45,6 +45,7 @@ class TaskRes(Method):
         """alpha."""
 
     presets = {"small": {"steps": 150, "batch_size": 32, "warmup_epochs": 0, "anneal": "step", "lr": 0.1}}
+    spaces = {"residual": ("", "features")}
 
     @classmethod
     def official(cls, protocol, shots, dataset):

@@ -161,6 +161,7 @@ class TipAdapterF(TipAdapter):
         anneal: Literal["epoch", "step"] = "step"
 
     presets = {"small": {**TipAdapter.presets["small"], "alpha": 3.0, "steps": 100, "batch_size": 32, "lr": 0.03}}
+    spaces = {"change": ("", "features"), "kept": ("", "features"), "alpha": (), "beta": ()}
     trials = None
 
     @classmethod

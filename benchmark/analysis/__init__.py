@@ -1,0 +1,1 @@
+"""Why modules survive an upgrade or not, and what can be done: sweeps that are no part of the main job."""

@@ -1,0 +1,189 @@
+"""Repair: what to do when reuse is not enough. Every way of ``repairs`` on every module that allows it, beside plain reuse,
+retraining, and the same number of steps from scratch; each with what it costs in images, labels, steps and seconds."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmark.analysis.breakeven import own_steps
+from benchmark.analysis.repairs import REPAIRS, WARM_STARTS, Case, Repair, predictions
+from benchmark.analysis.setting import SPLIT, Setting, gap, mean
+from benchmark.evaluation import accuracy, places
+from benchmark.method import Unfit
+from benchmark.paired import Outcome
+from benchmark.plan import Cell, Job, Plan, Variant, restore
+from benchmark.store import cell_hash
+from benchmark.work import Worker
+
+COLUMNS = (
+    "pair method title strategy label accuracy reuse zs_new lift lift_low lift_high over_reuse over_reuse_low "
+    "over_reuse_high images labels steps seconds seeds status reason".split()
+)
+"""``seconds`` is the mean over seeds of the time on this machine, without evaluation."""
+KIND = "repair"
+BY_NAME: Mapping[str, Repair] = {each.name: each for each in REPAIRS}
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """No options of its own."""
+
+
+def run(setting: Setting, options: argparse.Namespace) -> pd.DataFrame:
+    """All strategies on all modules."""
+    variants = [setting.zero_shot, *setting.contestants]
+    full = setting.plan(setting.pairs, variants, retrain=True)
+    setting.compute(full.jobs)
+    news = [(new, new) for new in dict.fromkeys(new for _, new in setting.pairs)]
+    cuts = {
+        (variant.method, steps): Variant(
+            variant.method, f"{variant.label},steps={steps}", {**variant.changes, "steps": steps}
+        )
+        for variant in setting.contestants
+        for steps in WARM_STARTS
+        if steps <= own_steps(setting, full, variant)
+    }
+    scratch = setting.plan(news, list(cuts.values()))
+    setting.compute(scratch.jobs)
+    jobs = [job for pair in setting.pairs for job in _jobs(setting, full, cuts, pair)]
+    setting.compute(jobs, {KIND: act})
+    found = {job.train.key + cell.backbone + str(cell.config["strategy"]): cell for job in jobs for cell in job.evals}
+    book = _Book(setting, full, scratch, cuts, found)
+    rows = [row for pair in setting.pairs for variant in setting.contestants for row in book.rows(pair, variant)]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _jobs(setting: Setting, full: Plan, cuts: Mapping[tuple[str, int], Variant], pair: tuple[str, str]) -> Iterator[Job]:
+    """One job for each module and new backbone: the training, which is done, and its repairs."""
+    old, new = pair
+    digests = {facts.name: facts.digest for facts in setting.session.backbones}
+    for job in full.jobs:
+        variant = job.train.variant
+        if job.train.backbone != old or variant.method == setting.control:
+            continue
+        target = next(cell for cell in job.evals if cell.backbone == new)
+        cells = []
+        for repair in REPAIRS:
+            steps = getattr(repair, "steps", 0)
+            if steps and (variant.method, steps) not in cuts:
+                continue  # more than its whole retraining would take
+            config = {**target.config, "kind": KIND, "strategy": repair.name, "version": repair.version, "old": digests[old]}
+            cells.append(Cell(KIND, cell_hash(config), config, variant, new, job.train.task, job.train.settings))
+        yield Job(job.train, tuple(cells))
+
+
+def act(worker: Worker, cell: Cell, trained: Cell, record: Mapping[str, Any]) -> dict[str, Any]:
+    """What a worker does for a repair: repair the module, evaluate it, say what it cost."""
+    repair, cls = BY_NAME[str(cell.config["strategy"])], worker.methods[cell.variant.method].cls
+    config = restore(cls, cell.settings)
+    old, new, task = worker.backbone(trained.backbone), worker.backbone(cell.backbone), worker.task(cell.task)
+    why = cls.why_not(config, new)
+    if why:
+        raise Unfit(f"{why} on {new.name}")
+    tensors = worker.store.load_module(trained.key, record["module"])
+    why = repair.why_not(cls, tensors)
+    if why:
+        raise Unfit(why)
+    case = Case(cls, config, tensors, old, new, task, worker.features, worker.context.precision)
+    start = time.perf_counter()
+    repaired = repair.apply(case)
+    seconds = time.perf_counter() - start
+    found, figures = {}, {}
+    for test in task.tests:
+        columns = places(test.classes, task.classes) if cls.info.class_bound else None
+        if cls.info.class_bound and columns is None:
+            continue
+        found[test.key] = predictions(case, repaired, test, columns)
+        figures[test.key] = accuracy(found[test.key], np.asarray(test.examples.labels))
+    worker.store.save_predictions(cell.key, found)
+    cost = {"images": repaired.images, "labels": repaired.labels, "steps": repaired.steps}
+    share = {"zero_shot_share": repaired.zero_shot_share}
+    return {"accuracy": figures, "train_seconds": seconds, **cost, **share, "notes": dict(repaired.notes)}
+
+
+@dataclass
+class _Book:
+    """Finished cells, by what they stand for."""
+
+    setting: Setting
+    full: Plan
+    scratch: Plan
+    cuts: Mapping[tuple[str, int], Variant]
+    repairs: Mapping[str, Cell]
+
+    def rows(self, pair: tuple[str, str], variant: Variant) -> Iterator[dict[str, object]]:
+        """Rows of one method on one pair, cheapest strategy first."""
+        old, new = pair
+        reused = [self.full.find(variant, task, old, new) for task in self.full.tasks]
+        yield self._row(pair, variant, "reuse", "reuse", reused, [])
+        trainings = {job.train.task: job.train for job in self.full.jobs if self._is(job, variant, old)}
+        for repair in REPAIRS:
+            keys = [trainings[task].key + new + repair.name for task in self.full.tasks]
+            if all(key in self.repairs for key in keys):
+                cells = [self.repairs[key] for key in keys]
+                yield self._row(pair, variant, repair.name, repair.title, cells, cells)
+            steps = getattr(repair, "steps", 0)
+            cut = self.cuts.get((variant.method, steps))
+            if cut is not None:
+                yield self._trained(pair, variant, f"scratch-{steps}", f"from scratch, {steps} steps", self.scratch, cut)
+        yield self._trained(pair, variant, "retrain", "retrain", self.full, variant)
+
+    def _is(self, job: Job, variant: Variant, backbone: str) -> bool:
+        return job.train.variant == variant and job.train.backbone == backbone
+
+    def _trained(
+        self, pair: tuple[str, str], variant: Variant, strategy: str, label: str, made: Plan, chosen: Variant
+    ) -> dict[str, object]:
+        """A row of modules trained on the new backbone."""
+        new = pair[1]
+        evals = [made.find(chosen, task, new, new) for task in made.tasks]
+        trained = {job.train.task: job.train for job in made.jobs if self._is(job, chosen, new)}
+        return self._row(pair, variant, strategy, label, evals, [trained[task] for task in made.tasks])
+
+    def _row(
+        self,
+        pair: tuple[str, str],
+        variant: Variant,
+        strategy: str,
+        label: str,
+        evals: Sequence[Cell | None],
+        costs: Sequence[Cell],
+    ) -> dict[str, object]:
+        setting = self.setting
+        found, zero = setting.outcome(evals), setting.find(self.full, setting.zero_shot, pair[0], pair[1])
+        reuse = setting.find(self.full, variant, *pair)
+        status, reason = setting.why(evals)
+        records = [setting.session.store.record(cell.key) or {} for cell in costs]
+        return {
+            "pair": f"{pair[0]}->{pair[1]}",
+            "method": variant.method,
+            "title": setting.title(variant),
+            "strategy": strategy,
+            "label": label,
+            "accuracy": mean(found),
+            "reuse": mean(reuse),
+            "zs_new": mean(zero),
+            **_gap("lift", found, zero),
+            **_gap("over_reuse", found, reuse),
+            "images": _mean([record.get("images") or 0 for record in records]),
+            "labels": _mean([record.get("labels", record.get("images")) or 0 for record in records]),
+            "steps": _mean([record.get("steps") or 0 for record in records]),
+            "seconds": _mean([record.get("train_seconds") or 0.0 for record in records]),
+            "seeds": len(evals),
+            "status": status,
+            "reason": reason,
+        }
+
+
+def _gap(name: str, one: Outcome | None, other: Outcome | None) -> dict[str, float]:
+    return dict(zip((name, f"{name}_low", f"{name}_high"), gap(one, other, SPLIT), strict=True))
+
+
+def _mean(values: list[float]) -> float:
+    return round(sum(values) / len(values), 4) if values else 0.0

@@ -1,0 +1,85 @@
+"""One learnt prompt before any one layer of the text tower: the probe of the source paper's analysis of depth."""
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from benchmark.attention import blocks
+from benchmark.insertion import text_prompts
+from benchmark.method import Info
+from benchmark.prompt import ContextConfig, ContextMethod, PromptTemplate, padded_context
+
+
+class LayerPrompt(ContextMethod):
+    """The states of the M context tokens before text block l are replaced by learnt ones, cross-entropy on s cos(f, t_c).
+
+    For l = 0 this is CoOp. Choices, which the paper leaves open: before block l the sentence is the hand-written prompt, and
+    the learnt states start at what the tower has in their place there.
+    """
+
+    info = Info(
+        name="layer-prompt",
+        title="Prompt at one layer",
+        summary="learnt states of the context tokens before one layer of the text tower",
+        tunes=("text",),
+        depth="deep",
+        probe=True,
+        parameters="n_ctx * d_t",
+        transfer="the states are put in at the same layer; needs an equal text width and that layer",
+        paper="Towards Compatible Fine-tuning for Vision-Language Model Updates",
+        year=2024,
+        venue="arXiv",
+        url="https://arxiv.org/abs/2412.20895",
+        bibtex="""@article{wang2024contcoop,
+  title={Towards Compatible Fine-tuning for Vision-Language Model Updates},
+  author={Wang, Zhengbo and Liang, Jian and Sheng, Lijun and He, Ran and Wang, Zilei and Tan, Tieniu},
+  journal={arXiv preprint arXiv:2412.20895}, year={2024}}""",
+    )
+
+    class Config(ContextConfig):
+        """Defaults: CoOp's."""
+
+        epochs: int = Field(default=200, ge=0)
+        layer: int = Field(default=0, ge=0)
+        """l, counted from the input."""
+
+    presets = {"small": {"steps": 32, "warmup_epochs": 0, "anneal": "step", "lr": 0.03}}
+
+    @classmethod
+    def depths(cls, backbone):
+        return [{"layer": layer} for layer in range(backbone.text_layers)]
+
+    @classmethod
+    def why_not(cls, config, backbone):
+        if config.layer >= backbone.text_layers:
+            return f"its text tower has {backbone.text_layers} layers, and the prompt is made for layer {config.layer}"
+        return super().why_not(config, backbone)
+
+    def build(self):
+        words = self.classes.first_words(self.config.init_words)
+        self.prompt = PromptTemplate(self.backbone, self.classes, self.config.n_ctx)
+        self.words = padded_context(self.backbone, words, self.config.n_ctx).to(self.backbone.device)  # (M, d_t)
+        self.context = nn.Parameter(self._states() if self.config.layer else self.first_context())
+
+    def class_features(self):
+        if self.config.layer == 0:
+            return self.prompt.encode(self.context)
+        return self.prompt.encode(self.words, self._inserted)
+
+    def _inserted(self):
+        return text_prompts(self.backbone, {self.config.layer: self.context}, self.prompt.tokens.start)
+
+    def _states(self) -> torch.Tensor:
+        """(M, d_t) states of the words' tokens before the block; in causal towers they do not depend on the class."""
+        seen, start = [], self.prompt.tokens.start
+
+        def look(module, inputs):
+            seen.append(inputs[0][:, start : start + self.config.n_ctx].mean(0))
+
+        hook = blocks(self.backbone, "text")[self.config.layer].register_forward_pre_hook(look)
+        try:
+            with torch.no_grad():
+                self.prompt.encode(self.words)
+        finally:
+            hook.remove()
+        return seen[0].float().cpu().clone()
