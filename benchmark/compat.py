@@ -79,8 +79,8 @@ class Covariances:
 
 
 def accuracies(results: pd.DataFrame) -> pd.DataFrame:
-    """One row per (pair, method, config, dataset, variant, protocol, split, seed): accuracies old, reuse and retrain, and
-    the flips of reuse."""
+    """One row per (pair, method, config, dataset, variant, protocol, split, seed): accuracies old, reuse and retrain,
+    calibration errors old and reuse, and the flips of reuse."""
     keys = ["pair", "method", "config", "dataset", "variant", "protocol", "split", "seed"]
     figures = results[(results.status == "ok")]
     wide = figures[figures.metric == "accuracy"].pivot_table(index=keys, columns="strategy", values="value")
@@ -89,14 +89,26 @@ def accuracies(results: pd.DataFrame) -> pd.DataFrame:
             wide[name] = np.nan
     for name in ("negative_flip", "positive_flip"):
         wide[name] = figures[(figures.metric == name) & (figures.strategy == "reuse")].set_index(keys).value
+    for strategy in ("old", "reuse"):
+        wide[f"ece_{strategy}"] = figures[(figures.metric == "ece") & (figures.strategy == strategy)].set_index(keys).value
     return wide.reset_index()
+
+
+CONTROLS = {
+    "old": "zs_old",
+    "reuse": "zs_new",
+    "negative_flip": "zs_negative_flip",
+    "positive_flip": "zs_positive_flip",
+    "ece_old": "zs_ece_old",
+    "ece_reuse": "zs_ece_new",
+}
+"""Figures of the control by what they are called beside a method's."""
 
 
 def with_controls(table: pd.DataFrame, control: str) -> pd.DataFrame:
     """``accuracies`` with the zero-shot figures of the method ``control`` beside every row, and lift and gain."""
     keys = ["pair", "dataset", "variant", "protocol", "split", "seed"]
-    zero = table[table.method == control].set_index(keys)[["old", "reuse", "negative_flip", "positive_flip"]]
-    zero.columns = pd.Index(["zs_old", "zs_new", "zs_negative_flip", "zs_positive_flip"])
+    zero = table[table.method == control].set_index(keys)[list(CONTROLS)].rename(columns=CONTROLS)
     joined = table.join(zero, on=keys)
     joined["lift"] = joined.reuse - joined.zs_new
     joined["gain"] = joined.reuse - joined.old
@@ -105,21 +117,22 @@ def with_controls(table: pd.DataFrame, control: str) -> pd.DataFrame:
 
 
 FIGURES = ["old", "reuse", "retrain", "zs_old", "zs_new", "lift", "gain", "negative_flip", "positive_flip"]
-FIGURES += ["zs_negative_flip", "zs_positive_flip", "retrain_lift"]
+FIGURES += ["zs_negative_flip", "zs_positive_flip", "ece_old", "ece_reuse", "zs_ece_old", "zs_ece_new", "retrain_lift"]
 
 
 def summarise(table: pd.DataFrame, covariances: Covariances | None = None, control: str = "") -> pd.DataFrame:
-    """One row per (pair, method, config, protocol, variant, split): means over data sets and seeds, the interval of
-    lift, the share of the retrained lift that reuse retains (NaN where retraining itself lifts by less than a point, or
-    may), and p-values of lift corrected for the number of methods (Holm)."""
+    """One row per (pair, method, config, protocol, variant, split): means over data sets and seeds, the intervals of lift
+    and gain, the share of the retrained lift that reuse retains (NaN where retraining itself lifts by less than a point,
+    or may), and p-values of lift corrected for the number of methods (Holm)."""
     covariances = covariances or Covariances()
     rows = []
     for key, part in _groups(table).items():
         figures: dict[str, Any] = {name: _mean(part, name) for name in FIGURES}
-        lift = part.estimate("lift", covariances)
-        low, high = lift.interval()
         row = dict(zip(GROUP, key, strict=True)) | figures | {"seeds": part.seeds, "datasets": len(part.rows)}
-        row |= {"lift_low": low, "lift_high": high, "lift_error": lift.error, "lift_freedom": lift.freedom}
+        lift, gain = part.estimate("lift", covariances), part.estimate("gain", covariances)
+        row |= {"lift_error": lift.error, "lift_freedom": lift.freedom}
+        for name, estimate in (("lift", lift), ("gain", gain)):
+            row[f"{name}_low"], row[f"{name}_high"] = estimate.interval()
         rows.append(row | _retained(part, lift, covariances))
     summary = pd.DataFrame(rows)
     return summary if summary.empty else _corrected(summary, control)

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmark import about, capability, published, rebuild, report, tables, terminal, uncertainty
+from benchmark.analysis import catalogue
 from benchmark.session import Session
 
 ACCEPTED = frozenset({"ok", "unfit", "skipped"})
@@ -39,7 +40,7 @@ def conclude(session: Session, page: Path, command: str) -> int:
     infos = {name: session.methods[name].cls.info for name in used}
     datasets = about.datasets(session.datasets, session.plan)
     rebuild.save(session.store, facts, datasets)
-    report.write(page, figures, costs, facts, infos, datasets, covariances)
+    report.write(page, figures, costs, facts, infos, datasets, covariances, catalogue.load(session.store.root))
     console = Console(highlight=False)
     if session.spec.warning:
         console.print(session.spec.warning, style="yellow", markup=False)

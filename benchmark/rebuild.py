@@ -13,6 +13,7 @@ import pandas as pd
 from rich.console import Console
 
 from benchmark import registry, report
+from benchmark.analysis import catalogue
 from benchmark.capability import Capability
 from benchmark.compat import COLUMNS
 from benchmark.errors import UserError
@@ -39,7 +40,8 @@ def run(options: argparse.Namespace, console: Console) -> int:
     methods = registry.methods()
     infos = {name: methods[name].cls.info for name in sorted(set(merged.results.method)) if name in methods.plugins}
     known = report.covariances(merged.uncertainty)
-    report.write(options.report, merged.results, merged.costs, merged.about, infos, merged.datasets, known)
+    findings = catalogue.merge({folder: catalogue.load(folder) for folder in dict.fromkeys(options.folders)})
+    report.write(options.report, merged.results, merged.costs, merged.about, infos, merged.datasets, known, findings)
     console.print(f"report: {options.report}", markup=False, soft_wrap=True)
     return 0
 

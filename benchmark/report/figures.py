@@ -1,15 +1,11 @@
-"""The figures, as inline SVG: same input, same bytes; no fonts, links or scripts inside."""
+"""Heat map and slope chart of a pair."""
 
 from __future__ import annotations
 
-import io
 import math
-import re
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -18,28 +14,21 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from benchmark.report import frame
+from benchmark.report.drawing import BLACK, PAGE, PAPER, SERIES, SOFT, spread, styled, tidy, wrap
 from benchmark.report.model import NAN, Figure, MethodRow, Scope
 from benchmark.report.words import signed
 
-STYLE: dict[Any, Any] = {
-    "text.parse_math": False,
-    "svg.fonttype": "none",
-    "font.family": "DejaVu Sans",
-    "font.size": 9,
-    "axes.edgecolor": "#9aa3ab",
-    "axes.labelcolor": "#1d2329",
-    "text.color": "#1d2329",
-    "xtick.color": "#1d2329",
-    "ytick.color": "#1d2329",
-    "hatch.linewidth": 0.6,
-}
 DEPTHS: dict[str, tuple[str, str, Any]] = {
-    "shallow": ("#1b62a5", "o", "-"),
-    "deep": ("#b5480d", "s", "-"),
-    "none": ("#5f6b76", "^", "-"),
+    "shallow": (SERIES[0], "o", "-"),
+    "deep": (SERIES[1], "s", "-"),
+    "none": (SOFT, "^", "-"),
 }
 """Colour, marker and line by where a method learns."""
-GREY = "#5f6b76"
+
+
+def slug(text: str) -> str:
+    """A text as part of a file's name."""
+    return "-".join("".join(c if c.isalnum() else " " for c in text.lower()).split())
 
 
 def heat_map(
@@ -70,7 +59,8 @@ def heat_map(
     caption = f"Lift in {view.word} of the reused module over zero-shot on the new backbone, in points, mean over seeds. "
     caption += "Blue: better than zero-shot. Red: worse. Hatched: no figure, for the reason in the cell."
     return Figure(
-        svg=_draw_heat_map(lifts, words, [row.label for row in shown], headings, view, name),
+        name=f"heat-map-{slug(name)}",
+        canvas=_draw_heat_map(lifts, words, [row.label for row in shown], headings, view),
         title=f"Lift by method and data set, {name}",
         caption=caption,
         columns=("Method", *headings),
@@ -90,15 +80,13 @@ def _cell_word(results: pd.DataFrame, row: MethodRow, dataset: str, lift: float)
     return str(bad.iloc[0]) if len(bad) else "n/a"
 
 
-def _draw_heat_map(
-    lifts: np.ndarray, words: list[list[str]], labels: list[str], headings: list[str], view: Scope, name: str
-) -> str:
-    """The SVG of ``lifts`` (methods, data sets)."""
+def _draw_heat_map(lifts: np.ndarray, words: list[list[str]], labels: list[str], headings: list[str], view: Scope) -> Canvas:
+    """The map of ``lifts`` (methods, data sets)."""
     limit = max(1.0, float(np.nanpercentile(np.abs(lifts), 95)))
-    with mpl.rc_context(STYLE | {"svg.hashsalt": f"heat {name}"}):
+    with styled():
         canvas = Canvas(figsize=(2.2 + 0.85 * len(headings), 1.1 + 0.32 * len(labels)))
         axes = canvas.add_subplot()
-        mesh = axes.pcolormesh(lifts, cmap="RdBu", vmin=-limit, vmax=limit, edgecolors="white", linewidth=1)
+        mesh = axes.pcolormesh(lifts, cmap="RdBu", vmin=-limit, vmax=limit, edgecolors=PAGE, linewidth=1)
         for (y, x), lift in np.ndenumerate(lifts):
             _mark(axes, x, y, lift / limit, words[y][x])
         bar = canvas.colorbar(mesh, ax=axes, extend="both", pad=0.02, aspect=max(6, 3 * len(labels)))
@@ -109,23 +97,23 @@ def _draw_heat_map(
         axes.set_xticks(np.arange(len(headings)) + 0.5)
         axes.set_yticks(np.arange(len(labels)) + 0.5)
         axes.tick_params(length=0)
-        axes.set_xticklabels([_wrap(heading) for heading in headings], rotation=0 if len(headings) < 9 else 40)
+        axes.set_xticklabels([wrap(heading) for heading in headings], rotation=0 if len(headings) < 9 else 40)
         if len(headings) >= 9:
             for text in axes.get_xticklabels():
                 text.set_horizontalalignment("right")
         axes.set_yticklabels(labels, rotation=0)
-        return _svg(canvas, f"Heat map: lift by method and data set, {name}")
+        return canvas
 
 
 def _mark(axes: Axes, x: int, y: int, strength: float, word: str) -> None:
     """Write in a cell of the heat map; ``strength`` is its colour, -1 to 1, or NaN for a hatched cell."""
     if math.isfinite(strength):
-        colour = "white" if abs(strength) > 0.55 else "#1d2329"
+        colour = PAPER if abs(strength) > 0.55 else BLACK
         axes.text(x + 0.5, y + 0.5, word, ha="center", va="center", fontsize=8.5, color=colour)
         return
     axes.add_patch(Rectangle((x, y), 1, 1, facecolor="#eef0f2", edgecolor="#b3bbc2", hatch="////", linewidth=0))
     box = {"facecolor": "#eef0f2", "edgecolor": "none", "pad": 1.5}
-    axes.text(x + 0.5, y + 0.5, word, ha="center", va="center", fontsize=8, bbox=box)
+    axes.text(x + 0.5, y + 0.5, word, ha="center", va="center", fontsize=8, color=BLACK, bbox=box)
 
 
 def slopes(rows: Sequence[MethodRow], view: Scope, old: str, new: str) -> Figure | None:
@@ -136,7 +124,8 @@ def slopes(rows: Sequence[MethodRow], view: Scope, old: str, new: str) -> Figure
     caption = f"Each line is one module: its {view.word} where it was trained ({old}), and the same module reused on {new}. "
     caption += "A module whose line ends below the dashed zero-shot line is worse there than no module."
     return Figure(
-        svg=_draw_slopes(shown, view, old, new),
+        name=f"slopes-{slug(f'{old} {new}')}",
+        canvas=_draw_slopes(shown, view, old, new),
         title=f"Old and reused {view.word}, {old} to {new}",
         caption=caption,
         columns=("Method", "Learns at", f"Old {view.word}", f"Reuse {view.word}"),
@@ -144,19 +133,19 @@ def slopes(rows: Sequence[MethodRow], view: Scope, old: str, new: str) -> Figure
     )
 
 
-def _draw_slopes(rows: Sequence[MethodRow], view: Scope, old: str, new: str) -> str:
-    """The SVG; labels stand at the right, moved apart where they would overlap."""
+def _draw_slopes(rows: Sequence[MethodRow], view: Scope, old: str, new: str) -> Canvas:
+    """The chart; labels stand at the right, moved apart where they would overlap."""
     values = [value for row in rows for value in (row.old.main, row.reuse.main)]
     room = max(max(values) - min(values), 4.0)
     height = max(3.2, 0.24 * len(rows) + 1.0)
     step = 0.21 * 1.12 * room / (height - 1.0)
     ends = sorted(rows, key=lambda row: row.reuse.main)
     places = spread([row.reuse.main for row in ends], step)
-    with mpl.rc_context(STYLE | {"svg.hashsalt": f"slopes {old} {new}"}):
+    with styled():
         canvas = Canvas(figsize=(9, height))
         axes = canvas.add_subplot()
         for row, place in zip(ends, places, strict=True):
-            colour, marker, line = (GREY, "D", "--") if row.control else DEPTHS.get(row.depth, DEPTHS["none"])
+            colour, marker, line = (SOFT, "D", "--") if row.control else DEPTHS.get(row.depth, DEPTHS["none"])
             weight = 2.2 if row.control else 1.5
             axes.plot([0, 1], [row.old.main, row.reuse.main], line, color=colour, marker=marker, ms=5, lw=weight)
             axes.plot([1.02, 1.08], [row.reuse.main, place], "-", color=colour, lw=0.6)
@@ -165,14 +154,12 @@ def _draw_slopes(rows: Sequence[MethodRow], view: Scope, old: str, new: str) -> 
         axes.set_ylim(min([*values, *places]) - 0.06 * room, max([*values, *places]) + 0.06 * room)
         axes.set_xticks([0, 1], [f"old\n(on {old})", f"reuse\n(on {new})"])
         axes.set_ylabel(f"{view.word}, %")
-        axes.grid(axis="y", color="#e3e7ea", lw=0.8)
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right", "bottom"]].set_visible(False)
-        axes.tick_params(length=0)
+        tidy(axes, "y")
+        axes.spines["bottom"].set_visible(False)
         axes.legend(
             handles=_legend(rows), loc="lower left", ncols=4, frameon=False, bbox_to_anchor=(0, 1), borderaxespad=0.2
         )
-        return _svg(canvas, f"Slope chart: old and reused {view.word}, {old} to {new}")
+        return canvas
 
 
 def _legend(rows: Sequence[MethodRow]) -> list[Line2D]:
@@ -182,50 +169,5 @@ def _legend(rows: Sequence[MethodRow]) -> list[Line2D]:
         for depth, (colour, marker, line) in DEPTHS.items()
         if any(not row.control and row.depth == depth for row in rows)
     ]
-    control = [Line2D([], [], color=GREY, marker="D", linestyle="--", label=row.label, ms=5) for row in rows if row.control]
+    control = [Line2D([], [], color=SOFT, marker="D", linestyle="--", label=row.label, ms=5) for row in rows if row.control]
     return found + control[:1]
-
-
-def spread(values: Sequence[float], step: float) -> list[float]:
-    """Places for labels at sorted ``values``, at least ``step`` apart, as near as can be: overlapping ones form a block
-    that is centred on the mean of its values."""
-    blocks: list[tuple[float, int]] = []
-    for value in values:
-        centre, count = value, 1
-        while blocks and centre - (count - 1) * step / 2 < blocks[-1][0] + (blocks[-1][1] + 1) * step / 2:
-            before, number = blocks.pop()
-            centre, count = (before * number + centre * count) / (number + count), number + count
-        blocks.append((centre, count))
-    return [centre + (i - (count - 1) / 2) * step for centre, count in blocks for i in range(count)]
-
-
-def _wrap(text: str) -> str:
-    """A heading on two lines if it is long."""
-    if len(text) < 12 or " " not in text:
-        return text
-    middle = min((i for i, c in enumerate(text) if c == " "), key=lambda i: abs(i - len(text) / 2))
-    return text[:middle] + "\n" + text[middle + 1 :]
-
-
-def _svg(canvas: Canvas, title: str) -> str:
-    """The figure as an ``<svg>`` element for a page: titled, without prolog, metadata or namespaces, ids on nothing but
-    what is referred to."""
-    with io.StringIO() as text:
-        empty: dict[str, Any] = {"Date": None, "Creator": None, "Format": None, "Type": None}
-        canvas.savefig(text, format="svg", bbox_inches="tight", pad_inches=0.08, metadata=empty)
-        svg = text.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
-    svg = re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg)
-    svg = re.sub(r'<g id="[^"]*"', "<g", svg).replace("xlink:href", "href")
-    name = escape(title)
-    return re.sub(r"<svg[^>]*>", lambda m: _opening(m[0], name), svg, count=1).strip()
-
-
-def _opening(tag: str, name: str) -> str:
-    """The ``<svg>`` tag with its natural width in pixels, so that it neither grows nor becomes illegible."""
-    width = re.search(r'width="([\d.]+)pt"', tag)
-    size = f' style="width:{round(float(width[1]) * 4 / 3)}px"' if width else ""
-    box = re.search(r'viewBox="[^"]*"', tag)
-    return f'<svg role="img" aria-label="{name}" {box[0] if box else ""}{size}><title>{name}</title>'

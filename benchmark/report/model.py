@@ -8,9 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Canvas
+
     from benchmark.capability import Capability
 
 NAN = float("nan")
@@ -149,9 +152,14 @@ class MethodRow:
     retrain: float = NAN
     zs_new: float = NAN
     lift: Interval = Interval()
-    gain: float = NAN
+    gain: Interval = Interval()
+    ece: tuple[float, float] = (NAN, NAN)
+    """Calibration error on the old and on the new backbone, in per cent."""
+    zs_ece: float = NAN
+    """That of zero-shot on the new backbone."""
     retained: Interval = Interval()
     flips: float = NAN
+    positive_flips: float = NAN
     zs_flips: float = NAN
     verdict: str = ""
     rank: tuple[int, int] | None = None
@@ -214,6 +222,7 @@ class Section:
     title: str
     intro: str
     pairs: Sequence[ElsewhereView]
+    protocol: str
 
 
 @dataclass(frozen=True)
@@ -260,12 +269,93 @@ class CapabilityRow:
     """Training time in multiples of the yardstick's on the same tasks; NaN if there is none."""
 
 
+Cell = str | float
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A plain table: texts, and numbers that are shown with one or two digits."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    digits: int = 1
+
+
 @dataclass(frozen=True)
 class Figure:
-    """An inline SVG, the sentence that describes it, and the data that it draws."""
+    """A drawing, the sentences that describe it, and the data that it draws."""
 
-    svg: str
+    name: str
+    """Of its files."""
+    canvas: Canvas
     title: str
     caption: str
     columns: tuple[str, ...]
-    data: tuple[tuple[str | float, ...], ...]
+    data: tuple[tuple[Cell, ...], ...]
+
+    @cached_property
+    def file(self) -> str:
+        """The drawing as an SVG file."""
+        from benchmark.report import drawing  # matplotlib takes seconds to import: not before there is something to draw
+
+        return drawing.svg(self.canvas, self.name)
+
+    @property
+    def svg(self) -> str:
+        """The drawing as part of a page."""
+        from benchmark.report import drawing
+
+        return drawing.inline(self.file, self.title)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What to do about one pair, in two words and a sentence."""
+
+    pair: str
+    anchor: str
+    decision: str
+    kind: str
+    """helps, harms or undecided, for its colour."""
+    sentence: str
+
+
+@dataclass(frozen=True)
+class KeyNumber:
+    """A number that matters, and what it is."""
+
+    value: str
+    label: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class OverviewRow:
+    """One method on all pairs."""
+
+    method: str
+    label: str
+    depth: str
+    rows: tuple[MethodRow | None, ...]
+    mean: Interval
+    """Of lift over the pairs where it has all its cells."""
+    pairs: int
+    """How many these are."""
+
+
+@dataclass(frozen=True)
+class AnalysisView:
+    """A section about one analysis."""
+
+    name: str
+    title: str
+    question: str
+    command: str
+    """That makes it."""
+    findings: tuple[str, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    grids: tuple[Grid, ...] = ()
+    made: str = ""
+    """How it was made; empty if it has not been run."""
+    warning: str | None = None

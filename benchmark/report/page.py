@@ -1,8 +1,8 @@
-"""Puts the page together and writes it."""
+"""Puts the page together and writes it, with the files beside it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,9 +10,22 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from benchmark.analysis.catalogue import Finding
 from benchmark.compat import Covariances
-from benchmark.report import frame, sections, words
-from benchmark.report.model import About, DatasetAbout, Figure, MethodRow, Scope
+from benchmark.report import details, export, frame, sections, studies, summary, words
+from benchmark.report.model import (
+    About,
+    AnalysisView,
+    Answer,
+    CostRow,
+    DatasetAbout,
+    Figure,
+    KeyNumber,
+    MethodRow,
+    OverviewRow,
+    Scope,
+    Section,
+)
 from benchmark.report.tables import headline
 from benchmark.store import write_atomically
 
@@ -20,6 +33,7 @@ if TYPE_CHECKING:
     from benchmark.method import Info
 
 HERE = Path(__file__).parent
+SCRIPTS = ("sort.js", "filter.js", "copy.js", "theme.js", "details.js")
 
 
 @dataclass(frozen=True)
@@ -43,6 +57,23 @@ class PairView:
         return ""
 
 
+@dataclass(frozen=True)
+class Report:
+    """All that the page and the files beside it say."""
+
+    about: About
+    view: Scope
+    headline: str
+    answers: list[Answer]
+    numbers: list[KeyNumber]
+    picture: Figure | None
+    overview: list[OverviewRow]
+    pairs: list[PairView]
+    sections: list[Section]
+    analyses: list[AnalysisView]
+    costs: list[CostRow]
+
+
 def write(
     file: Path,
     results: pd.DataFrame,
@@ -51,14 +82,19 @@ def write(
     methods: Mapping[str, Info],
     datasets: Mapping[str, DatasetAbout],
     covariances: Covariances | None = None,
+    findings: Mapping[str, Finding] | None = None,
 ) -> None:
-    """Write the report to ``file``: one HTML page that needs nothing else. Same arguments, same bytes.
+    """Write the report: one HTML page that needs nothing else, and beside it the same as Markdown, its tables as CSV and
+    LaTeX, and its figures as SVG and PDF. Same arguments, same bytes.
 
     ``results`` has the columns ``compat.COLUMNS``; ``runs`` has at least kind, method, config, status, seconds, peak_mb and
     parameters. Either may be empty. ``covariances`` say what the images contribute to the uncertainty; without, intervals
-    cover seeds only.
+    cover seeds only. ``findings`` are those of the analyses that were run.
     """
-    write_atomically(file, render(results, runs, about, methods, datasets, covariances).encode())
+    results = frame.clean(results)
+    report = gather(results, runs, about, methods, datasets, covariances, findings)
+    write_atomically(file, page(report, results, runs, methods, datasets).encode())
+    export.write_beside(file, report)
 
 
 def render(
@@ -68,23 +104,69 @@ def render(
     methods: Mapping[str, Info],
     datasets: Mapping[str, DatasetAbout],
     covariances: Covariances | None = None,
+    findings: Mapping[str, Finding] | None = None,
+) -> str:
+    """The page as text; arguments as ``write`` has them."""
+    results = frame.clean(results)
+    report = gather(results, runs, about, methods, datasets, covariances, findings)
+    return page(report, results, runs, methods, datasets)
+
+
+def gather(
+    results: pd.DataFrame,
+    runs: pd.DataFrame,
+    about: About,
+    methods: Mapping[str, Info],
+    datasets: Mapping[str, DatasetAbout],
+    covariances: Covariances | None,
+    findings: Mapping[str, Finding] | None,
+) -> Report:
+    """Everything that is computed for the report, from clean results."""
+    view, costs = frame.scope(results), sections.costs(runs, methods)
+    pairs = _pairs(results, about, methods, datasets, view, covariances, costs)
+    answers = [summary.answer(each.name, each.anchor, each.rows, view) for each in pairs]
+    overview = summary.overview([each.rows for each in pairs])
+    from benchmark.report import scatter  # draws with matplotlib: not before there is something to draw
+
+    return Report(
+        about=about,
+        view=view,
+        headline=summary.headline(answers),
+        answers=answers,
+        numbers=summary.key_numbers(overview, len(pairs), view),
+        picture=scatter.strip([(each.name, each.rows) for each in pairs], view),
+        overview=overview,
+        pairs=pairs,
+        sections=sections.elsewhere(results, _names(results, pairs), about.zero_shot, methods, covariances),
+        analyses=studies.views(findings or {}),
+        costs=costs,
+    )
+
+
+def page(
+    report: Report,
+    results: pd.DataFrame,
+    runs: pd.DataFrame,
+    methods: Mapping[str, Info],
+    datasets: Mapping[str, DatasetAbout],
 ) -> str:
     """The page as text."""
-    results = frame.clean(results)
-    view = frame.scope(results)
-    views = _pairs(results, about, methods, datasets, view, covariances)
+    about = report.about
     used = list(dict.fromkeys([*results.method, *about.settings]))
     bad = results[results.status != "ok"]
+    titles = {name: dataset.title for name, dataset in datasets.items()}
     context: dict[str, Any] = {
+        "report": report,
         "about": about,
-        "view": view,
-        "pairs": views,
-        "overview": _overview(views),
-        "sections": sections.elsewhere(results, _names(results, views), about.zero_shot, methods, covariances),
+        "view": report.view,
+        "pairs": report.pairs,
+        "why": [each for each in report.analyses if each.name in studies.WHY],
+        "what": [each for each in report.analyses if each.name not in studies.WHY],
+        "sections": report.sections,
         "failures": sections.failures(results, methods),
         "failed_cells": len(sections.cells(bad)),
         "all_cells": len(sections.cells(results)),
-        "costs": sections.costs(runs, methods),
+        "costs": report.costs,
         "capabilities": sections.capabilities(about.capabilities, runs, methods),
         "yardstick": next((info.title for info in methods.values() if info.yardstick), ""),
         "methods": [methods[name] for name in used if name in methods],
@@ -94,15 +176,20 @@ def render(
         "method_count": len([name for name in dict.fromkeys(results.method) if name != about.zero_shot]),
         "shots": sorted({int(value) for value in pd.to_numeric(results.shots, errors="coerce").dropna()}),
         "control_title": methods[about.zero_shot].title if about.zero_shot in methods else about.zero_shot,
+        "details": details.packed(results, about.zero_shot, methods, titles),
         "css": (HERE / "style.css").read_text(encoding="utf-8"),
-        "script": (HERE / "sort.js").read_text(encoding="utf-8"),
+        "script": "\n".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS),
     }
-    return _environment().get_template("template.html.j2").render(context)
+    return _environment().get_template("page.html.j2").render(context)
 
 
 def _environment() -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters.update(
         num=words.number,
@@ -127,10 +214,9 @@ def _pairs(
     datasets: Mapping[str, DatasetAbout],
     view: Scope,
     covariances: Covariances | None,
+    costs: Sequence[CostRow],
 ) -> list[PairView]:
     """The pairs of the run in their order, then any others that the results have."""
-    from benchmark.report import figures  # matplotlib takes seconds to import: not before there is something to draw
-
     rows = headline(results, about.zero_shot, methods, covariances)
     others = [tuple(pair) for pair in results[["old", "new"]].drop_duplicates().itertuples(index=False, name=None)]
     titles = {name: dataset.title for name, dataset in datasets.items()}
@@ -139,33 +225,35 @@ def _pairs(
         pair = frame.pair_name(results, old, new)
         mine = [row for row in rows if row.pair == pair]
         name = f"{old} \N{RIGHTWARDS ARROW} {new}"
-        drawings = [
-            figures.slopes(mine, view, old, new),
-            figures.heat_map(results, mine, view, about.zero_shot, titles, name),
-        ]
-        found.append(
-            PairView(
-                anchor=f"pair-{index + 1}",
-                name=name,
-                old=old,
-                new=new,
-                findings=words.findings(mine, view),
-                rows=mine,
-                drawings=[drawing for drawing in drawings if drawing],
-            )
-        )
+        drawings = _drawings(results, mine, view, about.zero_shot, titles, costs, (old, new, name))
+        found.append(PairView(f"pair-{index + 1}", name, old, new, words.findings(mine, view), mine, drawings))
     return found
+
+
+def _drawings(
+    results: pd.DataFrame,
+    rows: list[MethodRow],
+    view: Scope,
+    control: str,
+    titles: Mapping[str, str],
+    costs: Sequence[CostRow],
+    names: tuple[str, str, str],
+) -> list[Figure]:
+    """The figures of one pair. ``names``: old, new, and what the pair is called."""
+    from benchmark.report import figures, scatter  # draw with matplotlib: not before there is something to draw
+
+    old, new, name = names
+    made = [
+        figures.heat_map(results, rows, view, control, titles, name),
+        figures.slopes(rows, view, old, new),
+        scatter.base_and_new(rows, view, name),
+        scatter.flips(rows, name),
+        scatter.pareto(rows, {row.label: row for row in costs}, view, name),
+    ]
+    return [figure for figure in made if figure]
 
 
 def _names(results: pd.DataFrame, views: list[PairView]) -> dict[str, str]:
     """How the page writes each pair that the results have."""
     found = {frame.pair_name(results, view.old, view.new): view.name for view in views}
     return {pair: name for pair, name in found.items() if pair is not None}
-
-
-def _overview(views: list[PairView]) -> list[tuple[str, list[MethodRow | None]]]:
-    """Method by pair: label, and its row on each pair or None. Empty unless there are several pairs and some method."""
-    if len(views) < 2:
-        return []
-    labels = dict.fromkeys(row.label for view in views for row in view.rows if not row.control)
-    return [(label, [next((row for row in view.rows if row.label == label), None) for view in views]) for label in labels]

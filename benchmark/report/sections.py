@@ -13,6 +13,7 @@ from benchmark.report import frame
 from benchmark.report.model import (
     CROSS_DATASET,
     DOMAIN,
+    FEW_SHOT,
     NAN,
     CapabilityRow,
     CostRow,
@@ -56,6 +57,7 @@ def elsewhere(
             "Few shots",
             "Modules are trained on all classes of a data set with so many images each, and tested on all of them.",
             _by_shots(results, pairs, control, methods, covariances),
+            FEW_SHOT,
         ),
         Section(
             "shifted",
@@ -63,12 +65,14 @@ def elsewhere(
             "Modules are trained on all classes of a data set and tested on its own test split and on variants of it: the "
             "same classes in another style.",
             shifted(DOMAIN, SHIFTED),
+            DOMAIN.protocol,
         ),
         Section(
             "cross-dataset",
             "Other data sets",
             "Modules are trained on all classes of one data set and tested on all classes of others, which they never saw.",
             shifted(CROSS_DATASET, OTHERS),
+            CROSS_DATASET.protocol,
         ),
     ]
     return [section for section in sections if section.pairs]

@@ -84,10 +84,13 @@ def _row(
         retrain=frame.figure(rows, main, "retrain"),
         zs_new=frame.figure(rows, main, "zs_new"),
         lift=lift,
-        gain=frame.figure(rows, main, "gain"),
+        gain=Interval(*(frame.figure(rows, main, name) for name in ("gain", "gain_low", "gain_high"))),
+        ece=(_over_images(rows, main, parts, "ece_old"), _over_images(rows, main, parts, "ece_reuse")),
+        zs_ece=_over_images(rows, main, parts, "zs_ece_new"),
         retained=_retained(rows, main) if retrained == reused else Interval(),
-        flips=_flips(rows, main, parts, "negative_flip"),
-        zs_flips=_flips(rows, main, parts, "zs_negative_flip"),
+        flips=_over_images(rows, main, parts, "negative_flip"),
+        positive_flips=_over_images(rows, main, parts, "positive_flip"),
+        zs_flips=_over_images(rows, main, parts, "zs_negative_flip"),
         missing=len(cells - reused),
         cells=len(cells),
     )
@@ -114,8 +117,10 @@ def _strategy(rows: Mapping[frame.Key, Mapping[str, Any]], main: frame.Key, part
     return Strategy(frame.figure(rows, main, name), base, new)
 
 
-def _flips(rows: Mapping[frame.Key, Mapping[str, Any]], main: frame.Key, parts: Sequence[frame.Key], name: str) -> float:
-    """A flip rate over all test images; where that is not recorded, the mean over the splits that have one."""
+def _over_images(
+    rows: Mapping[frame.Key, Mapping[str, Any]], main: frame.Key, parts: Sequence[frame.Key], name: str
+) -> float:
+    """A figure over all test images; where that is not recorded, the mean over the splits that have one."""
     whole = frame.figure(rows, main, name)
     if math.isfinite(whole):
         return whole

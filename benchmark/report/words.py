@@ -71,11 +71,11 @@ def findings(rows: Sequence[MethodRow], view: Scope) -> list[str]:
 
 
 def _zero_shot(rows: Sequence[MethodRow], view: Scope) -> str:
-    control = next((row for row in rows if row.control and math.isfinite(row.gain)), None)
+    control = next((row for row in rows if row.control and math.isfinite(row.gain.mean)), None)
     if control is None:
         return ""
     before, after = number(control.old.main), number(control.reuse.main)
-    return f"{control.label}, with no module, goes from {view.word} {before} to {after} ({signed(control.gain)})."
+    return f"{control.label}, with no module, goes from {view.word} {before} to {after} ({signed(control.gain.mean)})."
 
 
 def _verdicts(methods: Sequence[MethodRow], view: Scope) -> str:

@@ -1,0 +1,74 @@
+// The table of every figure: made from the packed data in the page, as far as the filters let through, some rows at a time.
+"use strict";
+(function () {
+  var PAGE = 200;
+  var packed = JSON.parse(document.getElementById("details-data").textContent);
+  var table = document.getElementById("details-table"), more = document.getElementById("details-more");
+  var count = document.getElementById("details-count");
+  var texts = packed.texts.length, rows = packed.rows, shown = PAGE, order = null, wanted = {};
+  var columns = packed.texts.concat(packed.figures);
+
+  function word(row, column) { return packed.words[column][row[column]]; }
+
+  function passing() {
+    var tests = packed.texts.map(function (name, column) {
+      return wanted[name] ? packed.words[column].indexOf(wanted[name]) : -1;
+    });
+    return rows.filter(function (row) {
+      return tests.every(function (place, column) { return place < 0 || row[column] === place; });
+    });
+  }
+
+  function sorted(found) {
+    if (!order) return found;
+    return found.slice().sort(function (a, b) {
+      var column = order.column;
+      if (column < texts) return order.sign * word(a, column).localeCompare(word(b, column), "en", { numeric: true });
+      if (a[column] === null || b[column] === null) return (a[column] === null) - (b[column] === null);
+      return order.sign * (a[column] - b[column]);
+    });
+  }
+
+  function cell(tag, content, number) {
+    var made = document.createElement(tag);
+    made.textContent = content;
+    if (number) made.className = "n";
+    return made;
+  }
+
+  function draw() {
+    var found = sorted(passing()), body = document.createElement("tbody");
+    found.slice(0, shown).forEach(function (row) {
+      var line = document.createElement("tr");
+      columns.forEach(function (_, column) {
+        var value = row[column];
+        if (column < texts) line.appendChild(cell("td", word(row, column)));
+        else line.appendChild(cell("td", value === null ? "\u2013" : value.toFixed(1).replace("-", "\u2212"), true));
+      });
+      body.appendChild(line);
+    });
+    table.replaceChild(body, table.tBodies[0]);
+    more.hidden = found.length <= shown;
+    count.textContent = "Showing " + Math.min(shown, found.length) + " of " + found.length + " rows.";
+  }
+
+  var head = document.createElement("tr");
+  columns.forEach(function (name, column) {
+    var header = cell("th", "", column >= texts), button = cell("button", name);
+    header.scope = "col";
+    button.type = "button";
+    button.addEventListener("click", function () {
+      var sign = order && order.column === column ? -order.sign : column < texts ? 1 : -1;
+      order = { column: column, sign: sign };
+      head.querySelectorAll("[aria-sort]").forEach(function (other) { other.removeAttribute("aria-sort"); });
+      header.setAttribute("aria-sort", sign > 0 ? "ascending" : "descending");
+      draw();
+    });
+    header.appendChild(button);
+    head.appendChild(header);
+  });
+  table.tHead.appendChild(head);
+  more.addEventListener("click", function () { shown += 5 * PAGE; draw(); });
+  document.addEventListener("filter", function (event) { wanted = event.detail; shown = PAGE; draw(); });
+  draw();
+})();

@@ -1,0 +1,64 @@
+"""Every figure by data set, packed for the page's script, which filters and shows them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from benchmark.report import frame
+
+if TYPE_CHECKING:
+    from benchmark.method import Info
+
+TEXTS = ("pair", "method", "dataset", "tested on", "protocol", "split")
+FIGURES = {
+    "old": "old",
+    "reuse": "reuse",
+    "retrain": "retrain",
+    "zs_new": "zero-shot new",
+    "lift": "lift",
+    "negative_flip": "negative flips",
+    "ece_reuse": "ECE",
+}
+"""Columns of figures, and what the page calls them."""
+
+
+def packed(results: pd.DataFrame, control: str, methods: Mapping[str, Info], titles: Mapping[str, str]) -> str:
+    """JSON of the means over seeds: columns, the words of each column of texts, and rows of places and figures.
+
+    It stands in a script element, so it holds no "<".
+    """
+    table = frame.matched(frame.clean(results), control)
+    keys = ["pair", "method", "config", "dataset", "variant", "protocol", "split"]
+    if table.empty:
+        means = pd.DataFrame(columns=[*keys, *FIGURES])
+    else:
+        means = table.groupby(keys, sort=False)[list(FIGURES)].mean().reset_index()
+    words: list[dict[str, int]] = [{} for _ in TEXTS]
+    rows = []
+    for row in means.to_dict("records"):
+        texts = _texts(row, methods, titles)
+        places = [known.setdefault(text, len(known)) for known, text in zip(words, texts, strict=True)]
+        rows.append([*places, *(_number(row[name]) for name in FIGURES)])
+    content = {"texts": TEXTS, "figures": list(FIGURES.values()), "words": [list(known) for known in words], "rows": rows}
+    return json.dumps(content, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
+
+
+def _texts(row: Mapping[Any, Any], methods: Mapping[str, Info], titles: Mapping[str, str]) -> tuple[str, ...]:
+    dataset, variant = str(row["dataset"]), str(row["variant"])
+    return (
+        str(row["pair"]).replace("->", " \N{RIGHTWARDS ARROW} "),
+        frame.label(str(row["method"]), str(row["config"]), methods),
+        titles.get(dataset, dataset),
+        titles.get(variant, variant) if variant else titles.get(dataset, dataset),
+        str(row["protocol"]),
+        str(row["split"]),
+    )
+
+
+def _number(value: float) -> float | None:
+    return round(float(value), 2) if math.isfinite(value) else None

@@ -1,0 +1,127 @@
+"""How figures are drawn: same input, same bytes; inline in the page in its theme's colours, and as files beside it."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from html import escape
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+
+INK, SOFT, AXIS, GRID, PAGE, PAPER = "#1d2329", "#5f6b76", "#9aa3ab", "#e3e7ea", "#ffffff", "#fefefe"
+BLACK = "#111417"
+"""Text on coloured cells, which is dark in both themes."""
+GOOD, BAD, MID = "#14602f", "#9c1c1c", "#4c5660"
+SERIES = ("#1b62a5", "#b5480d", "#2c7a5b", "#7a3e9d", "#8a6d00", "#a3325f")
+"""Colours of things that stand side by side."""
+MARKERS = ("o", "s", "^", "D", "v", "P")
+VARIABLES = {
+    INK: "--ink",
+    SOFT: "--soft",
+    AXIS: "--axis",
+    GRID: "--line",
+    PAGE: "--page",
+    GOOD: "--good",
+    BAD: "--bad",
+    MID: "--mid",
+    **{colour: f"--series-{i + 1}" for i, colour in enumerate(SERIES)},
+}
+"""The page's names of the colours: it has others for them in its dark theme."""
+
+STYLE: dict[Any, Any] = {
+    "text.parse_math": False,
+    "svg.fonttype": "none",
+    "pdf.fonttype": 42,
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.edgecolor": AXIS,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "hatch.linewidth": 0.6,
+}
+
+
+@contextmanager
+def styled(salt: str = "") -> Iterator[None]:
+    """While open, figures are drawn in the report's style; ``salt`` makes the names inside an SVG its own."""
+    with mpl.rc_context(STYLE | {"svg.hashsalt": salt}):
+        yield
+
+
+def tidy(axes: Axes, grid: str = "") -> None:
+    """Only what is needed: no frame at top and right, no ticks, a light grid along ``grid`` ("x", "y" or "both")."""
+    if grid:
+        axes.grid(axis=grid, color=GRID, lw=0.8)  # type: ignore[arg-type]
+        axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(length=0)
+
+
+def svg(canvas: Canvas, salt: str) -> str:
+    """The figure as an SVG file."""
+    with styled(salt), io.StringIO() as text:
+        empty: dict[str, Any] = {"Date": None, "Creator": None, "Format": None, "Type": None}
+        canvas.savefig(text, format="svg", bbox_inches="tight", pad_inches=0.08, metadata=empty)
+        return text.getvalue()
+
+
+def pdf(canvas: Canvas, salt: str) -> bytes:
+    """The figure as a PDF file."""
+    with styled(salt), io.BytesIO() as content:
+        empty: dict[str, Any] = {"CreationDate": None, "Creator": None, "Producer": None}
+        canvas.savefig(content, format="pdf", bbox_inches="tight", pad_inches=0.08, metadata=empty)
+        return content.getvalue()
+
+
+def inline(text: str, title: str) -> str:
+    """An SVG file as an ``<svg>`` element for a page: titled, without prolog, metadata or namespaces, ids on nothing but
+    what is referred to, colours named so that the page's theme decides."""
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
+    text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text)
+    text = re.sub(r'<g id="[^"]*"', "<g", text).replace("xlink:href", "href")
+    text = re.sub(r"((?:fill|stroke|stop-color): )(#[0-9a-f]{6})", _variable, text)
+    name = escape(title)
+    return re.sub(r"<svg[^>]*>", lambda m: _opening(m[0], name), text, count=1).strip()
+
+
+def _variable(found: re.Match[str]) -> str:
+    name = VARIABLES.get(found[2])
+    return f"{found[1]}var({name}, {found[2]})" if name else found[0]
+
+
+def _opening(tag: str, name: str) -> str:
+    """The ``<svg>`` tag with its natural width in pixels, so that it neither grows nor becomes illegible."""
+    width = re.search(r'width="([\d.]+)pt"', tag)
+    size = f' style="width:{round(float(width[1]) * 4 / 3)}px"' if width else ""
+    box = re.search(r'viewBox="[^"]*"', tag)
+    return f'<svg role="img" aria-label="{name}" {box[0] if box else ""}{size}><title>{name}</title>'
+
+
+def spread(values: Sequence[float], step: float) -> list[float]:
+    """Places for labels at sorted ``values``, at least ``step`` apart, as near as can be: overlapping ones form a block
+    that is centred on the mean of its values."""
+    blocks: list[tuple[float, int]] = []
+    for value in values:
+        centre, count = value, 1
+        while blocks and centre - (count - 1) * step / 2 < blocks[-1][0] + (blocks[-1][1] + 1) * step / 2:
+            before, number = blocks.pop()
+            centre, count = (before * number + centre * count) / (number + count), number + count
+        blocks.append((centre, count))
+    return [centre + (i - (count - 1) / 2) * step for centre, count in blocks for i in range(count)]
+
+
+def wrap(text: str) -> str:
+    """A heading on two lines if it is long."""
+    if len(text) < 12 or " " not in text:
+        return text
+    middle = min((i for i, c in enumerate(text) if c == " "), key=lambda i: abs(i - len(text) / 2))
+    return text[:middle] + "\n" + text[middle + 1 :]

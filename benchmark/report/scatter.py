@@ -1,0 +1,221 @@
+"""Figures with one point for each method: the summary's picture, base against new classes, flips, and cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+from matplotlib.lines import Line2D
+
+from benchmark.report.drawing import AXIS, BAD, GOOD, INK, MID, SOFT, spread, styled, tidy
+from benchmark.report.figures import DEPTHS, slug
+from benchmark.report.model import CostRow, Figure, MethodRow, Scope
+
+VERDICTS = {"helps": (GOOD, "^"), "harms": (BAD, "v"), "no effect": (MID, "s"), "undecided": (MID, "o")}
+"""Colour and marker by verdict."""
+LABELLED = 8
+"""Most points of a figure that have their names beside them; the table below has all."""
+
+
+def strip(pairs: Sequence[tuple[str, Sequence[MethodRow]]], view: Scope) -> Figure | None:
+    """Lift of every method on every pair, one line of points a pair, coloured by verdict; None without any lift."""
+    shown = [(name, [r for r in rows if not r.control and math.isfinite(r.lift.mean)]) for name, rows in pairs]
+    shown = [(name, rows) for name, rows in shown if rows]
+    if not shown:
+        return None
+    with styled():
+        canvas = Canvas(figsize=(9, 1.0 + 0.75 * len(shown)))
+        axes = canvas.add_subplot()
+        axes.axvline(0, color=AXIS, lw=1.2)
+        for place, (_, rows) in enumerate(shown):
+            for row in rows:
+                colour, marker = VERDICTS.get(row.verdict, (MID, "o"))
+                axes.plot(row.lift.mean, place, marker, color=colour, ms=6, alpha=0.75, mew=0)
+            best, worst = (pick(rows, key=lambda row: row.lift.mean) for pick in (max, min))
+            ends = [(worst, "right", -6), (best, "left", 6)] if best is not worst else [(best, "left", 6)]
+            for row, side, gap in ends:
+                axes.annotate(
+                    f"{row.label} {row.lift.mean:+.1f}",
+                    (row.lift.mean, place),
+                    (gap, 0),
+                    textcoords="offset points",
+                    ha=side,
+                    va="center",
+                    fontsize=8.5,
+                )
+        tidy(axes, "x")
+        axes.margins(x=0.22)
+        axes.set_ylim(len(shown) - 0.5, -0.5)
+        axes.set_yticks(range(len(shown)), [name for name, _ in shown])
+        axes.spines["left"].set_visible(False)
+        axes.set_xlabel(f"lift: {view.word} of the reused module less zero-shot, both on the new backbone, points")
+        used = {row.verdict for _, rows in shown for row in rows}
+        handles = [
+            Line2D([], [], color=colour, marker=marker, ls="", label=verdict)
+            for verdict, (colour, marker) in VERDICTS.items()
+            if verdict in used
+        ]
+        axes.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False, borderaxespad=0.2)
+    data = tuple((name, row.label, row.lift.mean, row.verdict) for name, rows in shown for row in rows)
+    return Figure(
+        "lift-by-upgrade",
+        canvas,
+        "Every reused module on every upgrade",
+        "Each mark is one method. Right of the line: better than the new backbone with no module. Left of it: worse.",
+        ("Upgrade", "Method", "Lift", "Verdict"),
+        data,
+    )
+
+
+@dataclass(frozen=True)
+class Point:
+    """One method in a scatter plot."""
+
+    row: MethodRow
+    x: float
+    y: float
+
+
+def base_and_new(rows: Sequence[MethodRow], view: Scope, name: str) -> Figure | None:
+    """Reused accuracy on base against new classes, with zero-shot's as a cross; None where there are no two halves."""
+    points = [Point(row, row.reuse.base, row.reuse.new) for row in rows if _all(row.reuse.base, row.reuse.new)]
+    mine = [point for point in points if not point.row.control]
+    if not mine:
+        return None
+    canvas, axes = _sheet("accuracy on base classes, %", "accuracy on new classes, %")
+    with styled():
+        for point in points:
+            if point.row.control:
+                axes.axvline(point.x, color=SOFT, lw=1, ls="--")
+                axes.axhline(point.y, color=SOFT, lw=1, ls="--")
+        _draw(axes, mine, sorted(mine, key=lambda p: -abs(p.x - _centre(mine, "x")) - abs(p.y - _centre(mine, "y"))))
+    caption = (
+        "Reused modules on the new backbone. The dashed lines are zero-shot's: above and right of both, a module helps "
+    )
+    caption += "with the classes that it was trained on and with those that it was not."
+    columns = ("Method", "Learns at", "Base", "New")
+    data = tuple((p.row.label, _depth(p.row), p.x, p.y) for p in points)
+    return Figure(f"base-new-{slug(name)}", canvas, f"Base and new classes, reused, {name}", caption, columns, data)
+
+
+def flips(rows: Sequence[MethodRow], name: str) -> Figure | None:
+    """Negative against positive flips of reused modules, with zero-shot's own; None where there are none."""
+    points = [Point(row, row.flips, row.positive_flips) for row in rows if _all(row.flips, row.positive_flips)]
+    mine = [point for point in points if not point.row.control]
+    if not mine:
+        return None
+    canvas, axes = _sheet("right before, wrong after (negative flips), %", "wrong before, right after, %")
+    with styled():
+        high = 1.08 * max(max(p.x, p.y) for p in points)
+        axes.plot([0, high], [0, high], color=AXIS, lw=1)
+        axes.annotate("as many lost as won", (high, high), (-4, -14), textcoords="offset points", ha="right", color=SOFT)
+        _draw(axes, mine, sorted(mine, key=lambda p: p.y - p.x))
+        for point in points:
+            if point.row.control:
+                axes.plot(point.x, point.y, "D", color=SOFT, ms=8)
+                axes.annotate(point.row.label, (point.x, point.y), (7, 3), textcoords="offset points", color=SOFT)
+        axes.set_xlim(0, high)
+        axes.set_ylim(0, high)
+    caption = (
+        "Test images whose answer changes from right to wrong, or from wrong to right, when the backbone under a module "
+    )
+    caption += "is replaced. Above the line the upgrade wins more images than it loses."
+    columns = ("Method", "Learns at", "Negative flips", "Positive flips")
+    data = tuple((p.row.label, _depth(p.row), p.x, p.y) for p in points)
+    return Figure(f"flips-{slug(name)}", canvas, f"Flips from old to reused, {name}", caption, columns, data)
+
+
+def pareto(rows: Sequence[MethodRow], costs: Mapping[str, CostRow], view: Scope, name: str) -> Figure | None:
+    """Lift against the time that one training took, with the front of those that nothing beats in both; None without."""
+    points = [
+        Point(row, costs[row.label].seconds, row.lift.mean)
+        for row in rows
+        if not row.control and row.label in costs and _all(costs[row.label].seconds, row.lift.mean)
+    ]
+    points = [point for point in points if point.x > 0]
+    if len(points) < 2:
+        return None
+    best = front([(point.x, point.y) for point in points])
+    canvas, axes = _sheet("time of one training, seconds (median)", f"lift of the reused module, {view.word}, points")
+    with styled():
+        axes.set_xscale("log")
+        axes.axhline(0, color=AXIS, lw=1.2)
+        line = [(points[i].x, points[i].y) for i in best]
+        axes.step([x for x, _ in line], [y for _, y in line], where="post", color=MID, lw=1.2, ls=":")
+        _draw(axes, points, [points[i] for i in best])
+    caption = (
+        "What a module brings on the new backbone against what it cost to train once. The dotted line joins those that no "
+    )
+    caption += "other method beats in both. Times are of this machine, which ran several trainings at a time."
+    data = tuple((p.row.label, _depth(p.row), p.x, p.y, "yes" if i in best else "") for i, p in enumerate(points))
+    columns = ("Method", "Learns at", "Seconds", "Lift", "On the front")
+    return Figure(f"cost-{slug(name)}", canvas, f"Lift and cost of training, {name}", caption, columns, data)
+
+
+def front(points: Sequence[tuple[float, float]]) -> list[int]:
+    """Places of the points that no other beats: none costs (first) no more and yields (second) more; cheapest first."""
+    found: list[int] = []
+    for i in sorted(range(len(points)), key=lambda i: (points[i][0], -points[i][1])):
+        if not found or points[i][1] > points[found[-1]][1]:
+            found.append(i)
+    return found
+
+
+def _sheet(x: str, y: str) -> tuple[Canvas, Axes]:
+    with styled():
+        canvas = Canvas(figsize=(7.4, 4.6))
+        axes = canvas.add_subplot()
+        tidy(axes, "both")
+        axes.set_xlabel(x)
+        axes.set_ylabel(y)
+    return canvas, axes
+
+
+def _draw(axes: Axes, points: Sequence[Point], ordered: Sequence[Point]) -> None:
+    """Points by where a method learns; the first of ``ordered`` have their names beside them, at the right, moved apart."""
+    for point in points:
+        colour, marker, _ = DEPTHS.get(point.row.depth, DEPTHS["none"])
+        axes.plot(point.x, point.y, marker, color=colour, ms=5.5, alpha=0.85, mew=0)
+    named = sorted(ordered[:LABELLED], key=lambda point: point.y)
+    axes.margins(0.08)
+    low, high = axes.get_ylim()
+    places = spread([point.y for point in named], 0.055 * (high - low))
+    for point, place in zip(named, places, strict=True):
+        colour = DEPTHS.get(point.row.depth, DEPTHS["none"])[0]
+        axes.annotate(
+            point.row.label,
+            (point.x, point.y),
+            (1.02, place),
+            xycoords="data",
+            textcoords=axes.get_yaxis_transform(),
+            va="center",
+            fontsize=8.5,
+            color=colour,
+            arrowprops={"arrowstyle": "-", "color": AXIS, "lw": 0.5, "shrinkB": 3},
+        )
+    used = {point.row.depth for point in points}
+    handles = [
+        Line2D([], [], color=colour, marker=marker, ls="", label=word)
+        for depth, word in (("shallow", "learns at the text input (shallow)"), ("deep", "learns later (deep)"))
+        if depth in used
+        for colour, marker, _ in (DEPTHS[depth],)
+    ]
+    axes.legend(
+        handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, borderaxespad=0.2, labelcolor=INK
+    )
+
+
+def _centre(points: Sequence[Point], axis: str) -> float:
+    values = [float(getattr(point, axis)) for point in points]
+    return sum(values) / len(values)
+
+
+def _all(*values: float) -> bool:
+    return all(math.isfinite(value) for value in values)
+
+
+def _depth(row: MethodRow) -> str:
+    return "control" if row.control else row.depth

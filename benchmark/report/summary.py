@@ -1,0 +1,124 @@
+"""What the first screen says: the answer, the numbers that matter, and the method to choose next time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from benchmark.report.model import Answer, Interval, KeyNumber, MethodRow, OverviewRow, Scope
+from benchmark.report.words import number, plural, signed
+
+COUNTED = ("helps", "harms", "no effect", "undecided")
+"""Verdicts on modules that work on the new backbone."""
+
+
+def answer(pair: str, anchor: str, rows: Sequence[MethodRow], view: Scope) -> Answer:
+    """What a team should do at one upgrade, from the verdicts."""
+    judged = [row for row in rows if not row.control and row.verdict in COUNTED]
+    if not judged:
+        return Answer(pair, anchor, "no figures", "undecided", "No module was put on the new backbone with a result.")
+    helps, harms = ([row for row in judged if row.verdict == name] for name in ("helps", "harms"))
+    best = max(judged, key=lambda row: row.lift.mean)
+    if helps:
+        best = max(helps, key=lambda row: row.lift.mean)
+        decision, kind = f"keep {best.label}", "helps"
+    elif 2 * len(harms) >= len(judged):
+        decision, kind = "do not reuse", "harms"
+    elif harms:
+        decision, kind = "do not count on reuse", "undecided"
+    else:
+        decision, kind = "no method surely helps", "undecided"
+    return Answer(pair, anchor, decision, kind, f"{_kept(best, view)}; {_counts(rows, judged, helps, harms)}.")
+
+
+def _kept(best: MethodRow, view: Scope) -> str:
+    """What the best module keeps, as a share of what retraining would bring where that is enough to be divided by."""
+    lift = f"{signed(best.lift.mean)}{f' ± {number(best.lift.half)}' if best.lift.known else ''} points of {view.word}"
+    share = best.retained
+    if math.isfinite(share.mean) and share.known:
+        low, high = number(100 * share.low, 0), number(100 * share.high, 0)
+        return f"{best.label} keeps {number(100 * share.mean, 0)} % [{low}, {high}] of what retraining would bring ({lift})"
+    brings = "brings" if best.verdict == "helps" else "has the highest lift,"
+    return f"{best.label} {brings} {lift} over zero-shot"
+
+
+def _counts(
+    rows: Sequence[MethodRow], judged: Sequence[MethodRow], helps: Sequence[MethodRow], harms: Sequence[MethodRow]
+) -> str:
+    unfit = sum(row.verdict == "does not fit" for row in rows)
+    helping = f"{len(helps) or 'none'} of {plural(len(judged), 'method')} {'helps' if len(helps) == 1 else 'help'}"
+    harming = f"{len(harms) or 'none'} {'does' if len(harms) == 1 else 'do'} harm"
+    return f"{helping}, {harming}" + (f", {unfit} more {'does' if unfit == 1 else 'do'} not fit" if unfit else "")
+
+
+def overview(pairs: Sequence[Sequence[MethodRow]]) -> list[OverviewRow]:
+    """Every method on all pairs, best mean lift first among those that work on most pairs."""
+    names = dict.fromkeys(
+        (row.method, row.config, row.label, row.depth) for rows in pairs for row in rows if not row.control
+    )
+    found = []
+    for method, config, label, depth in names:
+        mine = tuple(next((row for row in rows if (row.method, row.config) == (method, config)), None) for rows in pairs)
+        lifts = [row.lift for row in mine if row is not None and row.complete and math.isfinite(row.lift.mean)]
+        found.append(OverviewRow(method, label, depth, mine, mean_lift(lifts), len(lifts)))
+    return sorted(found, key=_place)
+
+
+def _place(row: OverviewRow) -> tuple[int, float, str]:
+    return -row.pairs, -row.mean.mean if math.isfinite(row.mean.mean) else math.inf, row.label
+
+
+def mean_lift(lifts: Sequence[Interval]) -> Interval:
+    """Mean over pairs. The pairs share their seeds and images, so their errors are no independent ones: the interval is as
+    wide as if they were the same error, which it is at most."""
+    if not lifts:
+        return Interval()
+    mean = sum(lift.mean for lift in lifts) / len(lifts)
+    if not all(lift.known for lift in lifts):
+        return Interval(mean)
+    half = sum(lift.half for lift in lifts) / len(lifts)
+    return Interval(mean, mean - half, mean + half)
+
+
+def key_numbers(rows: Sequence[OverviewRow], pairs: int, view: Scope) -> list[KeyNumber]:
+    """The three numbers: how many reused modules help, who is best over all upgrades, and what retraining adds."""
+    every = [row for each in rows for row in each.rows if row is not None and row.verdict in COUNTED]
+    if not every:
+        return []
+    helps, harms = (sum(row.verdict == name for row in every) for name in ("helps", "harms"))
+    what = "reused modules help" if pairs == 1 else "reused modules help, over all upgrades"
+    found = [KeyNumber(f"{helps} of {len(every)}", what, f"{harms} do harm, {len(every) - helps - harms} neither surely")]
+    on_all = [row for row in rows if row.pairs == pairs and math.isfinite(row.mean.mean)]
+    if on_all:
+        best = on_all[0]
+        half = f" ± {number(best.mean.half)}" if best.mean.known else ""
+        note = f"points of {view.word} over zero-shot, mean of the upgrades; not surely the best" if pairs > 1 else "points"
+        found.append(KeyNumber(f"{signed(best.mean.mean)}{half}", f"{best.label}: the highest mean lift", note))
+    gaps = [row.reuse.main - row.retrain for row in every if math.isfinite(row.reuse.main) and math.isfinite(row.retrain)]
+    if gaps:
+        note = f"points of {view.word}, mean over modules and upgrades"
+        found.append(KeyNumber(signed(sum(gaps) / len(gaps)), "reuse less retraining on the new backbone", note))
+    return found
+
+
+def headline(answers: Sequence[Answer]) -> str:
+    """One sentence over all upgrades."""
+    keep = [each for each in answers if each.kind == "helps"]
+    drop = [each for each in answers if each.kind == "harms"]
+    if not answers:
+        return "There are no results."
+    parts = []
+    if keep:
+        parts.append(f"some modules are worth keeping at {_of(keep, answers)}")
+    if drop:
+        parts.append(f"most do harm at {_of(drop, answers)}")
+    rest = [each for each in answers if each not in keep and each not in drop]
+    if rest:
+        parts.append(f"no module surely helps at {_of(rest, answers)}")
+    text = "; ".join(parts)
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _of(some: Sequence[Answer], answers: Sequence[Answer]) -> str:
+    names = ", ".join(each.pair for each in some)
+    return f"{len(some)} of {plural(len(answers), 'upgrade')} ({names})" if len(answers) > 1 else names
