@@ -1,20 +1,18 @@
 """One learnt prompt before any one layer of the text tower: the probe of the source paper's analysis of depth."""
 
-import torch
 from pydantic import Field
-from torch import nn
 
-from benchmark.attention import blocks
 from benchmark.insertion import text_prompts
 from benchmark.method import Info
-from benchmark.prompt import ContextConfig, ContextMethod, PromptTemplate, padded_context
+from benchmark.prompt import ContextConfig, ContextMethod, padded_context
 
 
 class LayerPrompt(ContextMethod):
     """The states of the M context tokens before text block l are replaced by learnt ones, cross-entropy on s cos(f, t_c).
 
-    For l = 0 this is CoOp. Choices, which the paper leaves open: before block l the sentence is the hand-written prompt, and
-    the learnt states start at what the tower has in their place there.
+    For l = 0 this is CoOp. Choices, which the paper leaves open: up to block l the sentence is the hand-written prompt, and
+    the learnt states start at N(0, 0.02^2) at every layer, as the deeper ones of all deep-prompt methods do. (Started at the
+    tower's own states, which are many times longer, they hardly move in as many steps.)
     """
 
     info = Info(
@@ -37,9 +35,10 @@ class LayerPrompt(ContextMethod):
     )
 
     class Config(ContextConfig):
-        """Defaults: CoOp's."""
+        """Defaults: CoOp's, but for the random start."""
 
         epochs: int = Field(default=200, ge=0)
+        init_words: str | None = ""
         layer: int = Field(default=0, ge=0)
         """l, counted from the input."""
 
@@ -56,10 +55,9 @@ class LayerPrompt(ContextMethod):
         return super().why_not(config, backbone)
 
     def build(self):
-        words = self.classes.first_words(self.config.init_words)
-        self.prompt = PromptTemplate(self.backbone, self.classes, self.config.n_ctx)
+        super().build()
+        words = self.classes.context_words
         self.words = padded_context(self.backbone, words, self.config.n_ctx).to(self.backbone.device)  # (M, d_t)
-        self.context = nn.Parameter(self._states() if self.config.layer else self.first_context())
 
     def class_features(self):
         if self.config.layer == 0:
@@ -68,18 +66,3 @@ class LayerPrompt(ContextMethod):
 
     def _inserted(self):
         return text_prompts(self.backbone, {self.config.layer: self.context}, self.prompt.tokens.start)
-
-    def _states(self) -> torch.Tensor:
-        """(M, d_t) states of the words' tokens before the block; in causal towers they do not depend on the class."""
-        seen, start = [], self.prompt.tokens.start
-
-        def look(module, inputs):
-            seen.append(inputs[0][:, start : start + self.config.n_ctx].mean(0))
-
-        hook = blocks(self.backbone, "text")[self.config.layer].register_forward_pre_hook(look)
-        try:
-            with torch.no_grad():
-                self.prompt.encode(self.words)
-        finally:
-            hook.remove()
-        return seen[0].float().cpu().clone()

@@ -25,8 +25,10 @@ def _drift(table: pd.DataFrame) -> Table:
 
 
 def _depth(table: pd.DataFrame) -> Table:
-    wide = table.pivot_table(index=["title", "order", "place"], columns="pair", values="lift", sort=True)
-    shown = _table("lift in H by depth, points", ("method", "learns at"), list(wide.columns))
+    wide = table.pivot_table(index=["title", "order", "place"], columns="pair", values="change", sort=True)
+    shown = _table(
+        "lift in H on the new backbone less lift on the old one, points", ("method", "learns at"), list(wide.columns)
+    )
     for keys, row in wide.iterrows():
         title, _, place = _texts(keys)
         shown.add_row(title, place, *(_number(value) for value in row))

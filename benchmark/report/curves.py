@@ -53,8 +53,9 @@ def drift(table: pd.DataFrame, metric: str) -> Figure | None:
 
 
 def depth(table: pd.DataFrame) -> Figure | None:
-    """Lift against the place where a module learns: a panel for each method, a curve for each pair; None without lifts."""
-    shown = table[table.lift.notna()]
+    """What the upgrade did to lift against the place where a module learns: a panel for each method, a curve for each pair;
+    None without figures."""
+    shown = table[table.change.notna()]
     if shown.empty:
         return None
     titles, pairs = list(dict.fromkeys(shown.title)), list(dict.fromkeys(table.pair))
@@ -69,7 +70,7 @@ def depth(table: pd.DataFrame) -> Figure | None:
             for number, pair in enumerate(pairs):
                 line = mine[mine.pair == pair].sort_values("order")
                 x = line.order + 0.08 * (number - (len(pairs) - 1) / 2)
-                error = np.vstack([line.lift - line.lift_low, line.lift_high - line.lift])
+                error = np.vstack([line.change - line.change_low, line.change_high - line.change])
                 axes.errorbar(
                     x, line.lift, error, color=_colour(number), marker=_marker(number), ms=5, lw=1.4, elinewidth=0.8
                 )
@@ -80,19 +81,24 @@ def depth(table: pd.DataFrame) -> Figure | None:
             kind = str(places.place.iloc[0]).rpartition(" ")[0]
             axes.set_xlabel(kind)
             axes.set_title(str(title), fontsize=9.5, loc="left", color=INK)
-            axes.set_ylabel("lift in H, points" if place % 3 == 0 else "")
+            axes.set_ylabel("change of lift, points" if place % 3 == 0 else "")
             tidy(axes, "y")
         canvas.subplots_adjust(hspace=0.55)
         _legend(canvas)
-    caption = "The same module learnt at one place after another on the old backbone, and reused on the new one; with 95 % "
-    caption += "intervals, each by itself. A line that falls to the right loses more the deeper it learns."
-    columns = ("Upgrade", "Method", "Place", "Lift", "Low", "High")
-    names = ("lift", "lift_low", "lift_high")
+    caption = (
+        "The same module learnt at one place after another on the old backbone, and reused on the new one: its lift there "
+    )
+    caption += (
+        "less its lift on the old backbone, with 95 % intervals, each by itself. A line that falls to the right loses "
+    )
+    caption += "more the deeper it learns."
+    columns = ("Upgrade", "Method", "Place", "Change of lift", "Low", "High")
+    names = ("change", "change_low", "change_high")
     data: list[tuple[Cell, ...]] = [
         (_arrow(r["pair"]), str(r["title"]), str(r["place"]), *(float(r[name]) for name in names))
         for r in shown.to_dict("records")
     ]
-    return Figure("depth", canvas, "Lift by depth", caption, columns, tuple(data))
+    return Figure("depth", canvas, "What an upgrade takes from a module, by depth", caption, columns, tuple(data))
 
 
 def snapshots(table: pd.DataFrame) -> Figure | None:

@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from benchmark.report.drawing import AXIS, BAD, GOOD, INK, MID, SOFT, spread, styled, tidy
 from benchmark.report.figures import DEPTHS, slug
 from benchmark.report.model import CostRow, Figure, MethodRow, Scope
+from benchmark.report.words import signed
 
 VERDICTS = {"helps": (GOOD, "^"), "harms": (BAD, "v"), "no effect": (MID, "s"), "undecided": (MID, "o")}
 """Colour and marker by verdict."""
@@ -27,7 +28,7 @@ def strip(pairs: Sequence[tuple[str, Sequence[MethodRow]]], view: Scope) -> Figu
     if not shown:
         return None
     with styled():
-        canvas = Canvas(figsize=(9, 1.0 + 0.75 * len(shown)))
+        canvas = Canvas(figsize=(7, 1.0 + 0.75 * len(shown)))
         axes = canvas.add_subplot()
         axes.axvline(0, color=AXIS, lw=1.2)
         for place, (_, rows) in enumerate(shown):
@@ -35,20 +36,18 @@ def strip(pairs: Sequence[tuple[str, Sequence[MethodRow]]], view: Scope) -> Figu
                 colour, marker = VERDICTS.get(row.verdict, (MID, "o"))
                 axes.plot(row.lift.mean, place, marker, color=colour, ms=6, alpha=0.75, mew=0)
             best, worst = (pick(rows, key=lambda row: row.lift.mean) for pick in (max, min))
-            ends = [(worst, "right", -6), (best, "left", 6)] if best is not worst else [(best, "left", 6)]
-            for row, side, gap in ends:
+            for row, side in ((worst, "left"), (best, "right")) if best is not worst else ((best, "right"),):
                 axes.annotate(
-                    f"{row.label} {row.lift.mean:+.1f}",
+                    f"{row.label} {signed(row.lift.mean)}",
                     (row.lift.mean, place),
-                    (gap, 0),
+                    (-4, -14) if side == "left" else (4, 6),
                     textcoords="offset points",
                     ha=side,
-                    va="center",
                     fontsize=8.5,
                 )
         tidy(axes, "x")
-        axes.margins(x=0.22)
-        axes.set_ylim(len(shown) - 0.5, -0.5)
+        axes.margins(x=0.08)
+        axes.set_ylim(len(shown) - 0.6, -0.6)
         axes.set_yticks(range(len(shown)), [name for name, _ in shown])
         axes.spines["left"].set_visible(False)
         axes.set_xlabel(f"lift: {view.word} of the reused module less zero-shot, both on the new backbone, points")

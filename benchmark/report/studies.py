@@ -86,19 +86,18 @@ def _depth(table: pd.DataFrame) -> Parts:
     for title, mine in table[table.status == "ok"].groupby("title", sort=False):
         ends = {_arrow(pair): _ends(part.sort_values("order")) for pair, part in mine.groupby("pair", sort=False)}
         words = [f"{pair} {signed(first)} to {signed(last)}" for pair, (first, last) in ends.items()]
-        sentences.append(f"{title}: lift from the shallowest to the deepest place: {listing(words)} points.")
-    columns = ("Upgrade", "Method", "Place", "Old", "Reuse", "Zero-shot new", "Lift", "Interval", "Lost beyond zero-shot")
+        sentences.append(
+            f"{title}: lift on the new backbone less lift on the old one, shallowest to deepest: {listing(words)}."
+        )
+    columns = ("Upgrade", "Method", "Place", "Old", "Zero-shot old", "Reuse", "Zero-shot new", "Lift", "Change of lift")
+    columns += ("Interval",)
     rows = tuple(
         (
             _arrow(row["pair"]),
             str(row["title"]),
             str(row["place"]),
-            row["old"],
-            row["reuse"],
-            row["zs_new"],
-            row["lift"],
-            _range(row["lift_low"], row["lift_high"]),
-            row["change"],
+            *(row[name] for name in ("old", "zs_old", "reuse", "zs_new", "lift", "change")),
+            _range(row["change_low"], row["change_high"]),
         )
         for row in table.to_dict("records")
     )
@@ -106,7 +105,7 @@ def _depth(table: pd.DataFrame) -> Parts:
 
 
 def _ends(part: pd.DataFrame) -> tuple[float, float]:
-    return float(part.lift.iloc[0]), float(part.lift.iloc[-1])
+    return float(part.change.iloc[0]), float(part.change.iloc[-1])
 
 
 def _snapshots(table: pd.DataFrame) -> Parts:
