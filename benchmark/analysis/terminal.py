@@ -26,9 +26,7 @@ def _drift(table: pd.DataFrame) -> Table:
 
 def _depth(table: pd.DataFrame) -> Table:
     wide = table.pivot_table(index=["title", "order", "place"], columns="pair", values="change", sort=True)
-    shown = _table(
-        "lift in H on the new backbone less lift on the old one, points", ("method", "learns at"), list(wide.columns)
-    )
+    shown = _table("change of lift in H from old to new, points", ("method", "learns at"), list(wide.columns))
     for keys, row in wide.iterrows():
         title, _, place = _texts(keys)
         shown.add_row(title, place, *(_number(value) for value in row))
