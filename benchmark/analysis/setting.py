@@ -51,8 +51,12 @@ class Setting:
 
     @property
     def contestants(self) -> list[Variant]:
-        """The methods that were asked for, without the control."""
-        return [variant for variant in self.session.plan.variants if variant.method != self.control]
+        """The methods that were asked for, without the control and without those that are tied to their training classes:
+        they have no H."""
+        return [each for each in self.session.plan.variants if not self._apart(each)]
+
+    def _apart(self, variant: Variant) -> bool:
+        return variant.method == self.control or self.methods[variant.method].cls.info.class_bound
 
     def tasks(self, shots: int | None = None) -> list[Task]:
         """One task a seed."""

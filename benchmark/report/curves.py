@@ -85,13 +85,11 @@ def depth(table: pd.DataFrame) -> Figure | None:
             tidy(axes, "y")
         canvas.subplots_adjust(hspace=0.55)
         _legend(canvas)
-    caption = (
-        "The same module learnt at one place after another on the old backbone, and reused on the new one: its lift there "
-    )
+    caption = "The same module learnt at one place after another on the old backbone, and reused on the new one: its lift "
     caption += (
-        "less its lift on the old backbone, with 95 % intervals, each by itself. A line that falls to the right loses "
+        "there less its lift on the old backbone, with 95 % intervals, each by itself. A line that falls to the right "
     )
-    caption += "more the deeper it learns."
+    caption += "loses more the deeper it learns."
     columns = ("Upgrade", "Method", "Place", "Change of lift", "Low", "High")
     names = ("change", "change_low", "change_high")
     data: list[tuple[Cell, ...]] = [

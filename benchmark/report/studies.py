@@ -89,8 +89,8 @@ def _depth(table: pd.DataFrame) -> Parts:
         sentences.append(
             f"{title}: lift on the new backbone less lift on the old one, shallowest to deepest: {listing(words)}."
         )
-    columns = ("Upgrade", "Method", "Place", "Old", "Zero-shot old", "Reuse", "Zero-shot new", "Lift", "Change of lift")
-    columns += ("Interval",)
+    columns: tuple[str, ...] = ("Upgrade", "Method", "Place", "Old", "Zero-shot old", "Reuse", "Zero-shot new", "Lift")
+    columns = (*columns, "Change of lift", "Interval")
     rows = tuple(
         (
             _arrow(row["pair"]),
