@@ -50,6 +50,7 @@ def cell(rng: np.random.Generator, *name: Any) -> list[dict[str, Any]]:
     base, new = draw(), draw()
     splits = {"base": base} if method == "bound" else {"base": base, "new": new, "H": harmonic_mean(base, new)}
     rows = [result(*name, split=split, value=value) for split, value in splits.items()]
+    rows += [result(*name, split=s, metric="ece", value=float(rng.uniform(2, 30))) for s in splits if strategy != "retrain"]
     if strategy == "reuse":
         kinds = ("negative_flip", "positive_flip")
         rows += [result(*name, split=s, metric=k, value=float(rng.uniform(1, 9))) for s in splits if s != "H" for k in kinds]
@@ -139,6 +140,7 @@ class Page(HTMLParser):
 
 
 HEADLINE = ["Method", "Verdict", *["Base", "New", "H"] * 2, "H", "Lift", "Gain", "Retained", "Method", "Zero-shot"]
+HEADLINE += ["Old", "Reuse", "Zero-shot"]
 RUNS = ["kind", "method", "config", "backbone", "dataset", "protocol", "seed", "status", "seconds", "peak_mb", "parameters"]
 
 
@@ -188,12 +190,14 @@ def test_headline_figures(results: pd.DataFrame, text: str) -> None:
         lift = by_seed(results, method, "reuse") - by_seed(results, "zero", "reuse")
         assert line[9] == f"{words.signed(lift.mean())} \N{PLUS-MINUS SIGN} {words.number(lift_half_width(results, method))}"
         gain = by_seed(results, method, "reuse").mean() - by_seed(results, method, "old").mean()
-        assert line[10] == words.signed(gain)
+        assert re.fullmatch(rf"{re.escape(words.signed(gain))} ± \d+\.\d", line[10])
         retrain_lift = (by_seed(results, method, "retrain") - by_seed(results, "zero", "reuse")).mean()
         assert re.fullmatch(rf"{words.number(100 * lift.mean() / retrain_lift, 0)} %.? ?\S+ to \S+", line[11]), line[11]
         for column, name in ((12, method), (13, "zero")):
             flips = [by_seed(results, name, "reuse", split=s, metric="negative_flip").mean() for s in ("base", "new")]
             assert line[column] == words.number(sum(flips) / 2)
+        for column, name, strategy in ((14, method, "old"), (15, method, "reuse"), (16, "zero", "reuse")):
+            assert line[column] == words.number(by_seed(results, name, strategy, metric="ece").mean())
 
 
 def test_control_is_first_and_has_no_verdict(text: str) -> None:
@@ -237,6 +241,7 @@ def test_missing_cells_are_said_and_kept_out_of_the_race(results: pd.DataFrame) 
     assert "1 of 6 cells have no figure (oom: full)" in page(part)
     kept = {(d, s) for d in DATASETS for s in SEEDS} - {("icons", 2)}
     old = part[(part.method == "prompt") & (part.strategy == "old") & (part.split == "H") & (part.new == "v2")]
+    old = old[old.metric == "accuracy"]
     old = old[[pair in kept for pair in zip(old.dataset, old.seed, strict=True)]]
     assert row.old.main == pytest.approx(old.groupby("seed").value.mean().mean())
     assert math.isnan(row.retained.mean)
@@ -245,6 +250,7 @@ def test_missing_cells_are_said_and_kept_out_of_the_race(results: pd.DataFrame) 
 def test_heat_map_and_slope_data(results: pd.DataFrame, text: str) -> None:
     heat = Page(text).rows("Method", "Icons", "Digits")
     mine = results[(results.new == "v2") & (results.split == "H") & (results.strategy == "reuse")]
+    mine = mine[mine.metric == "accuracy"]
     means = mine.groupby(["method", "dataset"]).value.mean()
     expected = [words.number(means["prompt", d] - means["zero", d], 2) for d in DATASETS]
     assert next(row for row in heat[0] if row[0] == "Prompt")[1:] == expected
@@ -332,10 +338,14 @@ def test_hostile_names_do_not_break_figures(results: pd.DataFrame) -> None:
     assert "$\\frac{$ &amp; " in text
 
 
+WITHOUT_NUMBERS = ("how-to-read", "methods", "made", "why", "what-to-do")
+"""Of the analyses none was run."""
+
+
 def test_warning_stands_above_every_section_with_numbers(results: pd.DataFrame, text: str) -> None:
     for part in re.split(r"<section ", text)[1:]:
         name = part[part.index('id="') + 4 :].split('"')[0]
-        assert ("Toy numbers &amp; nothing" in part) == (name not in ("how-to-read", "methods", "made")), name
+        assert ("Toy numbers &amp; nothing" in part) == (name not in WITHOUT_NUMBERS), name
     assert 'class="warning"' not in page(results, about=replace(ABOUT, warning=None))
 
 
@@ -352,7 +362,7 @@ def test_page_loads_nothing(text: str) -> None:
 def test_figures_have_names_and_ids_are_unique(text: str) -> None:
     tags = Page(text).tags
     drawings = [attrs for tag, attrs in tags if tag == "svg"]
-    assert len(drawings) == 4
+    assert len(drawings) == 1 + 4 * len(PAIRS)  # heat map, slopes, base and new, flips
     assert all(attrs["role"] == "img" and attrs["aria-label"] for attrs in drawings)
     ids = [attrs["id"] for _, attrs in tags if attrs.get("id")]
     assert len(ids) == len(set(ids))
