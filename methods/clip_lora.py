@@ -68,7 +68,7 @@ class ClipLora(Method):
 
     @classmethod
     def depths(cls, backbone):
-        return [{"position": position} for position in ("bottom", "mid", "up", "all")]
+        return [{"position": position} for position in ("bottom", "mid", "up")]
 
     @classmethod
     def why_not(cls, config, backbone):

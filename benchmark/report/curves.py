@@ -238,7 +238,7 @@ def _legend(canvas: Canvas) -> None:
     handles, labels = canvas.axes[0].get_legend_handles_labels()
     known = dict(zip(labels, handles, strict=True))
     canvas.legend(
-        known.values(), known.keys(), loc="lower left", bbox_to_anchor=(0.06, 0.99), ncols=len(known), frameon=False
+        known.values(), known.keys(), loc="lower left", bbox_to_anchor=(0.06, 0.93), ncols=len(known), frameon=False
     )
 
 
