@@ -13,9 +13,8 @@ from test_report import ABOUT, ABOUTS, METHODS, PAIRS
 
 from benchmark.analysis.catalogue import ANALYSES, Finding, Made
 from benchmark.report import export, studies, summary, words, write
-from benchmark.report.drawing import inline
-from benchmark.report.model import BASE_TO_NEW, Grid, Interval, MethodRow, Strategy
-from benchmark.report.scatter import front
+from benchmark.report.drawing import front, inline
+from benchmark.report.model import BASE_TO_NEW, Answer, Grid, Interval, MethodRow, Strategy
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +113,7 @@ def row(name: str, verdict: str, lift: float, *, retrain: float = math.nan, kept
         lift=interval,
         verdict=verdict,
         retrain=retrain,
-        retained=kept,
+        retained=kept or Interval(),
     )
 
 
@@ -134,18 +133,29 @@ def test_answer_keeps_the_best_that_helps() -> None:
 
 
 @pytest.mark.parametrize(
-    ("verdicts", "decision"),
+    ("verdicts", "retrained", "decision", "kind"),
     [
-        (["harms", "harms", "undecided"], "do not reuse"),
-        (["harms", "undecided", "undecided"], "do not count on reuse"),
-        (["undecided", "no effect"], "no method surely helps"),
-        (["does not fit"], "no figures"),
+        (["harms", "harms", "undecided"], 5.0, "do not reuse: retrain", "harms"),
+        (["harms", "undecided", "undecided"], 5.0, "retrain", "harms"),
+        (["undecided", "no effect"], 5.0, "retrain", "undecided"),
+        (["undecided", "no effect"], 0.5, "use no module", "undecided"),
+        (["harms", "harms"], -3.0, "do not reuse: use no module", "harms"),
+        (["does not fit"], 5.0, "no figures", "undecided"),
     ],
 )
-def test_answer_where_nothing_helps(verdicts: list[str], decision: str) -> None:
+def test_answer_where_nothing_helps(verdicts: list[str], retrained: float, decision: str, kind: str) -> None:
     lifts = {"harms": -5.0, "does not fit": math.nan}
-    rows = [row(f"m{i}", verdict, lifts.get(verdict, 0.1)) for i, verdict in enumerate(verdicts)]
-    assert summary.answer("a", "x", rows, BASE_TO_NEW).decision == decision
+    rows = [row(f"m{i}", verdict, lifts.get(verdict, 0.1), retrain=50 + retrained) for i, verdict in enumerate(verdicts)]
+    found = summary.answer("a", "x", rows, BASE_TO_NEW)
+    assert (found.decision, found.kind) == (decision, kind)
+
+
+def test_headline_names_the_upgrades() -> None:
+    answers = [Answer(pair, "", "", kind, "") for pair, kind in (("a", "helps"), ("b", "harms"), ("c", "helps"))]
+    assert summary.headline(answers) == (
+        "Some modules are worth keeping at 2 of 3 upgrades (a, c). "
+        "No module surely helps and some do harm at 1 of 3 upgrades (b)."
+    )
 
 
 def test_mean_over_upgrades_takes_errors_for_one_and_the_same() -> None:

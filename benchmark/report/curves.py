@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from benchmark.report.drawing import AXIS, BAD, GOOD, INK, MARKERS, MID, SERIES, SOFT, styled, tidy
+from benchmark.report.drawing import AXIS, INK, MARKERS, SERIES, SOFT, styled, tidy
 from benchmark.report.model import Cell, Figure
 
 WORDS = {"cka": ("Likeness of features (CKA)", "linear CKA"), "change": ("Change of parameters", "|W' − W| / |W|")}
@@ -135,59 +135,6 @@ def snapshots(table: pd.DataFrame) -> Figure | None:
         for r in shown.to_dict("records")
     )
     return Figure("snapshots", canvas, "Lift and drift along the way", caption, columns, data)
-
-
-def repair(table: pd.DataFrame) -> Figure | None:
-    """Mean H over zero-shot of each strategy against its seconds, a panel for each pair, with the front; None without."""
-    from benchmark.report.scatter import front
-
-    common = _common(table)
-    if common.empty:
-        return None
-    pairs, labels = list(dict.fromkeys(common.pair)), list(dict.fromkeys(common.label))
-    means = common.groupby(["pair", "label"], sort=False)[["seconds", "lift", "images"]].mean()
-    floor = 0.5 * float(means.seconds[means.seconds > 0].min()) if (means.seconds > 0).any() else 0.01
-    data: list[tuple[Cell, ...]] = []
-    with styled():
-        canvas = Canvas(figsize=(9, 3.3 * -(-len(pairs) // 2)))
-        for place, pair in enumerate(pairs):
-            axes = canvas.add_subplot(-(-len(pairs) // 2), min(2, len(pairs)), place + 1)
-            axes.set_xscale("log")
-            axes.axhline(0, color=AXIS, lw=1.2)
-            found = means.loc[pair]
-            points = [(max(float(row.seconds), floor), float(row.lift)) for _, row in found.iterrows()]
-            best = front(points)
-            line = [points[i] for i in best]
-            axes.step([x for x, _ in line], [y for _, y in line], where="post", color=MID, lw=1.2, ls=":")
-            for i, (label, row) in enumerate(found.iterrows()):
-                colour = GOOD if i in best else BAD if row.lift < 0 else SOFT
-                axes.plot(*points[i], "o", color=colour, ms=6)
-                axes.annotate(str(label), points[i], (5, 3), textcoords="offset points", fontsize=7.5)
-                on = "yes" if i in best else ""
-                data.append((_arrow(pair), str(label), float(row.seconds), float(row.images), float(row.lift), on))
-            axes.set_title(_arrow(pair), fontsize=9.5, loc="left", color=INK)
-            axes.set_xlabel("seconds of work on the new backbone")
-            axes.set_ylabel("H over zero-shot, points" if place % 2 == 0 else "")
-            axes.margins(x=0.25, y=0.15)
-            tidy(axes, "both")
-        canvas.subplots_adjust(hspace=0.5)
-    methods = common.title.nunique()
-    caption = f"Means over the {methods} methods that allow all {len(labels)} strategies shown. The dotted line joins those "
-    caption += "that no other beats in both; reuse costs nothing and stands at the left edge."
-    columns = ("Upgrade", "Strategy", "Seconds", "Images", "Over zero-shot", "On the front")
-    return Figure("repair", canvas, "What a repair brings and costs", caption, columns, tuple(data))
-
-
-def _common(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of strategies that at least half of the methods allow, of the methods that allow all these; by pair."""
-    found = []
-    for _, part in table[table.lift.notna()].groupby("pair", sort=False):
-        counts = part.groupby("strategy").title.nunique()
-        kept = set(counts[counts >= 0.5 * counts.max()].index)
-        part = part[part.strategy.isin(kept)]
-        whole = part.groupby("title").strategy.nunique()
-        found.append(part[part.title.isin(whole[whole == len(kept)].index)])
-    return pd.concat(found) if found else table.iloc[:0]
 
 
 def break_even(table: pd.DataFrame) -> Figure | None:

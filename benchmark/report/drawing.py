@@ -12,6 +12,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 INK, SOFT, AXIS, GRID, PAGE, PAPER = "#1d2329", "#5f6b76", "#9aa3ab", "#e3e7ea", "#ffffff", "#fefefe"
 BLACK = "#111417"
@@ -117,6 +118,45 @@ def spread(values: Sequence[float], step: float) -> list[float]:
             centre, count = (before * number + centre * count) / (number + count), number + count
         blocks.append((centre, count))
     return [centre + (i - (count - 1) / 2) * step for centre, count in blocks for i in range(count)]
+
+
+def label_right(
+    axes: Axes, points: Sequence[tuple[float, float]], labels: Sequence[str], colours: Sequence[str], size: float = 8.5
+) -> None:
+    """Names of points at the right of the axes, moved apart, each with a line to its point."""
+    axes.margins(0.08)
+    low, high = axes.get_ylim()
+    height = 72 * axes.bbox.height / axes.figure.dpi
+    order = sorted(range(len(points)), key=lambda i: points[i][1])
+    places = spread([points[i][1] for i in order], 1.25 * size / height * (high - low))
+    for i, place in zip(order, places, strict=True):
+        axes.annotate(
+            labels[i],
+            points[i],
+            (1.02, place),
+            xycoords="data",
+            textcoords=axes.get_yaxis_transform(),
+            va="center",
+            fontsize=size,
+            color=colours[i],
+            arrowprops={"arrowstyle": "-", "color": AXIS, "lw": 0.5, "shrinkB": 3},
+        )
+
+
+def log_axis(axes: Axes) -> None:
+    """A logarithmic x axis with plain numbers."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def front(points: Sequence[tuple[float, float]]) -> list[int]:
+    """Places of the points that no other beats: none costs (first) no more and yields (second) more; cheapest first."""
+    found: list[int] = []
+    for i in sorted(range(len(points)), key=lambda i: (points[i][0], -points[i][1])):
+        if not found or points[i][1] > points[found[-1]][1]:
+            found.append(i)
+    return found
 
 
 def wrap(text: str) -> str:

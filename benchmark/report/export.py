@@ -118,7 +118,7 @@ def markdown(report: Report, folder: str) -> str:
     parts = ["# How well fine-tuned CLIP modules survive a backbone update", report.headline]
     if report.about.warning:
         parts.append(f"> **{report.about.warning}**")
-    parts += [f"- **{each.pair}: {each.decision}.** {each.sentence}" for each in report.answers]
+    parts += [f"- **{each.pair}: {each.decision}.** {each.sentence} {each.repair}".rstrip() for each in report.answers]
     parts += [f"- **{each.value}** {each.label}" + (f" ({each.note})" if each.note else "") for each in report.numbers]
     if report.picture:
         parts.append(f"![{report.picture.title}]({folder}/figures/{report.picture.name}.svg)")

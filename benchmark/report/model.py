@@ -319,6 +319,7 @@ class Answer:
     kind: str
     """helps, harms or undecided, for its colour."""
     sentence: str
+    repair: str = ""
 
 
 @dataclass(frozen=True)

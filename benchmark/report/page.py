@@ -124,7 +124,8 @@ def gather(
     """Everything that is computed for the report, from clean results."""
     view, costs = frame.scope(results), sections.costs(runs, methods)
     pairs = _pairs(results, about, methods, datasets, view, covariances, costs)
-    answers = [summary.answer(each.name, each.anchor, each.rows, view) for each in pairs]
+    repairs = studies.cheapest((findings or {}).get("repair"))
+    answers = [summary.answer(each.name, each.anchor, each.rows, view, repairs.get(each.name, "")) for each in pairs]
     overview = summary.overview([each.rows for each in pairs])
     from benchmark.report import scatter  # draws with matplotlib: not before there is something to draw
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 
-from benchmark.report.drawing import AXIS, BAD, GOOD, INK, MID, SOFT, spread, styled, tidy
+from benchmark.report.drawing import AXIS, BAD, GOOD, INK, MID, SOFT, front, label_right, log_axis, styled, tidy
 from benchmark.report.figures import DEPTHS, slug
 from benchmark.report.model import CostRow, Figure, MethodRow, Scope
 from benchmark.report.words import signed
@@ -140,7 +140,7 @@ def pareto(rows: Sequence[MethodRow], costs: Mapping[str, CostRow], view: Scope,
     best = front([(point.x, point.y) for point in points])
     canvas, axes = _sheet("time of one training, seconds (median)", f"lift of the reused module, {view.word}, points")
     with styled():
-        axes.set_xscale("log")
+        log_axis(axes)
         axes.axhline(0, color=AXIS, lw=1.2)
         line = [(points[i].x, points[i].y) for i in best]
         axes.step([x for x, _ in line], [y for _, y in line], where="post", color=MID, lw=1.2, ls=":")
@@ -152,15 +152,6 @@ def pareto(rows: Sequence[MethodRow], costs: Mapping[str, CostRow], view: Scope,
     data = tuple((p.row.label, _depth(p.row), p.x, p.y, "yes" if i in best else "") for i, p in enumerate(points))
     columns = ("Method", "Learns at", "Seconds", "Lift", "On the front")
     return Figure(f"cost-{slug(name)}", canvas, f"Lift and cost of training, {name}", caption, columns, data)
-
-
-def front(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Places of the points that no other beats: none costs (first) no more and yields (second) more; cheapest first."""
-    found: list[int] = []
-    for i in sorted(range(len(points)), key=lambda i: (points[i][0], -points[i][1])):
-        if not found or points[i][1] > points[found[-1]][1]:
-            found.append(i)
-    return found
 
 
 def _sheet(x: str, y: str) -> tuple[Canvas, Axes]:
@@ -178,23 +169,9 @@ def _draw(axes: Axes, points: Sequence[Point], ordered: Sequence[Point]) -> None
     for point in points:
         colour, marker, _ = DEPTHS.get(point.row.depth, DEPTHS["none"])
         axes.plot(point.x, point.y, marker, color=colour, ms=5.5, alpha=0.85, mew=0)
-    named = sorted(ordered[:LABELLED], key=lambda point: point.y)
-    axes.margins(0.08)
-    low, high = axes.get_ylim()
-    places = spread([point.y for point in named], 0.055 * (high - low))
-    for point, place in zip(named, places, strict=True):
-        colour = DEPTHS.get(point.row.depth, DEPTHS["none"])[0]
-        axes.annotate(
-            point.row.label,
-            (point.x, point.y),
-            (1.02, place),
-            xycoords="data",
-            textcoords=axes.get_yaxis_transform(),
-            va="center",
-            fontsize=8.5,
-            color=colour,
-            arrowprops={"arrowstyle": "-", "color": AXIS, "lw": 0.5, "shrinkB": 3},
-        )
+    named = ordered[:LABELLED]
+    colours = [DEPTHS.get(point.row.depth, DEPTHS["none"])[0] for point in named]
+    label_right(axes, [(p.x, p.y) for p in named], [p.row.label for p in named], colours)
     used = {point.row.depth for point in points}
     handles = [
         Line2D([], [], color=colour, marker=marker, ls="", label=word)

@@ -144,7 +144,7 @@ def rank_correlation(x: pd.Series[float], y: pd.Series[float]) -> tuple[float, f
 
 
 def _repair(table: pd.DataFrame) -> Parts:
-    from benchmark.report import curves
+    from benchmark.report import pareto
 
     good = table[table.accuracy.notna()]
     sentences = []
@@ -157,6 +157,10 @@ def _repair(table: pd.DataFrame) -> Parts:
         text += f"{len(worse)} surely worse (each interval by itself)."
         if len(best):
             text += f" Best on average is {best.index[0]} ({signed(float(best.iloc[0]))} points over reuse)."
+        for label, mine in tried[~tried.label.isin(_mean_by(tried, "label").index)].groupby("label", sort=False):
+            if mine.title.nunique() > 2:
+                mean = signed(float(mine.over_reuse.mean()))
+                text += f" {str(label).capitalize()} brings {mean} to the {mine.title.nunique()} methods that allow it."
         sentences.append(text)
     columns = (
         "Upgrade",
@@ -191,7 +195,26 @@ def _repair(table: pd.DataFrame) -> Parts:
     grids = [_by_strategy(good), Grid("Every module and strategy", columns, rows)]
     if gone:
         grids.append(Grid("Not possible", ("Strategy", "Upgrade", "Status", "Methods"), gone))
-    return tuple(sentences), (curves.repair(good),), tuple(grids)
+    return tuple(sentences), pareto.figures(good), tuple(grids)
+
+
+def cheapest(finding: Finding | None) -> dict[str, str]:
+    """By pair, what the repair that adds most to reuse adds and costs, beside retraining; means over methods."""
+    if finding is None:
+        return {}
+    good, found = finding.table[finding.table.accuracy.notna()], {}
+    for pair, part in good.groupby("pair", sort=False):
+        tried = part[~part.strategy.isin(["retrain", "reuse"]) & ~part.strategy.str.startswith("scratch")]
+        means = _mean_by(tried, "label")
+        if means.empty:
+            continue
+        parts = []
+        for label in (str(means.index[0]), "retrain"):
+            mine = part[part.label == label]
+            added, cost = signed(float(mine.over_reuse.mean())), duration(float(mine.seconds.mean()))
+            parts.append(f"{label} {added} points in {cost}")
+        found[_arrow(pair)] = f"Over plain reuse, on {finding.made.title}: {' and '.join(parts)}, means over methods."
+    return found
 
 
 def _mean_by(part: pd.DataFrame, name: str) -> pd.Series[float]:

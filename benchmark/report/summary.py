@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from benchmark.compat import EQUIVALENCE
 from benchmark.report.model import Answer, Interval, KeyNumber, MethodRow, OverviewRow, Scope
 from benchmark.report.words import number, plural, signed
 
@@ -12,23 +13,27 @@ COUNTED = ("helps", "harms", "no effect", "undecided")
 """Verdicts on modules that work on the new backbone."""
 
 
-def answer(pair: str, anchor: str, rows: Sequence[MethodRow], view: Scope) -> Answer:
-    """What a team should do at one upgrade, from the verdicts."""
+def answer(pair: str, anchor: str, rows: Sequence[MethodRow], view: Scope, repair: str = "") -> Answer:
+    """What a team should do at one upgrade: keep the module where one surely helps, else retrain where that brings more than
+    a point on average, else take the new backbone as it is. ``repair`` is a sentence from the analysis of repairs."""
     judged = [row for row in rows if not row.control and row.verdict in COUNTED]
     if not judged:
-        return Answer(pair, anchor, "no figures", "undecided", "No module was put on the new backbone with a result.")
+        text = "No module was put on the new backbone with a result."
+        return Answer(pair, anchor, "no figures", "undecided", text, repair)
     helps, harms = ([row for row in judged if row.verdict == name] for name in ("helps", "harms"))
-    best = max(judged, key=lambda row: row.lift.mean)
+    counts = _counts(rows, judged, helps, harms)
     if helps:
         best = max(helps, key=lambda row: row.lift.mean)
-        decision, kind = f"keep {best.label}", "helps"
-    elif 2 * len(harms) >= len(judged):
-        decision, kind = "do not reuse", "harms"
-    elif harms:
-        decision, kind = "do not count on reuse", "undecided"
-    else:
-        decision, kind = "no method surely helps", "undecided"
-    return Answer(pair, anchor, decision, kind, f"{_kept(best, view)}; {_counts(rows, judged, helps, harms)}.")
+        return Answer(pair, anchor, f"keep {best.label}", "helps", f"{_kept(best, view)}; {counts}.", repair)
+    best = max(judged, key=lambda row: row.lift.mean)
+    gains = [row.retrain - row.zs_new for row in judged if math.isfinite(row.retrain - row.zs_new)]
+    mean = sum(gains) / len(gains) if gains else math.nan
+    retrained = f"; retrained, modules bring {signed(mean)} on average" if gains else ""
+    decision = "retrain" if mean > EQUIVALENCE else "use no module"
+    if 2 * len(harms) >= len(judged):
+        decision = f"do not reuse: {decision}"
+    kind = "harms" if harms else "undecided"
+    return Answer(pair, anchor, decision, kind, f"{_kept(best, view)}; {counts}{retrained}.", repair)
 
 
 def _kept(best: MethodRow, view: Scope) -> str:
@@ -103,22 +108,17 @@ def key_numbers(rows: Sequence[OverviewRow], pairs: int, view: Scope) -> list[Ke
 
 def headline(answers: Sequence[Answer]) -> str:
     """One sentence over all upgrades."""
-    keep = [each for each in answers if each.kind == "helps"]
-    drop = [each for each in answers if each.kind == "harms"]
     if not answers:
         return "There are no results."
     parts = []
-    if keep:
-        parts.append(f"some modules are worth keeping at {_of(keep, answers)}")
-    if drop:
-        parts.append(f"most do harm at {_of(drop, answers)}")
-    rest = [each for each in answers if each not in keep and each not in drop]
-    if rest:
-        parts.append(f"no module surely helps at {_of(rest, answers)}")
-    text = "; ".join(parts)
-    return f"{text[0].upper()}{text[1:]}."
-
-
-def _of(some: Sequence[Answer], answers: Sequence[Answer]) -> str:
-    names = ", ".join(each.pair for each in some)
-    return f"{len(some)} of {plural(len(answers), 'upgrade')} ({names})" if len(answers) > 1 else names
+    for kind, words in (
+        ("helps", "Some modules are worth keeping"),
+        ("harms", "No module surely helps and some do harm"),
+        ("undecided", "No module surely helps"),
+    ):
+        some = [each for each in answers if each.kind == kind]
+        if some:
+            names = ", ".join(each.pair for each in some)
+            where = f" at {len(some)} of {plural(len(answers), 'upgrade')} ({names})" if len(answers) > 1 else f" at {names}"
+            parts.append(words + where)
+    return ". ".join(parts) + "."
