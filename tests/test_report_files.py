@@ -110,6 +110,7 @@ def row(name: str, verdict: str, lift: float, *, retrain: float = math.nan, kept
         name.title(),
         "deep",
         reuse=reuse,
+        zs_new=50.0,
         lift=interval,
         verdict=verdict,
         retrain=retrain,

@@ -211,9 +211,8 @@ def cheapest(finding: Finding | None) -> dict[str, str]:
         parts = []
         for label in (str(means.index[0]), "retrain"):
             mine = part[part.label == label]
-            added, cost = signed(float(mine.over_reuse.mean())), duration(float(mine.seconds.mean()))
-            parts.append(f"{label} {added} points in {cost}")
-        found[_arrow(pair)] = f"Over plain reuse, on {finding.made.title}: {' and '.join(parts)}, means over methods."
+            parts.append(f"{label} {signed(float(mine.over_reuse.mean()))} ({duration(float(mine.seconds.mean()))})")
+        found[_arrow(pair)] = f"Over reuse on {finding.made.title}, on average: {', '.join(parts)}."
     return found
 
 
