@@ -58,7 +58,7 @@ def conclude(session: Session, page: Path, command: str) -> int:
     statuses = Counter(session.store.status(cell.key) or "not run" for cell in session.plan.cells())
     console.print("cells: " + ", ".join(f"{count} {status}" for status, count in sorted(statuses.items())))
     console.print(f"tables: {session.store.root}/results.csv, runs.csv")
-    console.print(f"report: {page}", soft_wrap=True)
+    console.print(f"report: {page}, beside it {report.beside(page)}", markup=False, soft_wrap=True)
     return 0 if statuses.keys() <= ACCEPTED else 1
 
 

@@ -42,7 +42,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
     known = report.covariances(merged.uncertainty)
     findings = catalogue.merge({folder: catalogue.load(folder) for folder in dict.fromkeys(options.folders)})
     report.write(options.report, merged.results, merged.costs, merged.about, infos, merged.datasets, known, findings)
-    console.print(f"report: {options.report}", markup=False, soft_wrap=True)
+    console.print(f"report: {options.report}, beside it {report.beside(options.report)}", markup=False, soft_wrap=True)
     return 0
 
 

@@ -62,7 +62,7 @@ def tidy(axes: Axes, grid: str = "") -> None:
         axes.grid(axis=grid, color=GRID, lw=0.8)  # type: ignore[arg-type]
         axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(length=0)
+    axes.tick_params(which="both", length=0)
 
 
 def svg(canvas: Canvas, salt: str) -> str:

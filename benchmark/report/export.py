@@ -36,6 +36,11 @@ def write_beside(page: Path, report: Report) -> Path:
     return folder
 
 
+def beside(page: Path) -> str:
+    """What stands beside a page, in words."""
+    return f"{page.with_suffix('.md').name} and {page.with_suffix('').name}/ with tables and figures"
+
+
 def report_figures(report: Report) -> Iterator[Figure]:
     """All figures of a report."""
     if report.picture:

@@ -144,7 +144,8 @@ def pareto(rows: Sequence[MethodRow], costs: Mapping[str, CostRow], view: Scope,
         axes.axhline(0, color=AXIS, lw=1.2)
         line = [(points[i].x, points[i].y) for i in best]
         axes.step([x for x, _ in line], [y for _, y in line], where="post", color=MID, lw=1.2, ls=":")
-        _draw(axes, points, [points[i] for i in best])
+        rest = sorted((point for i, point in enumerate(points) if i not in best), key=lambda point: -point.y)
+        _draw(axes, points, [*(points[i] for i in best), *rest])
     caption = (
         "What a module brings on the new backbone against what it cost to train once. The dotted line joins those that no "
     )

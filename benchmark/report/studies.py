@@ -250,8 +250,8 @@ def _break_even(table: pd.DataFrame) -> Parts:
         never = sum(text.startswith("more than") for text in mine)
         none = sum(text == NOTHING for text in mine)
         sentences.append(
-            f"{pair}: of {plural(len(mine), 'method')} with steps, {none} are not better reused than zero-shot, so nothing "
-            f"is to be made up for; {never} reused are not matched by the whole of retraining."
+            f"{pair}: of {plural(len(mine), 'method')} that take steps, {none} bring no more than zero-shot when reused, so "
+            f"their break-even is 0; {never} reused are not matched by all of retraining."
         )
     columns = ("Upgrade", "Method", "Zero-shot new", "Reuse", "Retrain", "Steps that equal reuse", "Shots that equal reuse")
     return tuple(sentences), (curves.break_even(table),), (Grid("Break-even", columns, tuple(rows)),)
