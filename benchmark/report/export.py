@@ -5,17 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from benchmark.report.contents import Report
 from benchmark.report.figures import slug
 from benchmark.report.model import AnalysisView, Cell, Figure, Grid, MethodRow, OverviewRow, Scope
 from benchmark.report.words import number
 from benchmark.store import write_atomically
-
-if TYPE_CHECKING:
-    from benchmark.report.page import Report
 
 
 def write_beside(page: Path, report: Report) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,19 +12,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from benchmark.analysis.catalogue import Finding
 from benchmark.compat import Covariances
 from benchmark.report import details, export, frame, sections, studies, summary, words
-from benchmark.report.model import (
-    About,
-    AnalysisView,
-    Answer,
-    CostRow,
-    DatasetAbout,
-    Figure,
-    KeyNumber,
-    MethodRow,
-    OverviewRow,
-    Scope,
-    Section,
-)
+from benchmark.report.contents import PairView, Report
+from benchmark.report.model import About, CostRow, DatasetAbout, Figure, MethodRow, Scope
 from benchmark.report.tables import headline
 from benchmark.store import write_atomically
 
@@ -34,44 +22,6 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 SCRIPTS = ("sort.js", "filter.js", "copy.js", "theme.js", "details.js")
-
-
-@dataclass(frozen=True)
-class PairView:
-    """Everything that the page shows of one pair."""
-
-    anchor: str
-    name: str
-    old: str
-    new: str
-    findings: list[str]
-    rows: list[MethodRow]
-    drawings: list[Figure]
-
-    @property
-    def order(self) -> str:
-        """What is said of the order of the table."""
-        competing = [row for row in self.rows if not row.control and row.complete]
-        if len(competing) > 1 and not competing[0].lift.known:
-            return "Without an interval the order is only the order of the means: it is not a ranking."
-        return ""
-
-
-@dataclass(frozen=True)
-class Report:
-    """All that the page and the files beside it say."""
-
-    about: About
-    view: Scope
-    headline: str
-    answers: list[Answer]
-    numbers: list[KeyNumber]
-    picture: Figure | None
-    overview: list[OverviewRow]
-    pairs: list[PairView]
-    sections: list[Section]
-    analyses: list[AnalysisView]
-    costs: list[CostRow]
 
 
 def write(
@@ -178,8 +128,8 @@ def page(
         "shots": sorted({int(value) for value in pd.to_numeric(results.shots, errors="coerce").dropna()}),
         "control_title": methods[about.zero_shot].title if about.zero_shot in methods else about.zero_shot,
         "details": details.packed(results, about.zero_shot, methods, titles),
-        "css": (HERE / "style.css").read_text(encoding="utf-8"),
-        "script": "\n".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS),
+        "css": (HERE / "assets" / "style.css").read_text(encoding="utf-8"),
+        "script": "\n".join((HERE / "assets" / name).read_text(encoding="utf-8") for name in SCRIPTS),
     }
     return _environment().get_template("page.html.j2").render(context)
 

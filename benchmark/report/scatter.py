@@ -108,7 +108,7 @@ def flips(rows: Sequence[MethodRow], name: str) -> Figure | None:
         return None
     canvas, axes = _sheet("right before, wrong after (negative flips), %", "wrong before, right after, %")
     with styled():
-        high = 1.08 * max(max(p.x, p.y) for p in points)
+        high = 1.08 * max(1.0, *(max(p.x, p.y) for p in points))
         axes.plot([0, high], [0, high], color=AXIS, lw=1)
         axes.annotate("as many lost as won", (high, high), (-4, -14), textcoords="offset points", ha="right", color=SOFT)
         _draw(axes, mine, sorted(mine, key=lambda p: p.y - p.x))
