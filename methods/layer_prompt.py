@@ -4,15 +4,15 @@ from pydantic import Field
 
 from benchmark.insertion import text_prompts
 from benchmark.method import Info
-from benchmark.prompt import ContextConfig, ContextMethod, padded_context
+from benchmark.prompt import ContextConfig, ContextMethod, initial_context, padded_context
 
 
 class LayerPrompt(ContextMethod):
     """The states of the M context tokens before text block l are replaced by learnt ones, cross-entropy on s cos(f, t_c).
 
-    For l = 0 this is CoOp. Choices, which the paper leaves open: up to block l the sentence is the hand-written prompt, and
-    the learnt states start at N(0, 0.02^2) at every layer, as the deeper ones of all deep-prompt methods do. (Started at the
-    tower's own states, which are many times longer, they hardly move in as many steps.)
+    For l = 0 this is CoOp. Choices, which the paper leaves open: up to block l the sentence is the hand-written prompt; at
+    the input the context starts at its words, deeper at N(0, 0.02^2), as that of all deep-prompt methods does. (Started at
+    the tower's own states, which are many times longer, it hardly moves; started at random, input context hardly learns.)
     """
 
     info = Info(
@@ -35,14 +35,13 @@ class LayerPrompt(ContextMethod):
     )
 
     class Config(ContextConfig):
-        """Defaults: CoOp's, but for the random start."""
+        """Defaults: CoOp's."""
 
         epochs: int = Field(default=200, ge=0)
-        init_words: str | None = ""
         layer: int = Field(default=0, ge=0)
         """l, counted from the input."""
 
-    presets = {"small": {"steps": 32, "warmup_epochs": 0, "anneal": "step", "lr": 0.03}}
+    presets = {"small": {"steps": 300, "warmup_epochs": 0, "anneal": "step", "lr": 0.03}}
 
     @classmethod
     def depths(cls, backbone):
@@ -58,6 +57,9 @@ class LayerPrompt(ContextMethod):
         super().build()
         words = self.classes.context_words
         self.words = padded_context(self.backbone, words, self.config.n_ctx).to(self.backbone.device)  # (M, d_t)
+
+    def first_context(self):
+        return initial_context(self.backbone, "", self.config.n_ctx) if self.config.layer else super().first_context()
 
     def class_features(self):
         if self.config.layer == 0:
