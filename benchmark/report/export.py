@@ -9,9 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from benchmark.report.contents import Report
-from benchmark.report.figures import slug
 from benchmark.report.model import AnalysisView, Cell, Figure, Grid, MethodRow, OverviewRow, Scope
-from benchmark.report.words import number
+from benchmark.report.words import number, slug
 from benchmark.store import write_atomically
 
 

@@ -16,7 +16,7 @@ from matplotlib.patches import Rectangle
 from benchmark.report import frame
 from benchmark.report.drawing import BLACK, PAGE, PAPER, SERIES, SOFT, spread, styled, tidy, wrap
 from benchmark.report.model import NAN, Figure, MethodRow, Scope
-from benchmark.report.words import signed
+from benchmark.report.words import signed, slug
 
 DEPTHS: dict[str, tuple[str, str, Any]] = {
     "shallow": (SERIES[0], "o", "-"),
@@ -24,11 +24,6 @@ DEPTHS: dict[str, tuple[str, str, Any]] = {
     "none": (SOFT, "^", "-"),
 }
 """Colour, marker and line by where a method learns."""
-
-
-def slug(text: str) -> str:
-    """A text as part of a file's name."""
-    return "-".join("".join(c if c.isalnum() else " " for c in text.lower()).split())
 
 
 def heat_map(

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 
 from benchmark.report.drawing import AXIS, BAD, GOOD, INK, MID, SOFT, front, label_right, log_axis, styled, tidy
-from benchmark.report.figures import DEPTHS, slug
+from benchmark.report.figures import DEPTHS
 from benchmark.report.model import CostRow, Figure, MethodRow, Scope
-from benchmark.report.words import signed
+from benchmark.report.words import signed, slug
 
 VERDICTS = {"helps": (GOOD, "^"), "harms": (BAD, "v"), "no effect": (MID, "s"), "undecided": (MID, "o")}
 """Colour and marker by verdict."""
