@@ -12,7 +12,7 @@ import pytest
 from test_report import ABOUT, ABOUTS, METHODS, PAIRS
 
 from benchmark.analysis.catalogue import ANALYSES, Finding, Made
-from benchmark.report import export, studies, summary, words, write
+from benchmark.report import curves, export, pareto, studies, summary, words, write
 from benchmark.report.drawing import front, inline
 from benchmark.report.model import BASE_TO_NEW, Answer, Grid, Interval, MethodRow, Strategy
 
@@ -254,3 +254,43 @@ def test_drift_is_told_from_its_table() -> None:
     assert len(view.figures) == 2
     assert view.warning == "toy"
     assert len(view.grids[0].rows) == 24
+
+
+def test_depth_draws_what_lift_loses() -> None:
+    rows = [
+        {
+            "pair": "a->b",
+            "method": "m",
+            "title": "M",
+            "order": order,
+            "place": f"layer {order}",
+            "status": "ok",
+            "reason": "",
+        }
+        | {"old": 50.0, "reuse": 60.0, "zs_old": 45.0, "zs_new": 52.0, "lift": 8.0, "lift_low": 7.0, "lift_high": 9.0}
+        | {"change": 3.0 - order, "change_low": 1.0 - order, "change_high": 5.0 - order}
+        for order in range(3)
+    ]
+    figure = curves.depth(pd.DataFrame(rows))
+    assert figure is not None
+    drawn = next(line for line in figure.canvas.axes[0].lines if len(line.get_ydata()) == 3)
+    assert list(drawn.get_ydata()) == [3.0, 2.0, 1.0]
+    assert [row[3:] for row in figure.data] == [(3.0, 1.0, 5.0), (2.0, 0.0, 4.0), (1.0, -1.0, 3.0)]
+
+
+def test_repairs_are_shown_for_the_methods_that_allow_them() -> None:
+    """Seven methods allow reuse and retraining; three of them a third way, which has a figure of its own."""
+    rows = [
+        {"pair": "a->b", "title": f"M{i}", "strategy": strategy, "label": strategy, "seconds": seconds, "images": 0.0}
+        | {"lift": lift + i, "over_reuse": lift, "accuracy": 50.0}
+        for i in range(7)
+        for strategy, seconds, lift in (("reuse", 0.0, 0.0), ("retrain", 2.0, 4.0), ("remap", 0.5, 6.0))
+        if strategy != "remap" or i < 3
+    ]
+    first, second = pareto.figures(pd.DataFrame(rows))
+    assert [row[1:] for row in first.data] == [("reuse", 0.0, 0.0, 3.0, "yes"), ("retrain", 2.0, 0.0, 7.0, "yes")]
+    assert {row[1]: (row[4], row[5]) for row in second.data} == {
+        "reuse": (1.0, "yes"),
+        "retrain": (5.0, ""),
+        "remap": (7.0, "yes"),
+    }

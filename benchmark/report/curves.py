@@ -72,7 +72,7 @@ def depth(table: pd.DataFrame) -> Figure | None:
                 x = line.order + 0.08 * (number - (len(pairs) - 1) / 2)
                 error = np.vstack([line.change - line.change_low, line.change_high - line.change])
                 axes.errorbar(
-                    x, line.lift, error, color=_colour(number), marker=_marker(number), ms=5, lw=1.4, elinewidth=0.8
+                    x, line.change, error, color=_colour(number), marker=_marker(number), ms=5, lw=1.4, elinewidth=0.8
                 )
                 axes.lines[-1].set_label(_arrow(pair))
             places = mine.drop_duplicates("order").sort_values("order")

@@ -114,10 +114,11 @@ def _snapshots(table: pd.DataFrame) -> Parts:
     sentences = []
     means = table[table.status == "ok"].groupby(["way", "step"]).mean(numeric_only=True).reset_index()
     for way, part in means.groupby("way", sort=False):
-        rho, low, high = rank_correlation(1 - part.text_cka, part.lift)
+        found = (rank_correlation(drift, part.lift) for drift in (1 - part.text_cka, part.text_change))
+        told = [f"{number(rho, 2)} [{number(low, 2)}, {number(high, 2)}]" for rho, low, high in found]
         sentences.append(
-            f"On the way to {way}: rank correlation of mean lift with the drift of text features over {len(part)} snapshots "
-            f"{number(rho, 2)} [{number(low, 2)}, {number(high, 2)}]."
+            f"On the way to {way}, over {len(part)} snapshots: rank correlation of mean lift with the drift of text "
+            f"features (1 − CKA) {told[0]}, with the change of the text tower's parameters {told[1]}."
         )
     sentences.append(
         "The interval takes the snapshots for independent, which points of one way are not: it is too narrow, and the "
