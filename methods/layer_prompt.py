@@ -41,6 +41,7 @@ class LayerPrompt(ContextMethod):
         layer: int = Field(default=0, ge=0)
         """l, counted from the input."""
 
+    spaces = {}  # states inside a tower are in no space of its ends
     presets = {"small": {"steps": 300, "warmup_epochs": 0, "anneal": "step", "lr": 0.03}}
 
     @classmethod
