@@ -22,7 +22,7 @@ from benchmark.config import PROTOCOLS, BackboneSpec, check
 from benchmark.dataset import Examples
 from benchmark.features import FeatureStore
 from benchmark.insertion import vision_width
-from benchmark.method import ClassList, Method, Unfit
+from benchmark.method import ClassList, Method, Unfit, axes_of
 from benchmark.task import Task
 from benchmark.training import derive_seed, few_shots, fit, learnt_by_gradient, make_optimizer
 from benchmark.work import attach
@@ -250,6 +250,18 @@ def counts_its_parameters(subject: Subject) -> None:
     assert formula == real, f"info.parameters gives {formula}, but there are {real} on the tiny CLIP"
 
 
+def knows_its_spaces(subject: Subject) -> None:
+    for on in _fitting(subject):
+        method = subject.build(on)
+        widths = {"tokens": method.backbone.text_width, "features": method.backbone.embed_dim}
+        for name, value in method.tensors().items() if method.spaces else ():
+            axes = axes_of(name, method.spaces)
+            assert axes is not None, f"spaces does not name {name}; leave spaces empty if a tensor lives inside a tower"
+            assert len(axes) == value.ndim, f"spaces gives {name} {len(axes)} axes, but it has {value.ndim}"
+            for space, width in zip(axes, value.shape, strict=True):
+                assert not space or width == widths[space], f"an axis of {name} is {width} wide, {space} are {widths[space]}"
+
+
 def formula_count(cls: type[Method], config: Any, backbone: Backbone, task: Task) -> int:
     """``info.parameters`` evaluated for a backbone and a task."""
     values = config.model_dump() | {
@@ -279,6 +291,7 @@ CHECKS: dict[str, Callable[[Subject], None]] = {
     "treats unseen classes as declared": treats_unseen_classes_as_declared,
     "moves to another backbone": moves_to_another_backbone,
     "counts its parameters": counts_its_parameters,
+    "knows its spaces": knows_its_spaces,
 }
 """In an order in which the first failure is the one to mend first."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
@@ -321,6 +322,11 @@ class Method(nn.Module):
             for name, value in tensors.items():
                 own[name].copy_(value)
         self._cached_classes = None
+
+
+def axes_of(name: str, spaces: Mapping[str, Sequence[Space]]) -> Sequence[Space] | None:
+    """The declared spaces of a tensor's axes, by the first pattern that its name matches."""
+    return next((axes for pattern, axes in spaces.items() if fnmatchcase(name, pattern)), None)
 
 
 class Unfit(Exception):

@@ -7,8 +7,9 @@ import torch
 from torch.nn import functional as F
 
 from benchmark import registry
-from benchmark.analysis.mapping import Maps, axes_of, procrustes, shared_words
+from benchmark.analysis.mapping import Maps, procrustes, shared_words
 from benchmark.contract import Bench, Subject
+from benchmark.method import axes_of
 
 METHODS = registry.methods()
 CARRIED = sorted(name for name, plugin in METHODS.plugins.items() if plugin.cls.spaces)

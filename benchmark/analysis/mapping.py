@@ -8,13 +8,12 @@ fit as they are may fit after it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
 
 import torch
 from torch.nn import functional as F
 
 from benchmark.backbone import Backbone
-from benchmark.method import ClassList, Space
+from benchmark.method import ClassList, Space, axes_of
 from benchmark.recompute import by_rows
 
 WORDS = 2048
@@ -80,11 +79,6 @@ class Maps:
                     value = torch.tensordot(value, self.of(space), dims=([axis], [0])).movedim(-1, axis)
             found[name] = value.contiguous()
         return found
-
-
-def axes_of(name: str, spaces: Mapping[str, Sequence[Space]]) -> Sequence[Space] | None:
-    """The declared spaces of a tensor's axes, by the first pattern that its name matches."""
-    return next((axes for pattern, axes in spaces.items() if fnmatchcase(name, pattern)), None)
 
 
 def _embeddings(backbone: Backbone, words: list[str]) -> torch.Tensor:

@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from benchmark.analysis.mapping import Maps, axes_of
+from benchmark.analysis.mapping import Maps
 from benchmark.backbone import Backbone
 from benchmark.evaluation import scores
 from benchmark.features import FeatureStore
-from benchmark.method import ClassList, FewShots, Method, MethodConfig, Unfit
+from benchmark.method import ClassList, FewShots, Method, MethodConfig, Unfit, axes_of
 from benchmark.task import Task
 from benchmark.training import Precision, derive_seed, few_shots, fit
 from benchmark.work import attach
