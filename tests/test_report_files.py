@@ -237,7 +237,10 @@ def test_rank_correlation_covers() -> None:
 def test_an_analysis_that_was_not_run_says_how() -> None:
     found = studies.views({})
     assert [view.name for view in found] == list(ANALYSES)
-    assert all(not view.made and view.command.startswith(f"python run_benchmark.py analyse {view.name}") for view in found)
+    assert all(view.command == f"python run_benchmark.py analyse {view.name} --upgrade-pairs pairs.yaml" for view in found)
+    assert not any(view.made for view in found)
+    (first, *_) = studies.views({}, "python run_benchmark.py --upgrade-pairs=mine.yaml --seeds 1")
+    assert first.command.endswith("--upgrade-pairs mine.yaml")
 
 
 def test_drift_is_told_from_its_table() -> None:

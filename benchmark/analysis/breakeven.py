@@ -35,12 +35,12 @@ def run(setting: Setting, options: argparse.Namespace) -> pd.DataFrame:
     variants = [setting.zero_shot, *setting.contestants]
     full = setting.plan(setting.pairs, variants, retrain=True)
     news = [(new, new) for new in dict.fromkeys(new for _, new in setting.pairs)]
-    setting.compute(full.jobs)
+    setting.compute("modules of both backbones", full.jobs)
     own = {_key(variant): own_steps(setting, full, variant) for variant in setting.contestants}
     short = setting.plan(news, [cut for variant in setting.contestants for cut, _ in shortened(variant, own[_key(variant)])])
     shots = [count for count in SHOTS if count < setting.tasks()[0].shots]
     few = {count: setting.plan(news, setting.contestants, count) for count in shots}
-    setting.compute([job for made in (short, *few.values()) for job in made.jobs])
+    setting.compute("retraining with less", [job for made in (short, *few.values()) for job in made.jobs])
     rows = []
     for old, new in setting.pairs:
         zero = setting.find(full, setting.zero_shot, old, new)

@@ -29,7 +29,7 @@ def run(setting: Setting, options: argparse.Namespace) -> pd.DataFrame:
     """Lift at every depth, for every method that has a setting for it."""
     variants = _variants(setting, everything=options.methods is None)
     made = setting.plan(setting.pairs, [setting.zero_shot, *(variant for variant, _, _ in variants)])
-    setting.compute(made.jobs)
+    setting.compute("modules at every depth, on the old backbone and reused", made.jobs)
     rows = [_row(setting, made, pair, variant, order, place) for pair in setting.pairs for variant, order, place in variants]
     return pd.DataFrame(rows, columns=COLUMNS)
 

@@ -39,7 +39,7 @@ def run(setting: Setting, options: argparse.Namespace) -> pd.DataFrame:
     """All strategies on all modules."""
     variants = [setting.zero_shot, *setting.contestants]
     full = setting.plan(setting.pairs, variants, retrain=True)
-    setting.compute(full.jobs)
+    setting.compute("modules of both backbones", full.jobs)
     news = [(new, new) for new in dict.fromkeys(new for _, new in setting.pairs)]
     cuts = {
         (variant.method, steps): Variant(
@@ -50,9 +50,9 @@ def run(setting: Setting, options: argparse.Namespace) -> pd.DataFrame:
         if steps <= own_steps(setting, full, variant)
     }
     scratch = setting.plan(news, list(cuts.values()))
-    setting.compute(scratch.jobs)
+    setting.compute("trainings from scratch with fewer steps", scratch.jobs)
     jobs = [job for pair in setting.pairs for job in _jobs(setting, full, cuts, pair)]
-    setting.compute(jobs, {KIND: act})
+    setting.compute("repairs", jobs, {KIND: act})
     found = {job.train.key + cell.backbone + str(cell.config["strategy"]): cell for job in jobs for cell in job.evals}
     book = _Book(setting, full, scratch, cuts, found)
     rows = [row for pair in setting.pairs for variant in setting.contestants for row in book.rows(pair, variant)]

@@ -86,8 +86,10 @@ class Setting:
         jobs = tuple(job for job in made.jobs if retrain or job.train.backbone in old)
         return replace(made, jobs=jobs)
 
-    def compute(self, jobs: Iterable[Job], actions: Mapping[str, Action] | None = None) -> None:
-        """Run whatever of the jobs is not finished. ``actions`` do the cells of kinds of their own, job by job."""
+    def compute(self, what: str, jobs: Iterable[Job], actions: Mapping[str, Action] | None = None) -> None:
+        """Run whatever of the jobs is not finished; ``what`` says to the user what that is. ``actions`` do the cells of
+        kinds of their own, job by job."""
+        self.console.print(what)
         context = replace(self.session.context, actions=dict(actions or {}))
         session.compute(
             list(jobs),

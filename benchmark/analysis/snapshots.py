@@ -65,7 +65,7 @@ def _step(name: str) -> tuple[str, int] | None:
 def run(setting: Setting, options: argparse.Namespace) -> pd.DataFrame:
     """Drift and lift at every snapshot."""
     made = setting.plan(setting.pairs, [setting.zero_shot, *setting.contestants])
-    setting.compute(made.jobs)
+    setting.compute("modules of the old backbone on every snapshot", made.jobs)
     old = setting.backbone(setting.pairs[0][0])
     task, store = setting.tasks()[0], FeatureStore(setting.session.context.cache)
     rows = []

@@ -89,7 +89,7 @@ def gather(
         overview=overview,
         pairs=pairs,
         sections=sections.elsewhere(results, _names(results, pairs), about.zero_shot, methods, covariances),
-        analyses=studies.views(findings or {}),
+        analyses=studies.views(findings or {}, about.command),
         costs=costs,
     )
 

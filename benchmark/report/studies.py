@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -26,9 +27,10 @@ WHY = ("drift", "depth", "snapshots")
 Parts = tuple[tuple[str, ...], tuple[Figure | None, ...], tuple[Grid, ...]]
 
 
-def views(found: Mapping[str, Finding], upgrade_pairs: str = "pairs.yaml") -> list[AnalysisView]:
-    """All analyses, in order; those that were not run have their command only."""
-    return [_view(name, found.get(name), upgrade_pairs) for name in ANALYSES]
+def views(found: Mapping[str, Finding], command: str = "") -> list[AnalysisView]:
+    """All analyses, in order; those that were not run have their command only, for the YAML of the run's ``command``."""
+    given = re.search(r"--upgrade-pairs[ =](\S+)", command)
+    return [_view(name, found.get(name), given[1] if given else "pairs.yaml") for name in ANALYSES]
 
 
 def _view(name: str, finding: Finding | None, upgrade_pairs: str) -> AnalysisView:
