@@ -47,7 +47,7 @@ class World:
 
     def table(self, name):
         self.first(name)
-        return catalogue.load(self.out)[name].table
+        return catalogue.load(self.out)[name][0].table
 
     def cells(self):
         """Every file of every cell, with the time when it was written."""
@@ -73,9 +73,9 @@ def test_it_leaves_a_table_and_how_it_was_made(world, name):
     table, module = world.table(name), importlib.import_module(f"benchmark.analysis.{ANALYSES[name][0]}")
     assert list(table.columns) == list(module.COLUMNS)
     assert len(table)
-    told = json.loads((world.out / "analysis" / f"{name}.json").read_text())
+    told = json.loads((world.out / "analysis" / f"{name}-squares.json").read_text())
     assert (told["dataset"], told["seeds"], told["device"]) == ("squares", [1, 2], "cpu")
-    assert str(world.out / "analysis" / f"{name}.csv") in done.out
+    assert str(world.out / "analysis" / f"{name}-squares.csv") in done.out
     assert "Traceback" not in done.err
     assert name in catalogue.load(world.out)
 
@@ -113,7 +113,7 @@ def test_some_upgrades_can_be_chosen(world, tmp_path):
     """With an arrow as people type it, or as reports print it."""
     done = world.analyse("drift", "--pairs=native → eva", f"--out={tmp_path}")
     assert done.status == 0, done.err
-    assert set(pd.read_csv(tmp_path / "analysis" / "drift.csv").pair) == {UPGRADE}
+    assert set(pd.read_csv(tmp_path / "analysis" / "drift-squares.csv").pair) == {UPGRADE}
 
 
 # --- depth ---------------------------------------------------------------------------------------------------------
@@ -223,7 +223,7 @@ def small_repair(folder, backbones, method, new, **images):
     file = write_yaml(folder / "pairs.yaml", backbones, data, new=(new,), methods=[method], seeds=[1])
     done = run("analyse", "repair", f"--upgrade-pairs={file}", f"--out={folder}/out", "--workers=0", "--device=cpu")
     assert done.status == 0, done.err
-    return catalogue.load(folder / "out")["repair"].table
+    return catalogue.load(folder / "out")["repair"][0].table
 
 
 def test_without_held_out_images_half_is_zero_shots(tmp_path, backbone_folders):

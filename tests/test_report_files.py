@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 from test_report import ABOUT, ABOUTS, METHODS, PAIRS
 
-from benchmark.analysis.catalogue import ANALYSES, Finding, Made
+from benchmark.analysis.catalogue import ANALYSES, Finding, Made, load, merge, save
+from benchmark.errors import UserError
 from benchmark.report import curves, export, pareto, studies, summary, words, write
 from benchmark.report.drawing import front, inline
 from benchmark.report.model import BASE_TO_NEW, Answer, Grid, Interval, MethodRow, Strategy
@@ -252,7 +253,7 @@ def test_drift_is_told_from_its_table() -> None:
     ]
     table = pd.DataFrame(rows, columns="pair tower order stage metric value n".split())
     made = Made("cmd", "2025-01-01", 3.0, "icons", "Icons", (1, 2), "cpu", "toy")
-    view = studies.views({"drift": Finding(table, made)})[0]
+    view = studies.views({"drift": [Finding(table, made)]})[0]
     assert "0.90 after the first block and 0.80 after the last (falls with depth), 0.70 at the output" in view.findings[0]
     assert len(view.figures) == 2
     assert view.warning == "toy"
@@ -297,3 +298,30 @@ def test_repairs_are_shown_for_the_methods_that_allow_them() -> None:
         "retrain": (5.0, ""),
         "remap": (7.0, "yes"),
     }
+
+
+def test_findings_of_two_data_sets_stand_side_by_side(tmp_path: Path) -> None:
+    table = pd.DataFrame(
+        [("a->b", "text", 0, "input", "cka", 0.5, 8)], columns="pair tower order stage metric value n".split()
+    )
+    for name in ("icons", "digits"):
+        save(tmp_path / "one", "drift", Finding(table, Made("c", "d", 1.0, name, name.title(), (1,), "cpu")))
+    found = load(tmp_path / "one")
+    views = [view for view in studies.views(found) if view.name == "drift"]
+    assert [view.title for view in views] == ["Drift of the backbone: Digits", "Drift of the backbone: Icons"]
+    assert [view.anchor for view in views] == ["drift", "drift-icons"]
+    names = [figure.name for view in views for figure in view.figures]
+    assert len(names) == len(set(names)) == 2
+    with pytest.raises(UserError, match="both have the analysis 'drift' of digits"):
+        merge({tmp_path / "one": found, tmp_path / "two": found})
+
+
+@pytest.mark.parametrize("damage", ["no json", "torn"])
+def test_a_broken_finding_is_one_line(tmp_path: Path, damage: str) -> None:
+    table = pd.DataFrame(
+        [("a->b", "text", 0, "input", "cka", 0.5, 8)], columns="pair tower order stage metric value n".split()
+    )
+    file = save(tmp_path, "drift", Finding(table, Made("c", "d", 1.0, "icons", "Icons", (1,), "cpu"))).with_suffix(".json")
+    file.unlink() if damage == "no json" else file.write_text("{")
+    with pytest.raises(UserError, match=r"drift-icons\.csv cannot be read.*run 'analyse drift' again"):
+        load(tmp_path)

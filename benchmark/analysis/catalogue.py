@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -49,49 +49,53 @@ class Finding:
     made: Made
 
 
+Findings = Mapping[str, Sequence[Finding]]
+"""By the name of an analysis: one finding for each data set that it was run on."""
+
+
 def save(root: Path, name: str, finding: Finding) -> Path:
-    """Write a finding into a results folder; returns the CSV."""
-    file = root / FOLDER / f"{name}.csv"
+    """Write a finding into a results folder, in place of an earlier one on the same data set; returns the CSV."""
+    file = root / FOLDER / f"{name}-{finding.made.dataset}.csv"
     write_atomically(file, finding.table.to_csv(index=False, lineterminator="\n").encode())
     write_atomically(file.with_suffix(".json"), (json.dumps(asdict(finding.made), indent=1) + "\n").encode())
     return file
 
 
-def load(root: Path) -> dict[str, Finding]:
-    """The findings of a results folder, by name.
+def load(root: Path) -> dict[str, list[Finding]]:
+    """The findings of a results folder.
 
     Raises:
         UserError: a file is broken.
     """
-    found = {}
+    found: dict[str, list[Finding]] = {}
     for name in ANALYSES:
-        file = root / FOLDER / f"{name}.csv"
-        if not file.exists():
-            continue
-        try:
-            told = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
-            table = pd.read_csv(file, keep_default_na=False, na_values={column: [""] for column in NUMBERS})
-            found[name] = Finding(table, Made(**{**told, "seeds": tuple(told["seeds"])}))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            what = f"{file} cannot be read: {' '.join(str(error).split())[:200]}"
-            raise UserError(what, fix=f"run 'analyse {name}' again") from None
+        for file in sorted((root / FOLDER).glob(f"{name}-*.csv")):
+            try:
+                told = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
+                table = pd.read_csv(file, keep_default_na=False, na_values={column: [""] for column in NUMBERS})
+                found.setdefault(name, []).append(Finding(table, Made(**{**told, "seeds": tuple(told["seeds"])})))
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                what = f"{file} cannot be read: {' '.join(str(error).split())[:200]}"
+                raise UserError(what, fix=f"remove it, or run 'analyse {name}' again") from None
     return found
 
 
-def merge(runs: Mapping[Path, Mapping[str, Finding]]) -> dict[str, Finding]:
+def merge(runs: Mapping[Path, Findings]) -> dict[str, list[Finding]]:
     """Findings of several results folders.
 
     Raises:
-        UserError: two folders have the same analysis.
+        UserError: two folders have the same analysis of the same data set.
     """
-    found: dict[str, Finding] = {}
-    origin: dict[str, Path] = {}
+    found: dict[str, list[Finding]] = {}
+    origin: dict[tuple[str, str], Path] = {}
     for folder, findings in runs.items():
-        for name, finding in findings.items():
-            if name in found:
-                what = f"{origin[name]} and {folder} both have the analysis {name!r}"
+        for name, each in ((name, each) for name, several in findings.items() for each in several):
+            key = name, each.made.dataset
+            if key in origin:
+                what = f"{origin[key]} and {folder} both have the analysis {name!r} of {each.made.dataset}"
                 raise UserError(what, fix="leave one of the folders out")
-            found[name], origin[name] = finding, folder
+            origin[key] = folder
+            found.setdefault(name, []).append(each)
     return found
 
 

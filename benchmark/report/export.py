@@ -19,7 +19,7 @@ def write_beside(page: Path, report: Report) -> Path:
     folder = page.with_suffix("")
     write_atomically(page.with_suffix(".md"), markdown(report, folder.name).encode())
     for grid in report_grids(report):
-        name = slug(grid.title)
+        name = slug(grid.file or grid.title)
         frame = pd.DataFrame(list(grid.rows), columns=list(grid.columns))
         csv = frame.to_csv(index=False, lineterminator="\n", float_format=f"%.{grid.digits}f")
         write_atomically(folder / "tables" / f"{name}.csv", csv.encode())
@@ -55,7 +55,7 @@ def report_grids(report: Report) -> Iterator[Grid]:
         if view.rows:
             yield headline_grid(view.rows, view.name, report.view)
     for analysis in report.analyses:
-        yield from (Grid(f"{analysis.name} {grid.title}", grid.columns, grid.rows, grid.digits) for grid in analysis.grids)
+        yield from analysis.grids
 
 
 def headline_grid(rows: Sequence[MethodRow], name: str, view: Scope) -> Grid:

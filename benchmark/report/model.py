@@ -280,6 +280,8 @@ class Grid:
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     digits: int = 1
+    file: str = ""
+    """What its files are called; the title unless given."""
 
 
 @dataclass(frozen=True)
@@ -347,9 +349,10 @@ class OverviewRow:
 
 @dataclass(frozen=True)
 class AnalysisView:
-    """A section about one analysis."""
+    """A section about one analysis of one data set."""
 
     name: str
+    anchor: str
     title: str
     question: str
     command: str

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from benchmark.analysis.catalogue import Finding
+from benchmark.analysis.catalogue import Findings
 from benchmark.compat import Covariances
 from benchmark.report import details, export, frame, sections, studies, summary, words
 from benchmark.report.contents import PairView, Report
@@ -32,7 +32,7 @@ def write(
     methods: Mapping[str, Info],
     datasets: Mapping[str, DatasetAbout],
     covariances: Covariances | None = None,
-    findings: Mapping[str, Finding] | None = None,
+    findings: Findings | None = None,
 ) -> None:
     """Write the report: one HTML page that needs nothing else, and beside it the same as Markdown, its tables as CSV and
     LaTeX, and its figures as SVG and PDF. Same arguments, same bytes.
@@ -54,7 +54,7 @@ def render(
     methods: Mapping[str, Info],
     datasets: Mapping[str, DatasetAbout],
     covariances: Covariances | None = None,
-    findings: Mapping[str, Finding] | None = None,
+    findings: Findings | None = None,
 ) -> str:
     """The page as text; arguments as ``write`` has them."""
     results = frame.clean(results)
@@ -69,12 +69,12 @@ def gather(
     methods: Mapping[str, Info],
     datasets: Mapping[str, DatasetAbout],
     covariances: Covariances | None,
-    findings: Mapping[str, Finding] | None,
+    findings: Findings | None,
 ) -> Report:
     """Everything that is computed for the report, from clean results."""
     view, costs = frame.scope(results), sections.costs(runs, methods)
     pairs = _pairs(results, about, methods, datasets, view, covariances, costs)
-    repairs = studies.cheapest((findings or {}).get("repair"))
+    repairs = studies.cheapest((findings or {}).get("repair", ()))
     answers = [summary.answer(each.name, each.anchor, each.rows, view, repairs.get(each.name, "")) for each in pairs]
     overview = summary.overview([each.rows for each in pairs])
     from benchmark.report import scatter  # draws with matplotlib: not before there is something to draw

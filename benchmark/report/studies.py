@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from benchmark.analysis.catalogue import ANALYSES, Finding
+from benchmark.analysis.catalogue import ANALYSES, Finding, Findings
 from benchmark.report.model import AnalysisView, Cell, Figure, Grid
-from benchmark.report.words import duration, listing, number, plural, signed
+from benchmark.report.words import duration, listing, number, plural, signed, slug
 
 TITLES = {
     "drift": "Drift of the backbone",
@@ -27,28 +28,33 @@ WHY = ("drift", "depth", "snapshots")
 Parts = tuple[tuple[str, ...], tuple[Figure | None, ...], tuple[Grid, ...]]
 
 
-def views(found: Mapping[str, Finding], command: str = "") -> list[AnalysisView]:
-    """All analyses, in order; those that were not run have their command only, for the YAML of the run's ``command``."""
+def views(found: Findings, command: str = "") -> list[AnalysisView]:
+    """All analyses in order, one view for each data set; those that were not run have their command only, for the YAML of
+    the run's ``command``."""
     given = re.search(r"--upgrade-pairs[ =](\S+)", command)
-    return [_view(name, found.get(name), given[1] if given else "pairs.yaml") for name in ANALYSES]
+    file = given[1] if given else "pairs.yaml"
+    made: list[AnalysisView] = []
+    for name in ANALYSES:
+        finished = [finding for finding in found.get(name, ()) if not finding.table.empty]
+        made += [_view(name, finding, name if first == 0 else "") for first, finding in enumerate(finished)]
+        if not finished:
+            todo = f"python run_benchmark.py analyse {name} --upgrade-pairs {file}"
+            made.append(AnalysisView(name, name, TITLES[name], ANALYSES[name][1], todo))
+    return made
 
 
-def _view(name: str, finding: Finding | None, upgrade_pairs: str) -> AnalysisView:
-    title, question = TITLES[name], ANALYSES[name][1]
-    command = f"python run_benchmark.py analyse {name} --upgrade-pairs {upgrade_pairs}"
-    if finding is None or finding.table.empty:
-        return AnalysisView(name, title, question, command)
-    findings, figures, grids = _MAKERS[name](finding.table)
-    made = finding.made
+def _view(name: str, finding: Finding, anchor: str) -> AnalysisView:
+    made, (findings, figures, grids) = finding.made, _MAKERS[name](finding.table)
     how = f"On {made.title} ({made.dataset}), {plural(len(made.seeds), 'seed')}, {made.device}, in {duration(made.seconds)}"
     return AnalysisView(
         name,
-        title,
-        question,
+        anchor or f"{name}-{slug(made.dataset)}",
+        f"{TITLES[name]}: {made.title}",
+        ANALYSES[name][1],
         made.command,
         findings,
-        tuple(figure for figure in figures if figure),
-        grids,
+        tuple(replace(figure, name=f"{figure.name}-{slug(made.dataset)}") for figure in figures if figure),
+        tuple(replace(grid, file=f"{name} {made.dataset} {grid.title}") for grid in grids),
         f"{how}, {made.created}.",
         made.warning,
     )
@@ -201,10 +207,12 @@ def _repair(table: pd.DataFrame) -> Parts:
     return tuple(sentences), pareto.figures(good), tuple(grids)
 
 
-def cheapest(finding: Finding | None) -> dict[str, str]:
-    """By pair, what the repair that adds most to reuse adds and costs, beside retraining; means over methods."""
-    if finding is None:
+def cheapest(findings: Sequence[Finding]) -> dict[str, str]:
+    """By pair, what the repair that adds most to reuse adds and costs, beside retraining; means over methods, on the first
+    data set that repairs were tried on."""
+    if not findings:
         return {}
+    finding = findings[0]
     good, found = finding.table[finding.table.accuracy.notna()], {}
     for pair, part in good.groupby("pair", sort=False):
         tried = part[~part.strategy.isin(["retrain", "reuse"]) & ~part.strategy.str.startswith("scratch")]
