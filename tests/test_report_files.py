@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,12 @@ import pytest
 from test_report import ABOUT, ABOUTS, METHODS, PAIRS
 
 from benchmark.analysis.catalogue import ANALYSES, Finding, Made, load, merge, save
+from benchmark.compat import COLUMNS
 from benchmark.errors import UserError
 from benchmark.report import curves, export, pareto, studies, summary, words, write
 from benchmark.report.drawing import front, inline
 from benchmark.report.model import BASE_TO_NEW, Answer, Grid, Interval, MethodRow, Strategy
+from benchmark.report.page import render
 
 
 @pytest.fixture(scope="module")
@@ -312,6 +315,10 @@ def test_findings_of_two_data_sets_stand_side_by_side(tmp_path: Path) -> None:
     assert [view.anchor for view in views] == ["drift", "drift-icons"]
     names = [figure.name for view in views for figure in view.figures]
     assert len(names) == len(set(names)) == 2
+    runs = pd.DataFrame(columns=["kind", "method", "config", "status", "seconds", "peak_mb", "parameters"])
+    text = render(pd.DataFrame(columns=COLUMNS), runs, ABOUT, METHODS, ABOUTS, findings=found)
+    ids = re.findall(r'id="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
     with pytest.raises(UserError, match="both have the analysis 'drift' of digits"):
         merge({tmp_path / "one": found, tmp_path / "two": found})
 

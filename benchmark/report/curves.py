@@ -96,7 +96,7 @@ def depth(table: pd.DataFrame) -> Figure | None:
         (_arrow(r["pair"]), str(r["title"]), str(r["place"]), *(float(r[name]) for name in names))
         for r in shown.to_dict("records")
     ]
-    return Figure("depth", canvas, "What an upgrade takes from a module, by depth", caption, columns, tuple(data))
+    return Figure("lift-by-depth", canvas, "What an upgrade takes from a module, by depth", caption, columns, tuple(data))
 
 
 def snapshots(table: pd.DataFrame) -> Figure | None:
@@ -134,7 +134,7 @@ def snapshots(table: pd.DataFrame) -> Figure | None:
         (str(r["way"]), str(r["step"]), str(r["title"]), 1 - float(r["text_cka"]), float(r["lift"]))
         for r in shown.to_dict("records")
     )
-    return Figure("snapshots", canvas, "Lift and drift along the way", caption, columns, data)
+    return Figure("lift-along-the-way", canvas, "Lift and drift along the way", caption, columns, data)
 
 
 def break_even(table: pd.DataFrame) -> Figure | None:
@@ -163,7 +163,7 @@ def break_even(table: pd.DataFrame) -> Figure | None:
         (_arrow(r["pair"]), str(r["title"]), str(r["budget"]), f"{r['amount']:.0f}", float(r["over_reuse"]))
         for r in shown.to_dict("records")
     )
-    return Figure("break-even", canvas, "Retraining and reuse by budget", caption, columns, data)
+    return Figure("budget", canvas, "Retraining and reuse by budget", caption, columns, data)
 
 
 def _budget(axes: Axes, part: pd.DataFrame, number: int) -> None:

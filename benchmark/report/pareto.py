@@ -20,11 +20,11 @@ def figures(table: pd.DataFrame) -> tuple[Figure, ...]:
     """
     counts = table.groupby("strategy", sort=False).title.nunique()
     common = set(counts[counts >= 0.5 * counts.max()].index)
-    found = [_figure(_of(table, common), "repair", "What a repair brings and costs")]
+    found = [_figure(_of(table, common), "repair-cost", "What a repair brings and costs")]
     for strategy in counts[(counts < 0.5 * counts.max()) & (counts >= FEW)].index:
         label = str(table[table.strategy == strategy].label.iloc[0])
         title = f"The same for the methods that allow {label}"
-        found.append(_figure(_of(table, common | {strategy}), f"repair-{strategy}", title))
+        found.append(_figure(_of(table, common | {strategy}), f"repair-cost-{strategy}", title))
     return tuple(figure for figure in found if figure)
 
 
