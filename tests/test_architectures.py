@@ -21,6 +21,7 @@ from open_clip.transformer import QuickGELU
 from safetensors.torch import save_file
 
 from benchmark import gates, registry, weights
+from benchmark.analysis import activations, mapping
 from benchmark.backbone import Backbone, digest
 from benchmark.config import BackboneSpec
 from benchmark.dataset import ArrayImages, Augmentation, Examples
@@ -242,6 +243,31 @@ def test_texts_are_those_of_open_clip(backbone):
         torch.testing.assert_close(backbone.encode_texts(TEXTS[:2]), expected[:2], **CLOSE)  # cut much shorter
     assert expected.shape == (len(TEXTS), backbone.embed_dim)
     assert torch.pdist(expected).min() > 0.01
+
+
+def test_stages_of_the_towers(backbone, examples, store):
+    """For the analysis of drift: as many as there are names, the last is the tower's output, every weight is in one."""
+    found = activations.text_features(backbone, TEXTS[:3])
+    assert len(found) == len(activations.stages(backbone, "text")) == 14
+    with torch.no_grad():
+        torch.testing.assert_close(found[-1], backbone.encode_texts(TEXTS[:3]), **CLOSE)
+    few = examples.pick((0, 1))
+    images = activations.image_features(backbone, store.testing(backbone, few, pixels=True))
+    assert len(images) == len(activations.stages(backbone, "vision")) == {"l14": 26, "rn50": 1}.get(backbone.name, 14)
+    assert images[-1].shape == (2, backbone.embed_dim)
+    stages = [stage for tower in ("text", "vision") for stage in activations.parameters(backbone, tower)]
+    owned = [value.data_ptr() for stage in stages for value in stage.values()]
+    every = {value.data_ptr() for name, value in backbone.model.named_parameters() if not name.startswith("logit_")}
+    assert len(owned) == len(set(owned))
+    assert every <= set(owned)
+
+
+def test_a_map_of_token_embeddings_to_itself(backbone):
+    words = mapping.shared_words(backbone, backbone)
+    assert {"cat", "photo", "dog"} <= set(words)
+    assert len(words) > 10_000
+    maps = mapping.Maps(backbone, backbone, "a photo of a {}.")
+    torch.testing.assert_close(maps.of("tokens"), torch.eye(backbone.text_width), atol=1e-3, rtol=0)
 
 
 def test_images_and_logits_are_those_of_open_clip(backbone, examples):

@@ -76,7 +76,8 @@ def test_every_parameter_belongs_to_one_stage(name, bench):
 
 
 @pytest.mark.parametrize(
-    ("count", "other", "expected"), [(4, 4, [0, 1, 2, 3]), (4, 6, [0, 1, 4, 5]), (6, 4, [0, 1, 1, 2, 2, 3])]
+    ("count", "other", "expected"),
+    [(4, 4, [0, 1, 2, 3]), (4, 6, [0, 1, 4, 5]), (6, 4, [0, 1, 1, 2, 2, 3]), (4, 1, [None, None, None, 0]), (1, 4, [3])],
 )
 def test_stages_are_matched_by_their_share_of_the_depth(count, other, expected):
     assert drift._matched(count, other) == expected

@@ -17,7 +17,9 @@ INPUT, OUTPUT, NAMES = "input", "output", "class names"
 
 
 def stages(backbone: Backbone, tower: Tower) -> list[str]:
-    """Names of a tower's stages, first to last."""
+    """Names of a tower's stages, first to last; of one that is no transformer the output alone."""
+    if not layers(backbone, tower):
+        return [OUTPUT]
     return [INPUT, *(f"block {i + 1}" for i in range(layers(backbone, tower))), OUTPUT]
 
 
@@ -80,7 +82,8 @@ def _recording(backbone: Backbone, tower: Tower) -> Iterator[list[torch.Tensor]]
 
 
 def parameters(backbone: Backbone, tower: Tower) -> list[dict[str, torch.Tensor]]:
-    """By stage, names and values of what a checkpoint holds: what stands before the blocks, each block, what comes after."""
+    """By stage, names and values of what a checkpoint holds: what stands before the blocks, each block, what comes after.
+    Of a tower without blocks, all together."""
     text = backbone.text
     inside = [dict(block.state_dict()) for block in blocks(backbone, tower)]
     if tower == "text":
@@ -92,6 +95,8 @@ def parameters(backbone: Backbone, tower: Tower) -> list[dict[str, torch.Tensor]
             after["projection"] = text.projection
         return [before, *inside, after]
     visual: Any = backbone.model.visual
+    if not inside:
+        return [dict(visual.named_parameters())]
     whole = {id(value): name for name, value in visual.named_parameters()}
     within = {id(value) for block in blocks(backbone, tower) for value in block.parameters()}
     before, after, ended = {}, {}, False

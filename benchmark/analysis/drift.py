@@ -51,6 +51,8 @@ def rows_of(pair: str, old: Backbone, new: Backbone, task: Task, store: FeatureS
         features = [_features(each, tower, task, store) for each in (old, new)]
         for order, name in enumerate(names):
             other = matched[order]
+            if other is None:
+                continue
             found = {"change": relative_change(weights[0][order], weights[1][other])}
             found["cka"] = linear_cka(features[0][order], features[1][other])
             found["cosine"] = cosine(features[0][order], features[1][other])
@@ -77,10 +79,13 @@ def _classes(task: Task) -> list[str]:
     return [name.replace("_", " ") for name in names]
 
 
-def _matched(count: int, other: int) -> list[int]:
-    """For each of ``count`` stages the one of ``other`` at the same share of the depth; input to input, output to output."""
-    if count == other or min(count, other) < 3:
-        return [min(i, other - 1) for i in range(count)]
+def _matched(count: int, other: int) -> list[int | None]:
+    """For each of ``count`` stages the one of ``other`` at the same share of the depth; input to input, output to output. A
+    tower with its output alone has nothing for other stages."""
+    if count == other:
+        return list(range(count))
+    if min(count, other) < 3:
+        return [*[None] * (count - 1), other - 1]
     inner = [1 + round(i * (other - 3) / max(1, count - 3)) for i in range(count - 2)]
     return [0, *inner, other - 1]
 
