@@ -139,7 +139,8 @@ def _rows(pair: str, task: Task, split: tuple[str, str], effects: Effects) -> It
 
     def row(figure: str, one: tuple[str, str], other: tuple[str, str], value: float) -> dict[str, object]:
         both = {"method": one[0], "config": one[1], "other": other[0], "other_config": other[1]}
-        return same | both | {"figure": figure, "covariance": float(f"{value:.6g}"), "drawings": drawings}
+        shown = float(f"{round(value, 12):.6g}") + 0.0  # what is rounding error is 0, and no -0
+        return same | both | {"figure": figure, "covariance": shown, "drawings": drawings}
 
     for i, one in enumerate(names):
         for j, other in enumerate(names[: i + 1]):
