@@ -332,3 +332,30 @@ def test_a_broken_finding_is_one_line(tmp_path: Path, damage: str) -> None:
     file.unlink() if damage == "no json" else file.write_text("{")
     with pytest.raises(UserError, match=r"drift-icons\.csv cannot be read.*run 'analyse drift' again"):
         load(tmp_path)
+
+
+def test_what_repairs_are_compared_with_is_no_repair() -> None:
+    rows = [
+        {
+            "pair": "a->b",
+            "method": "m",
+            "title": "M",
+            "strategy": strategy,
+            "label": strategy,
+            "accuracy": 50.0,
+            "reuse": 45.0,
+        }
+        | {"zs_new": 44.0, "lift": 6.0, "lift_low": 5.0, "lift_high": 7.0, "images": 0.0, "labels": 0.0, "steps": 0.0}
+        | {"over_reuse": gain, "over_reuse_low": gain - 1, "over_reuse_high": gain + 1, "seconds": 1.0, "seeds": 2}
+        | {"status": "ok", "reason": ""}
+        for strategy, gain in (("reuse", 0.0), ("warm-start-5", 3.0), ("scratch-5", 9.0), ("retrain", 8.0))
+    ]
+    finding = Finding(pd.DataFrame(rows), Made("c", "d", 1.0, "icons", "Icons", (1, 2), "cpu"))
+    (view,) = [each for each in studies.views({"repair": [finding]}) if each.name == "repair"]
+    assert view.findings[0] == (
+        "a → b: of 1 repair, 1 surely better than plain reuse, 0 surely worse (each interval by itself). "
+        "Best on average is warm-start-5 (+3.0 points over reuse)."
+    )
+    assert studies.cheapest([finding]) == {
+        "a → b": "Over reuse on Icons, on average: warm-start-5 +3.0 (1.0 s), retrain +8.0 (1.0 s)."
+    }

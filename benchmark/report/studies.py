@@ -158,11 +158,10 @@ def _repair(table: pd.DataFrame) -> Parts:
     good = table[table.accuracy.notna()]
     sentences = []
     for pair, part in good.groupby("pair", sort=False):
-        better = part[(part.over_reuse_low > 0) & ~part.strategy.isin(["retrain", "reuse"])]
-        worse = part[(part.over_reuse_high < 0) & ~part.strategy.isin(["retrain", "reuse"])]
-        tried = part[~part.strategy.isin(["retrain", "reuse"])]
+        tried = _tried(part)
+        better, worse = tried[tried.over_reuse_low > 0], tried[tried.over_reuse_high < 0]
         best = _mean_by(tried, "label").head(1)
-        text = f"{_arrow(pair)}: {len(better)} of {plural(len(tried), 'repair')} are surely better than plain reuse, "
+        text = f"{_arrow(pair)}: of {plural(len(tried), 'repair')}, {len(better)} surely better than plain reuse, "
         text += f"{len(worse)} surely worse (each interval by itself)."
         if len(best):
             text += f" Best on average is {best.index[0]} ({signed(float(best.iloc[0]))} points over reuse)."
@@ -215,8 +214,7 @@ def cheapest(findings: Sequence[Finding]) -> dict[str, str]:
     finding = findings[0]
     good, found = finding.table[finding.table.accuracy.notna()], {}
     for pair, part in good.groupby("pair", sort=False):
-        tried = part[~part.strategy.isin(["retrain", "reuse"]) & ~part.strategy.str.startswith("scratch")]
-        means = _mean_by(tried, "label")
+        means = _mean_by(_tried(part), "label")
         if means.empty:
             continue
         parts = []
@@ -225,6 +223,11 @@ def cheapest(findings: Sequence[Finding]) -> dict[str, str]:
             parts.append(f"{label} {signed(float(mine.over_reuse.mean()))} ({duration(float(mine.seconds.mean()))})")
         found[_arrow(pair)] = f"Over reuse on {finding.made.title}, on average: {', '.join(parts)}."
     return found
+
+
+def _tried(part: pd.DataFrame) -> pd.DataFrame:
+    """The rows of repairs, without what they are compared with."""
+    return part[~part.strategy.isin(["retrain", "reuse"]) & ~part.strategy.str.startswith("scratch")]
 
 
 def _mean_by(part: pd.DataFrame, name: str) -> pd.Series[float]:
