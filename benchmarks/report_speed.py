@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmark import compat, report, uncertainty
-from benchmark.metrics import harmonic_mean
+from benchmark import report
 from benchmark.report.page import write
+from benchmark.results import image_covariance, summary
+from benchmark.results.metrics import harmonic_mean
 
 METHODS, SETS, PAIRS, SEEDS = 20, 15, 4, 3
 
@@ -28,7 +29,7 @@ def results(sets: int, rng: np.random.Generator) -> pd.DataFrame:
     names = itertools.product(range(PAIRS), range(METHODS + 1), range(sets), range(SEEDS), ("old", "reuse", "retrain"))
     for pair, method, dataset, seed, strategy in names:
         base, new = rng.normal(60 + method / 4, 2), rng.normal(55, 2)
-        same = dict.fromkeys(compat.COLUMNS, "") | {"pair": f"v1->w{pair}", "old": "v1", "new": f"w{pair}"}
+        same = dict.fromkeys(summary.COLUMNS, "") | {"pair": f"v1->w{pair}", "old": "v1", "new": f"w{pair}"}
         same |= {"method": f"m{method}", "config": "default", "dataset": f"d{dataset}", "protocol": "base-to-new"}
         same |= {"shots": 16, "seed": seed, "strategy": strategy, "n": 200, "status": "ok"}
         for split, value in {"base": base, "new": new, "H": harmonic_mean(base, new)}.items():
@@ -36,11 +37,11 @@ def results(sets: int, rng: np.random.Generator) -> pd.DataFrame:
             if strategy == "reuse":
                 figures |= {"negative_flip": rng.uniform(1, 9), "positive_flip": rng.uniform(1, 9)}
             rows += [same | {"split": split, "metric": name, "value": figure} for name, figure in figures.items()]
-    return pd.DataFrame(rows, columns=compat.COLUMNS)
+    return pd.DataFrame(rows, columns=summary.COLUMNS)
 
 
 def covariances(rng: np.random.Generator) -> pd.DataFrame:
-    """A table as ``uncertainty.table`` makes it."""
+    """A table as ``image_covariance.table`` makes it."""
     rows = []
     for pair, dataset, split in itertools.product(range(PAIRS), range(SETS), ("base", "new", "H")):
         same = {"pair": f"v1->w{pair}", "dataset": f"d{dataset}", "protocol": "base-to-new", "shots": 16, "variant": ""}
@@ -50,7 +51,7 @@ def covariances(rng: np.random.Generator) -> pd.DataFrame:
             spread = rng.uniform(2, 3) if i == j else rng.uniform(0.5, 1)
             both = {"method": f"m{j}", "other": f"m{i}", "covariance": spread}
             rows += [same | both | {"figure": figure} for figure in figures]
-    return pd.DataFrame(rows, columns=uncertainty.COLUMNS)
+    return pd.DataFrame(rows, columns=image_covariance.COLUMNS)
 
 
 def main() -> None:

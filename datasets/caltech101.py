@@ -1,7 +1,7 @@
 """Caltech 101: a hundred kinds of objects, without the clutter class and the cropped faces."""
 
-from benchmark.photos.base import Counts, Fetch, PhotoDataset
-from benchmark.photos.rules import split_folders
+from benchmark.data.coop.layout import Counts, Fetch, PhotoDataset
+from benchmark.data.coop.splits import split_folders
 
 IGNORED = ("BACKGROUND_Google", "Faces_easy")
 RENAMED = {"airplanes": "airplane", "Faces": "face", "Leopards": "leopard", "Motorbikes": "motorbike"}

@@ -4,9 +4,9 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from benchmark.dataset import Augmentation, Dataset
-from benchmark.icons.render import fit
-from benchmark.icons.world import Pool, split
+from benchmark.data import Augmentation, Dataset
+from benchmark.data.icons.render import fit
+from benchmark.data.icons.splits import Pool, split
 
 
 class Digits(Dataset):

@@ -1,7 +1,7 @@
 """Describable Textures: textures by the word that people have for them."""
 
-from benchmark.photos.base import Counts, Fetch, PhotoDataset
-from benchmark.photos.rules import split_folders
+from benchmark.data.coop.layout import Counts, Fetch, PhotoDataset
+from benchmark.data.coop.splits import split_folders
 
 
 class DescribableTextures(PhotoDataset):

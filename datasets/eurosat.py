@@ -1,7 +1,7 @@
 """EuroSAT: land use seen from the Sentinel-2 satellite."""
 
-from benchmark.photos.base import Counts, Fetch, PhotoDataset
-from benchmark.photos.rules import split_folders
+from benchmark.data.coop.layout import Counts, Fetch, PhotoDataset
+from benchmark.data.coop.splits import split_folders
 
 RENAMED = {
     "AnnualCrop": "Annual Crop Land",

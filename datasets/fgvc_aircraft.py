@@ -1,7 +1,7 @@
 """FGVC-Aircraft: aircraft by model variant, with the official split."""
 
-from benchmark.photos.base import Counts, Fetch, Item, Listing, PhotoDataset
-from benchmark.photos.rules import read_lines
+from benchmark.data.coop.layout import Counts, Fetch, Item, Listing, PhotoDataset
+from benchmark.data.coop.splits import read_lines
 
 LISTS = ("images_variant_train.txt", "images_variant_val.txt", "images_variant_test.txt")
 NAMES = "variants.txt"

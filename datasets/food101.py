@@ -1,7 +1,7 @@
 """Food-101: dishes, with the noise of the web in the training images."""
 
-from benchmark.photos.base import Counts, Fetch, PhotoDataset
-from benchmark.photos.rules import split_folders
+from benchmark.data.coop.layout import Counts, Fetch, PhotoDataset
+from benchmark.data.coop.splits import split_folders
 
 
 class Food101(PhotoDataset):

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from benchmark.dataset import Augmentation, Dataset
-from benchmark.icons.catalogue import COMPASS, POINTING_RIGHT
-from benchmark.icons.families import FAMILIES
-from benchmark.icons.render import rotated
-from benchmark.icons.world import Pool, split
+from benchmark.data import Augmentation, Dataset
+from benchmark.data.icons.classes import COMPASS, POINTING_RIGHT
+from benchmark.data.icons.families import FAMILIES
+from benchmark.data.icons.render import rotated
+from benchmark.data.icons.splits import Pool, split
 
 
 class IconDirections(Dataset):

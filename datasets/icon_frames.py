@@ -4,10 +4,10 @@ import hashlib
 
 import numpy as np
 
-from benchmark.dataset import Augmentation, Dataset
-from benchmark.icons.catalogue import FRAMES
-from benchmark.icons.frames import enclose
-from benchmark.icons.world import Pool, objects, split
+from benchmark.data import Augmentation, Dataset
+from benchmark.data.icons.classes import FRAMES
+from benchmark.data.icons.frames import enclose
+from benchmark.data.icons.splits import Pool, objects, split
 
 
 class IconFrames(Dataset):

@@ -1,10 +1,10 @@
 """Modifiers: the small sign that an icon carries beside what it shows."""
 
-from benchmark.dataset import Augmentation, Dataset
-from benchmark.icons.catalogue import MODIFIERS
-from benchmark.icons.families import FAMILIES
-from benchmark.icons.render import ink_maps
-from benchmark.icons.world import Pool, split
+from benchmark.data import Augmentation, Dataset
+from benchmark.data.icons.classes import MODIFIERS
+from benchmark.data.icons.families import FAMILIES
+from benchmark.data.icons.render import ink_maps
+from benchmark.data.icons.splits import Pool, split
 
 
 class IconModifiers(Dataset):

@@ -1,7 +1,7 @@
 """Common objects: the "ImageNet" of the icon world."""
 
-from benchmark.dataset import Augmentation, Dataset
-from benchmark.icons.world import objects
+from benchmark.data import Augmentation, Dataset
+from benchmark.data.icons.splits import objects
 
 
 class IconObjects(Dataset):

@@ -4,9 +4,9 @@ from collections import Counter
 
 import numpy as np
 
-from benchmark.dataset import ArrayImages, Dataset, Examples, Splits
-from benchmark.icons.frames import clutter
-from benchmark.icons.world import objects
+from benchmark.data import ArrayImages, Dataset, Examples, Splits
+from benchmark.data.icons.frames import clutter
+from benchmark.data.icons.splits import objects
 
 PER_CLASS = 2
 

@@ -1,7 +1,7 @@
 """Common objects as colour emoji."""
 
-from benchmark.dataset import Dataset
-from benchmark.icons.emoji import objects_as_emoji
+from benchmark.data import Dataset
+from benchmark.data.icons.emoji import objects_as_emoji
 
 
 class IconObjectsEmoji(Dataset):

@@ -1,7 +1,7 @@
 """Common objects drawn by other hands: filled Remix icons."""
 
-from benchmark.dataset import Dataset
-from benchmark.icons.world import objects_pool, variant
+from benchmark.data import Dataset
+from benchmark.data.icons.splits import objects_pool, variant
 
 
 class IconObjectsRemix(Dataset):

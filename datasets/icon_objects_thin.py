@@ -1,7 +1,7 @@
 """Common objects in hairlines: Phosphor's thin weight."""
 
-from benchmark.dataset import Dataset
-from benchmark.icons.world import objects_pool, variant
+from benchmark.data import Dataset
+from benchmark.data.icons.splits import objects_pool, variant
 
 
 class IconObjectsThin(Dataset):

@@ -1,7 +1,7 @@
 """ImageNet: a thousand kinds of things; its validation images are the test images."""
 
-from benchmark.photos.base import Counts
-from benchmark.photos.imagenet import ImageNetDataset
+from benchmark.data.coop.imagenet import ImageNetDataset
+from benchmark.data.coop.layout import Counts
 
 
 class ImageNet(ImageNetDataset):

@@ -1,7 +1,7 @@
 """ImageNet-A: natural photographs that a ResNet-50 got wrong, of 200 classes."""
 
-from benchmark.photos.base import Counts
-from benchmark.photos.imagenet import ImageNetDataset
+from benchmark.data.coop.imagenet import ImageNetDataset
+from benchmark.data.coop.layout import Counts
 
 ROWS = """
     6 11 13 15 17 22 23 27 30 37 39 42 47 50 57 70 71 76 79 89 90 94 96 97 99 105 107 108 110 113 124 125 130 132

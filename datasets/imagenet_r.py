@@ -1,7 +1,7 @@
 """ImageNet-R: paintings, toys, embroidery and other renditions of 200 classes."""
 
-from benchmark.photos.base import Counts
-from benchmark.photos.imagenet import ImageNetDataset
+from benchmark.data.coop.imagenet import ImageNetDataset
+from benchmark.data.coop.layout import Counts
 
 ROWS = """
     1 2 4 6 8 9 11 13 22 23 26 29 31 39 47 63 71 76 79 84 90 94 96 97 99 100 105 107 113 122 125 130 132 144 145 147

@@ -1,7 +1,7 @@
 """ImageNet-Sketch: sketches of ImageNet's classes."""
 
-from benchmark.photos.base import Counts
-from benchmark.photos.imagenet import ImageNetDataset
+from benchmark.data.coop.imagenet import ImageNetDataset
+from benchmark.data.coop.layout import Counts
 
 
 class ImageNetSketch(ImageNetDataset):

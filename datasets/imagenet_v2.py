@@ -2,10 +2,10 @@
 
 from open_clip import IMAGENET_CLASSNAMES
 
-from benchmark.errors import UserError
-from benchmark.photos.base import Counts
-from benchmark.photos.files import list_folders
-from benchmark.photos.imagenet import ImageNetDataset, read_classnames
+from benchmark.config.errors import UserError
+from benchmark.data.coop.files import list_folders
+from benchmark.data.coop.imagenet import ImageNetDataset, read_classnames
+from benchmark.data.coop.layout import Counts
 
 
 class ImageNetV2(ImageNetDataset):

@@ -6,9 +6,9 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
-from benchmark.dataset import Augmentation, Dataset
-from benchmark.icons.render import fit, text_ink
-from benchmark.icons.world import Pool, split
+from benchmark.data import Augmentation, Dataset
+from benchmark.data.icons.render import fit, text_ink
+from benchmark.data.icons.splits import Pool, split
 
 FONTS = {
     "DejaVuSans": ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSans-BoldOblique"),

@@ -2,9 +2,9 @@
 
 import json
 
-from benchmark.errors import UserError
-from benchmark.photos.base import Counts, Fetch, Item, PhotoDataset
-from benchmark.photos.rules import read_mat, split_classes
+from benchmark.config.errors import UserError
+from benchmark.data.coop.layout import Counts, Fetch, Item, PhotoDataset
+from benchmark.data.coop.splits import read_mat, split_classes
 
 NAMES = "cat_to_name.json"
 RENAMED = {"pink-yellow dahlia?": "pink-yellow dahlia", "lotus": "lotus lotus"}

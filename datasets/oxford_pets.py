@@ -1,7 +1,7 @@
 """Oxford-IIIT Pets: breeds of cats and dogs."""
 
-from benchmark.photos.base import Counts, Fetch, Item, PhotoDataset
-from benchmark.photos.rules import hold_out, read_lines
+from benchmark.data.coop.layout import Counts, Fetch, Item, PhotoDataset
+from benchmark.data.coop.splits import hold_out, read_lines
 
 
 class OxfordPets(PhotoDataset):

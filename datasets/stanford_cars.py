@@ -1,7 +1,7 @@
 """Stanford Cars: cars by make, model and year."""
 
-from benchmark.photos.base import Counts, Item, PhotoDataset
-from benchmark.photos.rules import hold_out, read_mat
+from benchmark.data.coop.layout import Counts, Item, PhotoDataset
+from benchmark.data.coop.splits import hold_out, read_mat
 
 
 class StanfordCars(PhotoDataset):

@@ -1,7 +1,7 @@
 """SUN397: scenes, indoor and outdoor."""
 
-from benchmark.photos.base import Counts, Fetch, Item, PhotoDataset
-from benchmark.photos.rules import hold_out, read_lines
+from benchmark.data.coop.layout import Counts, Fetch, Item, PhotoDataset
+from benchmark.data.coop.splits import hold_out, read_lines
 
 
 class SUN397(PhotoDataset):

@@ -2,8 +2,8 @@
 
 import re
 
-from benchmark.photos.base import Counts, Item, PhotoDataset
-from benchmark.photos.rules import hold_out, read_lines
+from benchmark.data.coop.layout import Counts, Item, PhotoDataset
+from benchmark.data.coop.splits import hold_out, read_lines
 
 
 class UCF101(PhotoDataset):

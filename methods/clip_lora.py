@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from benchmark.attention import Projection, layers, projections
-from benchmark.lora import LowRank, unknown_attention
+from benchmark.backbones.attention import Projection, layers, projections
 from benchmark.method import AdamWConfig, Info, Method, Official, Unfit
+from benchmark.method.lora import LowRank, unknown_attention
 
 POSITIONS = {
     "all": (0.0, 1.0),

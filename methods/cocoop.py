@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchmark.method import Info, Official, Unfit, official_state
-from benchmark.prompt import ContextConfig, ContextMethod
+from benchmark.method.prompts import ContextConfig, ContextMethod
 
 OFFICIAL_NAMES = {
     "ctx": "context",

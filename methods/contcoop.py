@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchmark.method import Info
-from benchmark.prompt import ContextConfig, ContextMethod
+from benchmark.method.prompts import ContextConfig, ContextMethod
 
 
 class ContCoOp(ContextMethod):

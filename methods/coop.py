@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import nn
 
 from benchmark.method import Info, Official, official_state
-from benchmark.prompt import ContextConfig, ContextMethod
+from benchmark.method.prompts import ContextConfig, ContextMethod
 
 EPOCHS = {1: 50, 2: 100, 4: 100}
 """By shots; 200 for more (official scripts)."""

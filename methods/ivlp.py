@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from pydantic import Field
 
-from benchmark.deep import DeepPrompts, no_deep_prompts
 from benchmark.method import Info, Method
-from benchmark.prompt import ContextConfig
+from benchmark.method.deep_prompts import DeepPrompts, no_deep_prompts
+from benchmark.method.prompts import ContextConfig
 
 
 class Ivlp(Method):

@@ -4,7 +4,7 @@ from pydantic import Field
 from torch.nn import functional as F
 
 from benchmark.method import Info, Official, official_state
-from benchmark.prompt import ContextConfig, ContextMethod
+from benchmark.method.prompts import ContextConfig, ContextMethod
 
 UNUSED = ("bias_vectors", "meta_net.", "adapter")
 """Parameters that the official code saves beside the context and never uses."""

@@ -2,9 +2,9 @@
 
 from pydantic import Field
 
-from benchmark.insertion import text_prompts
+from benchmark.backbones.insertion import text_prompts
 from benchmark.method import Info
-from benchmark.prompt import ContextConfig, ContextMethod, initial_context, padded_context
+from benchmark.method.prompts import ContextConfig, ContextMethod, initial_context, padded_context
 
 
 class LayerPrompt(ContextMethod):

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 from pydantic import Field
 
-from benchmark.addresses import TensorTuning, norms
+from benchmark.backbones.addresses import norms
 from benchmark.method import AdamWConfig, Info
+from benchmark.method.tensor_tuning import TensorTuning
 
 
 class LayerNormTuning(TensorTuning):

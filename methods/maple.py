@@ -6,11 +6,11 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from benchmark.attention import layers
-from benchmark.deep import no_deep_prompts
-from benchmark.insertion import image_prompts, text_prompts, vision_width
+from benchmark.backbones.attention import layers
+from benchmark.backbones.insertion import image_prompts, text_prompts, vision_width
 from benchmark.method import Info, Method
-from benchmark.prompt import ContextConfig, PromptTemplate, initial_context
+from benchmark.method.deep_prompts import no_deep_prompts
+from benchmark.method.prompts import ContextConfig, PromptTemplate, initial_context
 
 
 class Maple(Method):

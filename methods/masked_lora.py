@@ -6,9 +6,9 @@ from dataclasses import replace
 import torch
 from pydantic import Field
 
-from benchmark.attention import blocks, projections
-from benchmark.lora import LowRank, unknown_attention
+from benchmark.backbones.attention import blocks, projections
 from benchmark.method import AdamWConfig, Info, Method
+from benchmark.method.lora import LowRank, unknown_attention
 
 
 class MaskedLora(Method):

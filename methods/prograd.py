@@ -5,7 +5,7 @@ from pydantic import Field
 from torch.nn import functional as F
 
 from benchmark.method import Info
-from benchmark.prompt import ContextConfig, ContextMethod, padded_context
+from benchmark.method.prompts import ContextConfig, ContextMethod, padded_context
 
 
 class ProGrad(ContextMethod):

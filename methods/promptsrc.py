@@ -9,9 +9,9 @@ from open_clip import OPENAI_IMAGENET_TEMPLATES
 from pydantic import Field
 from torch.nn import functional as F
 
-from benchmark.deep import DeepPrompts, no_deep_prompts
 from benchmark.method import Info, Method
-from benchmark.prompt import ContextConfig
+from benchmark.method.deep_prompts import DeepPrompts, no_deep_prompts
+from benchmark.method.prompts import ContextConfig
 
 EARLY = frozenset("stanford-cars oxford-flowers fgvc-aircraft dtd eurosat".split())
 """Data sets whose few-shot configuration averages around an early epoch."""

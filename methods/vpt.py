@@ -4,8 +4,8 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from benchmark.attention import layers
-from benchmark.insertion import image_prompts, no_image_prompts, vision_width
+from benchmark.backbones.attention import layers
+from benchmark.backbones.insertion import image_prompts, no_image_prompts, vision_width
 from benchmark.method import Info, Method, MethodConfig
 
 

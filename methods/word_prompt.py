@@ -5,7 +5,7 @@ from pydantic import Field
 from torch import nn
 
 from benchmark.method import Info, Method, MethodConfig
-from benchmark.prompt import PromptTemplate, padded_context, too_much_context
+from benchmark.method.prompts import PromptTemplate, padded_context, too_much_context
 
 WORDS = (
     "a an the of in on with and for from photo picture image icon drawing symbol sign shape line dot circle square box "

@@ -9,11 +9,11 @@ from pathlib import Path
 import torch
 import yaml
 
-from benchmark import registry
-from benchmark.config import RunSpec, check, load
-from benchmark.dataset import Augmentation
-from benchmark.features import FeatureStore
-from benchmark.training import train
+from benchmark.config.schema import RunSpec, check, load
+from benchmark.data.dataset import Augmentation
+from benchmark.data.features import FeatureStore
+from benchmark.method import registry
+from benchmark.training.loop import train
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -59,10 +59,10 @@ def test_the_releases_are_small_enough():
 
 
 def test_the_commands_shown_name_real_options(capsys):
-    from benchmark import evalmodule
-    from benchmark.cli import parser
+    from benchmark.cli import eval_module
+    from benchmark.cli.main import parser
 
-    evalmodule.arguments(command := argparse.ArgumentParser())
+    eval_module.arguments(command := argparse.ArgumentParser())
     known = {option for each in (parser(), command) for action in each._actions for option in action.option_strings}
     used = {word for block in blocks("bash") for word in re.findall(r"(?<= )--[a-z-]+", block) if "run_benchmark" in block}
     assert used <= known

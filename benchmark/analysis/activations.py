@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchmark.attention import Tower, blocks, layers
-from benchmark.backbone import Backbone
-from benchmark.features import CHUNK, Bank
+from benchmark.backbones.attention import Tower, blocks, layers
+from benchmark.backbones.clip import Backbone
+from benchmark.data.features import CHUNK, Bank
 
 INPUT, OUTPUT, NAMES = "input", "output", "class names"
 

@@ -10,9 +10,9 @@ import argparse
 
 import pandas as pd
 
-from benchmark.analysis.setting import Setting, gap, mean, summed
-from benchmark.errors import UserError
-from benchmark.plan import Plan, Variant
+from benchmark.analysis.study import Setting, gap, mean, summed
+from benchmark.config.errors import UserError
+from benchmark.experiment.plan import Plan, Variant
 
 COLUMNS = (
     "pair method title order place old reuse zs_old zs_new lift lift_low lift_high change change_low change_high "

@@ -16,12 +16,12 @@ import torch
 
 from benchmark.analysis import activations
 from benchmark.analysis.activations import NAMES
-from benchmark.analysis.setting import Setting
 from benchmark.analysis.similarity import cosine, linear_cka, relative_change
-from benchmark.attention import Tower
-from benchmark.backbone import Backbone
-from benchmark.features import FeatureStore
-from benchmark.task import Task
+from benchmark.analysis.study import Setting
+from benchmark.backbones.attention import Tower
+from benchmark.backbones.clip import Backbone
+from benchmark.data.features import FeatureStore
+from benchmark.data.task import Task
 
 COLUMNS = "pair tower order stage metric value n".split()
 """``metric`` is change (of parameters), cka or cosine (of features); ``n`` counts tensors or items."""

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmark.analysis.breakeven import own_steps
-from benchmark.analysis.repairs import REPAIRS, WARM_STARTS, Case, Repair, predictions
-from benchmark.analysis.setting import SPLIT, Setting, gap, mean
-from benchmark.evaluation import accuracy, places
-from benchmark.method import Unfit
-from benchmark.paired import Outcome
-from benchmark.plan import Cell, Job, Plan, Variant, restore
-from benchmark.store import cell_hash
-from benchmark.work import Worker
+from benchmark.analysis.break_even import own_steps
+from benchmark.analysis.repair_strategies import REPAIRS, WARM_STARTS, Case, Repair, predictions
+from benchmark.analysis.study import SPLIT, Setting, gap, mean
+from benchmark.experiment.plan import Cell, Job, Plan, Variant, restore
+from benchmark.experiment.store import cell_hash
+from benchmark.experiment.worker import Worker
+from benchmark.method.base import Unfit
+from benchmark.results.paired import Outcome
+from benchmark.training.evaluation import accuracy, places
 
 COLUMNS = (
     "pair method title strategy label accuracy reuse zs_new lift lift_low lift_high over_reuse over_reuse_low "

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from benchmark.report.export import beside
-from benchmark.report.frame import covariances, scope
-from benchmark.report.model import About, DatasetAbout, PublishedRow
 from benchmark.report.page import write
+from benchmark.report.table_prep import covariances, scope
 from benchmark.report.tables import headline
+from benchmark.results.provenance import About, DatasetAbout, PublishedRow
 
 __all__ = ["About", "DatasetAbout", "PublishedRow", "beside", "covariances", "headline", "scope", "write"]

@@ -4,18 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from benchmark.report.model import (
-    About,
-    AnalysisView,
-    Answer,
-    CostRow,
-    Figure,
-    KeyNumber,
-    MethodRow,
-    OverviewRow,
-    Scope,
-    Section,
-)
+from benchmark.report.model import AnalysisView, Answer, CostRow, Figure, KeyNumber, MethodRow, OverviewRow, Scope, Section
+from benchmark.results.provenance import About
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from benchmark.report import frame
+from benchmark.report import table_prep
 
 if TYPE_CHECKING:
-    from benchmark.method import Info
+    from benchmark.method.base import Info
 
 TEXTS = ("pair", "method", "dataset", "tested on", "protocol", "split")
 FIGURES = {
@@ -32,7 +32,7 @@ def packed(results: pd.DataFrame, control: str, methods: Mapping[str, Info], tit
 
     It stands in a script element, so it holds no "<".
     """
-    table = frame.matched(frame.clean(results), control)
+    table = table_prep.matched(table_prep.clean(results), control)
     keys = ["pair", "method", "config", "dataset", "variant", "protocol", "split"]
     if table.empty:
         means = pd.DataFrame(columns=[*keys, *FIGURES])
@@ -52,7 +52,7 @@ def _texts(row: Mapping[Any, Any], methods: Mapping[str, Info], titles: Mapping[
     dataset, variant = str(row["dataset"]), str(row["variant"])
     return (
         str(row["pair"]).replace("->", " \N{RIGHTWARDS ARROW} "),
-        frame.label(str(row["method"]), str(row["config"]), methods),
+        table_prep.label(str(row["method"]), str(row["config"]), methods),
         titles.get(dataset, dataset),
         titles.get(variant, variant) if variant else titles.get(dataset, dataset),
         str(row["protocol"]),

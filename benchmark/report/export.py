@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from benchmark.experiment.store import write_atomically
 from benchmark.report.contents import Report
 from benchmark.report.model import AnalysisView, Cell, Figure, Grid, MethodRow, OverviewRow, Scope
 from benchmark.report.words import number, slug
-from benchmark.store import write_atomically
 
 
 def write_beside(page: Path, report: Report) -> Path:

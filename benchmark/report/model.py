@@ -7,80 +7,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
-    from benchmark.capability import Capability
 
 NAN = float("nan")
 BOUND = "training classes only"
 """Stands in the place of a verdict for a method that has no say about unseen classes."""
-
-
-@dataclass(frozen=True)
-class DatasetAbout:
-    """What the report says about a data set; ``classes``, ``train`` and ``test`` are counts."""
-
-    name: str
-    title: str
-    licence: str
-    source: str
-    template: str
-    classes: int
-    train: int
-    test: int
-    variant_of: str | None = None
-
-
-@dataclass(frozen=True)
-class PublishedRow:
-    """A published figure and the measured one of the same configuration."""
-
-    backbone: str
-    method: str
-    what: str
-    published: float
-    measured: float
-    difference: str
-    """What the protocols do not share."""
-    source: str
-    wrong: bool = False
-    """True if the two are so far apart that weights, activation or data must be wrong."""
-
-
-@dataclass(frozen=True)
-class About:
-    """How the results were made."""
-
-    command: str
-    created: str
-    """ISO 8601."""
-    pairs: Sequence[tuple[str, str]]
-    """(old, new) backbone names, in the order to show them."""
-    backbones: Sequence[Mapping[str, Any]]
-    """Keys name, title, model, digest, embed_dim, text_width, context_length, note; any may be absent."""
-    protocols: Sequence[str]
-    seeds: Sequence[int]
-    preset: str
-    warning: str | None = None
-    """Shown above every section that has numbers."""
-    versions: Mapping[str, str] = field(default_factory=dict)
-    machine: Mapping[str, str] = field(default_factory=dict)
-    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Hyper-parameters by method."""
-    device: str = "cpu"
-    zero_shot: str = ""
-    """Name of the control method; empty if the run has none."""
-    published: Sequence[PublishedRow] = ()
-    """What others report, beside what was measured."""
-    notes: Mapping[str, str] = field(default_factory=dict)
-    """How a data set's split was made, by data set."""
-    capabilities: Sequence[Capability] = ()
-    """What the methods can do, as it was tried."""
 
 
 @dataclass(frozen=True)

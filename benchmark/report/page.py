@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from benchmark.analysis.catalogue import Findings
-from benchmark.compat import Covariances
-from benchmark.report import details, export, frame, sections, studies, summary, words
+from benchmark.analysis.findings import Findings
+from benchmark.experiment.store import write_atomically
+from benchmark.report import details, export, sections, studies, summary, table_prep, words
 from benchmark.report.contents import PairView, Report
-from benchmark.report.model import About, CostRow, DatasetAbout, Figure, MethodRow, Scope
+from benchmark.report.model import CostRow, Figure, MethodRow, Scope
 from benchmark.report.tables import headline
-from benchmark.store import write_atomically
+from benchmark.results.provenance import About, DatasetAbout
+from benchmark.results.summary import Covariances
 
 if TYPE_CHECKING:
-    from benchmark.method import Info
+    from benchmark.method.base import Info
 
 HERE = Path(__file__).parent
 SCRIPTS = ("sort.js", "filter.js", "copy.js", "theme.js", "details.js")
@@ -41,7 +42,7 @@ def write(
     parameters. Either may be empty. ``covariances`` say what the images contribute to the uncertainty; without, intervals
     cover seeds only. ``findings`` are those of the analyses that were run.
     """
-    results = frame.clean(results)
+    results = table_prep.clean(results)
     report = gather(results, runs, about, methods, datasets, covariances, findings)
     write_atomically(file, page(report, results, runs, methods, datasets).encode())
     export.write_beside(file, report)
@@ -57,7 +58,7 @@ def render(
     findings: Findings | None = None,
 ) -> str:
     """The page as text; arguments as ``write`` has them."""
-    results = frame.clean(results)
+    results = table_prep.clean(results)
     report = gather(results, runs, about, methods, datasets, covariances, findings)
     return page(report, results, runs, methods, datasets)
 
@@ -72,7 +73,7 @@ def gather(
     findings: Findings | None,
 ) -> Report:
     """Everything that is computed for the report, from clean results."""
-    view, costs = frame.scope(results), sections.costs(runs, methods)
+    view, costs = table_prep.scope(results), sections.costs(runs, methods)
     pairs = _pairs(results, about, methods, datasets, view, covariances, costs)
     repairs = studies.cheapest((findings or {}).get("repair", ()))
     answers = [summary.answer(each.name, each.anchor, each.rows, view, repairs.get(each.name, "")) for each in pairs]
@@ -173,7 +174,7 @@ def _pairs(
     titles = {name: dataset.title for name, dataset in datasets.items()}
     found = []
     for index, (old, new) in enumerate(dict.fromkeys([*about.pairs, *others])):
-        pair = frame.pair_name(results, old, new)
+        pair = table_prep.pair_name(results, old, new)
         mine = [row for row in rows if row.pair == pair]
         name = f"{old} \N{RIGHTWARDS ARROW} {new}"
         drawings = _drawings(results, mine, view, about.zero_shot, titles, costs, (old, new, name))
@@ -191,12 +192,12 @@ def _drawings(
     names: tuple[str, str, str],
 ) -> list[Figure]:
     """The figures of one pair. ``names``: old, new, and what the pair is called."""
-    from benchmark.report import figures, scatter  # draw with matplotlib: not before there is something to draw
+    from benchmark.report import charts, scatter  # draw with matplotlib: not before there is something to draw
 
     old, new, name = names
     made = [
-        figures.heat_map(results, rows, view, control, titles, name),
-        figures.slopes(rows, view, old, new),
+        charts.heat_map(results, rows, view, control, titles, name),
+        charts.slopes(rows, view, old, new),
         scatter.base_and_new(rows, view, name),
         scatter.flips(rows, name),
         scatter.pareto(rows, {row.label: row for row in costs}, view, name),
@@ -206,5 +207,5 @@ def _drawings(
 
 def _names(results: pd.DataFrame, views: list[PairView]) -> dict[str, str]:
     """How the page writes each pair that the results have."""
-    found = {frame.pair_name(results, view.old, view.new): view.name for view in views}
+    found = {table_prep.pair_name(results, view.old, view.new): view.name for view in views}
     return {pair: name for pair, name in found.items() if pair is not None}

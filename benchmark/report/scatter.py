@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 
+from benchmark.report.charts import DEPTHS
 from benchmark.report.drawing import AXIS, BAD, GOOD, INK, MID, SOFT, front, label_right, log_axis, styled, tidy
-from benchmark.report.figures import DEPTHS
 from benchmark.report.model import CostRow, Figure, MethodRow, Scope
 from benchmark.report.words import signed, slug
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from benchmark.compat import Covariances
-from benchmark.report import frame
+from benchmark.report import table_prep
 from benchmark.report.model import (
     CROSS_DATASET,
     DOMAIN,
@@ -24,10 +23,11 @@ from benchmark.report.model import (
     Section,
     ShiftRow,
 )
+from benchmark.results.summary import Covariances
 
 if TYPE_CHECKING:
-    from benchmark.capability import Capability
-    from benchmark.method import Info
+    from benchmark.method.base import Info
+    from benchmark.training.checks.capability import Capability
 
 OWN, SHIFTED, OTHERS = "own test split", "all shifted variants", "all other data sets"
 
@@ -40,7 +40,7 @@ def elsewhere(
     covariances: Covariances | None = None,
 ) -> list[Section]:
     """The protocols beside the headline, where they were run. ``pairs``: what to call each pair of the results."""
-    results = frame.clean(results)
+    results = table_prep.clean(results)
 
     def shifted(scope: Scope, name: str) -> list[ElsewhereView]:
         found = []
@@ -86,7 +86,7 @@ def _by_shots(
     covariances: Covariances | None,
 ) -> list[ElsewhereView]:
     """One table for each number of shots."""
-    scopes = frame.few_shots(results)
+    scopes = table_prep.few_shots(results)
     found = []
     for pair, title in pairs.items():
         tables = {each.protocol: shifts(results, pair, control, methods, each, "", covariances) for each in scopes}
@@ -110,9 +110,9 @@ def shifts(
 
     The mean is over variants and data sets within a seed, then over seeds. The control comes first in each group.
     """
-    results = frame.clean(results)
+    results = table_prep.clean(results)
     results = results[(results.pair == pair) & (results.protocol == scope.protocol)]
-    table = frame.matched(results, control)
+    table = table_prep.matched(results, control)
     if table.empty:
         return []
     table = table[table.split == scope.split]
@@ -138,14 +138,14 @@ def _group(
     some = part.groupby(["method", "config"]).reuse.transform("count") > 0
     part = part[part.reuse.notna() | ~some].assign(variant_name=part.variant, variant=name)
     found = [] if dataset else _absent(part, results, name, methods)
-    for key, row in frame.summary(part, covariances, control).items():
+    for key, row in table_prep.summary_rows(part, covariances, control).items():
         mine = key[1] == control
-        bad = frame.statuses(results, key[0], key[1], key[2], key[3])
+        bad = table_prep.statuses(results, key[0], key[1], key[2], key[3])
         have = part[(part.method == key[1]) & (part.config == key[2]) & part.reuse.notna()]
         lift = Interval() if mine else Interval(*(row[n] for n in ("lift", "lift_low", "lift_high", "p", "p_outside")))
         found.append(
             ShiftRow(
-                label=frame.label(key[1], key[2], methods),
+                label=table_prep.label(key[1], key[2], methods),
                 control=mine,
                 dataset=dataset,
                 variant=name,
@@ -154,7 +154,7 @@ def _group(
                 retrain=NAN if mine else row["retrain"],
                 zs_new=row["zs_new"],
                 lift=lift,
-                verdict="" if mine else frame.judge(lift, bad, not math.isfinite(row["reuse"])),
+                verdict="" if mine else table_prep.judge(lift, bad, not math.isfinite(row["reuse"])),
                 missing=len(everything) - len(have),
                 cells=len(everything),
             )
@@ -166,11 +166,11 @@ def _absent(part: pd.DataFrame, results: pd.DataFrame, name: str, methods: Mappi
     """Rows for the methods that have no figure at all, not even on the old backbone."""
     have = set(zip(part.method, part.config, strict=True))
     found = []
-    for method, config in frame.variants(results) if have else []:
+    for method, config in table_prep.variants(results) if have else []:
         if (method, config) not in have:
-            bad = frame.statuses(results, str(results.pair.iloc[0]), method, config, str(results.protocol.iloc[0]))
-            verdict = frame.judge(Interval(), bad, empty=True)
-            title = frame.label(method, config, methods)
+            bad = table_prep.statuses(results, str(results.pair.iloc[0]), method, config, str(results.protocol.iloc[0]))
+            verdict = table_prep.judge(Interval(), bad, empty=True)
+            title = table_prep.label(method, config, methods)
             found.append(ShiftRow(title, False, "", name, NAN, NAN, NAN, NAN, Interval(), verdict))
     return found
 
@@ -182,7 +182,7 @@ def _places(part: pd.DataFrame) -> set[tuple[object, ...]]:
 
 def failures(results: pd.DataFrame, methods: Mapping[str, Info]) -> list[FailureRow]:
     """Cells without figures, grouped by pair, method, status and reason."""
-    results = frame.clean(results)
+    results = table_prep.clean(results)
     bad = results[results.status != "ok"]
     found = []
     for key, part in bad.groupby(["pair", "method", "config", "status", "reason"], sort=False):
@@ -190,7 +190,7 @@ def failures(results: pd.DataFrame, methods: Mapping[str, Info]) -> list[Failure
         found.append(
             FailureRow(
                 pair=pair,
-                label=frame.label(method, config, methods),
+                label=table_prep.label(method, config, methods),
                 status=status,
                 reason=reason or "no reason recorded",
                 strategies=", ".join(dict.fromkeys(part.strategy)),
@@ -217,7 +217,7 @@ def costs(runs: pd.DataFrame, methods: Mapping[str, Info]) -> list[CostRow]:
         method, config = (str(value) for value in key)
         found.append(
             CostRow(
-                label=frame.label(method, config, methods),
+                label=table_prep.label(method, config, methods),
                 runs=len(part),
                 seconds=float(part.seconds.median()),
                 total=float(part.seconds.sum()),

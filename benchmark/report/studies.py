@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from benchmark.analysis.catalogue import ANALYSES, Finding, Findings
+from benchmark.analysis.findings import ANALYSES, Finding, Findings
 from benchmark.report.model import AnalysisView, Cell, Figure, Grid
 from benchmark.report.words import duration, listing, number, plural, signed, slug
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from benchmark.compat import EQUIVALENCE
 from benchmark.report.model import Answer, Interval, KeyNumber, MethodRow, OverviewRow, Scope
 from benchmark.report.words import number, plural, signed
+from benchmark.results.summary import EQUIVALENCE
 
 COUNTED = ("helps", "harms", "no effect", "undecided")
 """Verdicts on modules that work on the new backbone."""

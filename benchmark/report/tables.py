@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from benchmark.compat import Covariances, rank_intervals
-from benchmark.report import frame
+from benchmark.report import table_prep
 from benchmark.report.model import BOUND, NAN, Interval, MethodRow, Scope, Strategy
+from benchmark.results.summary import Covariances, rank_intervals
 
 if TYPE_CHECKING:
-    from benchmark.method import Info
+    from benchmark.method.base import Info
 
 
 def headline(
@@ -25,11 +25,11 @@ def headline(
     ``covariances`` say what the images contribute to the uncertainty; without, intervals cover seeds only.
     """
     covariances = covariances or Covariances()
-    results = frame.clean(results)
-    view = frame.scope(results)
+    results = table_prep.clean(results)
+    view = table_prep.scope(results)
     results = results[results.protocol == view.protocol]
-    table = frame.matched(results, control)
-    rows = frame.summary(table, covariances, control)
+    table = table_prep.matched(results, control)
+    rows = table_prep.summary_rows(table, covariances, control)
     found: list[MethodRow] = []
     for pair in dict.fromkeys(results.pair):
         part = results[results.pair == pair]
@@ -41,7 +41,7 @@ def headline(
 
 def _variants(part: pd.DataFrame, control: str) -> list[tuple[str, str]]:
     """The (method, config) of a pair; the control once only."""
-    every = frame.variants(part)
+    every = table_prep.variants(part)
     first = [variant for variant in every if variant[0] == control][:1]
     return first + [variant for variant in every if variant[0] != control]
 
@@ -61,7 +61,7 @@ def _cells(part: pd.DataFrame, view: Scope) -> set[tuple[str, int]]:
 
 def _row(
     part: pd.DataFrame,
-    rows: Mapping[frame.Key, Mapping[str, Any]],
+    rows: Mapping[table_prep.Key, Mapping[str, Any]],
     name: tuple[str, str, str],
     cells: set[tuple[str, int]],
     view: Scope,
@@ -70,21 +70,21 @@ def _row(
 ) -> MethodRow:
     """The row of ``name`` = (pair, method, config)."""
     main = (*name, view.protocol, "", view.split)
-    parts: list[frame.Key] = [(*name, view.protocol, "", split) for split in view.parts]
-    lift = frame.lift_of(rows, main)
-    bad = frame.statuses(part, *name, view.protocol)
+    parts: list[table_prep.Key] = [(*name, view.protocol, "", split) for split in view.parts]
+    lift = table_prep.lift_of(rows, main)
+    bad = table_prep.statuses(part, *name, view.protocol)
     reused, retrained = (_have(part, name, view, strategy) for strategy in ("reuse", "retrain"))
     row = MethodRow(
         *name,
-        label=frame.label(name[1], name[2], methods),
-        depth=frame.depth(name[1], methods),
+        label=table_prep.label(name[1], name[2], methods),
+        depth=table_prep.depth(name[1], methods),
         control=name[1] == control,
         old=_strategy(rows, main, parts, "old"),
         reuse=_strategy(rows, main, parts, "reuse"),
-        retrain=frame.figure(rows, main, "retrain"),
-        zs_new=frame.figure(rows, main, "zs_new"),
+        retrain=table_prep.figure(rows, main, "retrain"),
+        zs_new=table_prep.figure(rows, main, "zs_new"),
         lift=lift,
-        gain=Interval(*(frame.figure(rows, main, name) for name in ("gain", "gain_low", "gain_high"))),
+        gain=Interval(*(table_prep.figure(rows, main, name) for name in ("gain", "gain_low", "gain_high"))),
         ece=(_over_images(rows, main, parts, "ece_old"), _over_images(rows, main, parts, "ece_reuse")),
         zs_ece=_over_images(rows, main, parts, "zs_ece_new"),
         retained=_retained(rows, main) if retrained == reused else Interval(),
@@ -98,11 +98,11 @@ def _row(
         return replace(row, lift=Interval(), retained=Interval(), retrain=NAN)
     bound = name[1] in methods and methods[name[1]].class_bound and not math.isfinite(row.reuse.main)
     if bound and math.isfinite(row.reuse.base):
-        on_base = frame.figure(rows, parts[0], "lift")
+        on_base = table_prep.figure(rows, parts[0], "lift")
         note = f"no figure for new ones; lift on base classes {on_base:+.1f}"
         return replace(row, verdict=BOUND, note=note)
     empty = not math.isfinite(row.reuse.main)
-    return replace(row, verdict=frame.judge(lift, bad, empty), note=_note(row, bad))
+    return replace(row, verdict=table_prep.judge(lift, bad, empty), note=_note(row, bad))
 
 
 def _have(part: pd.DataFrame, name: tuple[str, str, str], view: Scope, strategy: str) -> set[tuple[str, int]]:
@@ -112,19 +112,21 @@ def _have(part: pd.DataFrame, name: tuple[str, str, str], view: Scope, strategy:
     return set(zip(rows.dataset, rows.seed, strict=True))
 
 
-def _strategy(rows: Mapping[frame.Key, Mapping[str, Any]], main: frame.Key, parts: list[frame.Key], name: str) -> Strategy:
-    base, new = (frame.figure(rows, part, name) for part in parts) if parts else (NAN, NAN)
-    return Strategy(frame.figure(rows, main, name), base, new)
+def _strategy(
+    rows: Mapping[table_prep.Key, Mapping[str, Any]], main: table_prep.Key, parts: list[table_prep.Key], name: str
+) -> Strategy:
+    base, new = (table_prep.figure(rows, part, name) for part in parts) if parts else (NAN, NAN)
+    return Strategy(table_prep.figure(rows, main, name), base, new)
 
 
 def _over_images(
-    rows: Mapping[frame.Key, Mapping[str, Any]], main: frame.Key, parts: Sequence[frame.Key], name: str
+    rows: Mapping[table_prep.Key, Mapping[str, Any]], main: table_prep.Key, parts: Sequence[table_prep.Key], name: str
 ) -> float:
     """A figure over all test images; where that is not recorded, the mean over the splits that have one."""
-    whole = frame.figure(rows, main, name)
+    whole = table_prep.figure(rows, main, name)
     if math.isfinite(whole):
         return whole
-    values = [value for value in (frame.figure(rows, key, name) for key in parts) if math.isfinite(value)]
+    values = [value for value in (table_prep.figure(rows, key, name) for key in parts) if math.isfinite(value)]
     return sum(values) / len(values) if values else NAN
 
 
@@ -148,5 +150,5 @@ def _placed(
     return [replace(row, rank=ranks.get((row.method, row.config)) if not row.control else None) for row in rows]
 
 
-def _retained(rows: Mapping[frame.Key, Mapping[str, Any]], main: frame.Key) -> Interval:
-    return Interval(*(frame.figure(rows, main, name) for name in ("retained", "retained_low", "retained_high")))
+def _retained(rows: Mapping[table_prep.Key, Mapping[str, Any]], main: table_prep.Key) -> Interval:
+    return Interval(*(table_prep.figure(rows, main, name) for name in ("retained", "retained_low", "retained_high")))

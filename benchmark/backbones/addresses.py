@@ -1,0 +1,139 @@
+"""Canonical addresses of biases and norms in both towers, and a way to add to them for a while.
+
+A block of any layout has two norms and, in its attention and MLP, linear maps with biases; a tower ends in one more norm.
+The keys, such as ``text_0_norm1_weight``, say where a tensor stands and not what open_clip calls it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.func import functional_call
+
+from benchmark.backbones.attention import Tower, blocks
+from benchmark.backbones.clip import Backbone
+
+
+@dataclass(frozen=True)
+class Address:
+    """A tensor of a tower, or some rows of one: ``parameter`` is its name in the backbone's model."""
+
+    key: str
+    parameter: str
+    rows: tuple[int, int]
+    shape: tuple[int, ...]
+
+
+def norms(backbone: Backbone, tower: Tower) -> list[Address]:
+    """Weights and biases of the two norms of every block and of the final norm: what all transformer CLIPs have."""
+    found = _Addresses(backbone, tower)
+    for layer, block in enumerate(blocks(backbone, tower)):
+        for place, norm in _norms(block).items():
+            found.add_norm(f"{layer}_{place}", norm)
+    found.add_norm("final", _final_norm(backbone, tower))
+    return found.addresses
+
+
+def biases(backbone: Backbone, tower: Tower) -> list[Address]:
+    """Every bias of the blocks and the final norm, but for that of the keys: it moves all scores of a query alike, so the
+    attention does not feel it."""
+    found = _Addresses(backbone, tower)
+    for layer, block in enumerate(blocks(backbone, tower)):
+        for place, norm in _norms(block).items():
+            found.add(f"{layer}_{place}_bias", norm.bias)
+        _attention_biases(found, layer, block.attn)
+        for name, module in block.mlp.named_modules():
+            if isinstance(module, nn.Linear | nn.LayerNorm):
+                found.add(f"{layer}_mlp_{MLP.get(name, name)}_bias", module.bias)
+    found.add("final_bias", getattr(_final_norm(backbone, tower), "bias", None))
+    return found.addresses
+
+
+def _norms(block: Any) -> dict[str, Any]:
+    """The two norms of a block, by timm's names."""
+    return {
+        place: getattr(block, name, None) or getattr(block, place) for place, name in (("norm1", "ln_1"), ("norm2", "ln_2"))
+    }
+
+
+MLP = {"c_fc": "in", "fc1": "in", "c_proj": "out", "fc2": "out"}
+"""The same layer of an MLP by its names in open_clip and timm; a gated MLP (EVA-02) has others besides."""
+
+
+def _attention_biases(found: _Addresses, layer: int, attention: Any) -> None:
+    for together in (getattr(attention, "in_proj_bias", None), _bias(attention, "qkv")):
+        if together is not None:
+            width = len(together) // 3
+            found.add(f"{layer}_q_bias", together, (0, width))
+            found.add(f"{layer}_v_bias", together, (2 * width, 3 * width))
+    for role in ("q", "v"):
+        own = getattr(attention, f"{role}_bias", None)
+        found.add(f"{layer}_{role}_bias", own if own is not None else _bias(attention, f"{role}_proj"))
+    found.add(f"{layer}_inner_norm_bias", _bias(attention, "norm"))
+    out = _bias(attention, "out_proj")
+    found.add(f"{layer}_out_bias", out if out is not None else _bias(attention, "proj"))
+
+
+def _bias(module: Any, name: str) -> torch.Tensor | None:
+    return getattr(getattr(module, name, None), "bias", None)
+
+
+class _Addresses:
+    """Collects the addresses of one tower; what is absent is left out."""
+
+    def __init__(self, backbone: Backbone, tower: Tower) -> None:
+        self.tower, self.addresses = tower, list[Address]()
+        self._names = {id(parameter): name for name, parameter in backbone.model.named_parameters()}
+
+    def add(self, key: str, tensor: torch.Tensor | None, rows: tuple[int, int] | None = None) -> None:
+        if tensor is not None:
+            first, last = rows or (0, len(tensor))
+            shape = (last - first, *tensor.shape[1:])
+            self.addresses.append(Address(f"{self.tower}_{key}", self._names[id(tensor)], (first, last), shape))
+
+    def add_norm(self, key: str, norm: Any) -> None:
+        self.add(f"{key}_weight", getattr(norm, "weight", None))
+        self.add(f"{key}_bias", getattr(norm, "bias", None))
+
+
+def _final_norm(backbone: Backbone, tower: Tower) -> Any:
+    visual: Any = backbone.model.visual
+    if tower == "text":
+        return backbone.text.ln_final
+    return visual.trunk.norm if hasattr(visual, "trunk") else getattr(visual, "ln_post", None)
+
+
+class _Holder(nn.Module):
+    """Runs a function while ``functional_call`` has other tensors in the place of the model's."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, function: Callable[..., torch.Tensor], *args: Any) -> torch.Tensor:
+        return function(*args)
+
+
+def with_changes(
+    backbone: Backbone, changes: Mapping[Address, torch.Tensor], function: Callable[..., torch.Tensor], *args: Any
+) -> torch.Tensor:
+    """``function(*args)`` with each change added to the backbone's tensor; the backbone itself stays as it is."""
+    changed: dict[str, torch.Tensor] = {}
+    parts_of: dict[str, list[tuple[Address, torch.Tensor]]] = {}
+    for address, change in changes.items():
+        parts_of.setdefault(address.parameter, []).append((address, change))
+    for name, parts in parts_of.items():
+        tensor: torch.Tensor = backbone.model.get_parameter(name)
+        for address, change in parts:
+            first, last = address.rows
+            if (first, last) == (0, len(tensor)):
+                tensor = tensor + change
+            else:
+                tensor = torch.cat([tensor[:first], tensor[first:last] + change, tensor[last:]])
+        changed[f"model.{name}"] = tensor
+    made: torch.Tensor = functional_call(_Holder(backbone.model), changed, (function, *args))
+    return made

@@ -1,0 +1,56 @@
+"""Print the BibTeX of everything that a report contains: this suite, the paper behind its question, and the methods."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmark.config.errors import UserError
+from benchmark.method import registry
+
+SUITE = """@software{clip_compat_bench,
+  title={clip-compat-bench: how well fine-tuned {CLIP} modules survive a backbone update},
+  author={{The clip-compat-bench authors}}, year={2026}}"""
+QUESTION = """@article{wang2024contcoop,
+  title={Towards Compatible Fine-tuning for Vision-Language Model Updates},
+  author={Wang, Zhengbo and Liang, Jian and Sheng, Lijun and He, Ran and Wang, Zilei and Tan, Tieniu},
+  journal={arXiv preprint arXiv:2412.20895}, year={2024}}"""
+BACKBONES = """@software{ilharco2021openclip,
+  title={{OpenCLIP}}, author={Ilharco, Gabriel and Wortsman, Mitchell and Wightman, Ross and Gordon, Cade and others},
+  year={2021}, doi={10.5281/zenodo.5143773}}"""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("--out", type=Path, default=Path("results"), metavar="DIR", help="folder with results.csv")
+
+
+def run(options: argparse.Namespace, console: Console) -> int:
+    """Print; returns the exit status."""
+    plugins, used = registry.methods(), methods_of(options.out / "results.csv")
+    entries = [plugins[name].cls.info.bibtex for name in used if name in plugins.plugins]
+    for entry in dict.fromkeys((SUITE, QUESTION, BACKBONES, *filter(None, entries))):
+        print(entry, end="\n\n")
+    for name in used:
+        if name not in plugins.plugins:
+            console.print(f"warning: no method {name!r} here to cite", markup=False)
+    return 0
+
+
+def methods_of(table: Path) -> list[str]:
+    """The methods that a results.csv has figures of.
+
+    Raises:
+        UserError: there is no such file, or it is another.
+    """
+    try:
+        with table.open(encoding="utf-8", newline="") as file:
+            found = sorted({row["method"] for row in csv.DictReader(file)})
+    except FileNotFoundError:
+        raise UserError(f"no {table}", fix="run the benchmark first, or name its --out") from None
+    except (OSError, KeyError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{table} is no table of results ({error})", fix="name another --out") from None
+    return found

@@ -1,0 +1,108 @@
+"""What the command line prints besides progress: the plan, the summary of a run, and the plugins at hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from benchmark.data.dataset import Dataset
+from benchmark.experiment.plan import DEFAULT, Plan
+from benchmark.experiment.store import FINAL, Store
+from benchmark.method.base import Method
+from benchmark.method.registry import Registry
+
+if TYPE_CHECKING:  # the report brings pandas, SciPy and matplotlib
+    from benchmark.experiment.estimate import Estimate
+    from benchmark.report.model import MethodRow, Scope
+
+
+def summary_table(rows: Sequence[MethodRow], scope: Scope) -> Table:
+    """The headline figures: per cent, means over data sets and seeds. It fits 80 columns."""
+    what = "harmonic mean of base and new accuracy, %" if scope.parts else "accuracy of all classes, %"
+    title = f"{what}; lift = reuse - zero-shot on the new backbone"
+    table = Table(title=title, title_justify="left", title_style="", pad_edge=False)
+    table.add_column("pair and method", overflow="fold", min_width=23 if any(row.bound for row in rows) else None)
+    for name in ("old", "reuse", "retrain", "lift"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("verdict", overflow="fold")
+    last = None
+    for row in rows:
+        if row.pair != last:
+            table.add_section()
+            table.add_row(row.pair, style="bold")
+            bound = sum(each.bound for each in rows if each.pair == row.pair)
+            if bound:
+                table.add_row(f"  (and {bound} on base only)", style="dim")
+        last = row.pair
+        if row.bound:
+            continue
+        name = row.method if row.config == DEFAULT else f"{row.method} ({row.config})"
+        figures = [_number(value) for value in (row.old.main, row.reuse.main, row.retrain)]
+        lift = _number(row.lift.mean, "+.1f") + (f" ± {row.lift.half:.1f}" if row.lift.known else "")
+        table.add_row(f"  {name}", *figures, lift, "no module" if row.control else row.verdict)
+    return table
+
+
+def _number(value: float, form: str = ".1f") -> str:
+    return format(value, form) if math.isfinite(value) else "-"
+
+
+def plan_table(made: Plan, store: Store) -> Table:
+    """Cells by method: what is to train and to evaluate, and how much of it is done."""
+    table = Table(title="Plan", title_justify="left", title_style="")
+    for name in ("method", "config", "train", "evaluate", "done", "to do"):
+        table.add_column(name, justify="left" if name in ("method", "config") else "right", overflow="fold")
+    for variant in made.variants:
+        cells = [cell for cell in made.cells() if cell.variant == variant]
+        done = sum(store.status(cell.key) in FINAL for cell in cells)
+        train = sum(cell.kind == "train" for cell in cells)
+        table.add_row(*map(str, (variant.method, variant.label, train, len(cells) - train, done, len(cells) - done)))
+    return table
+
+
+def time_table(found: Estimate, workers: int, device: str) -> Table:
+    """Where the time will go, in hours of one worker, and how long all of it takes."""
+    unit = "GPU" if device.startswith("cuda") else "core"
+    title = (
+        f"about {_hours(found.total)} of one {unit}, {_hours(found.total / workers)} on {workers}: from a few steps of each"
+    )
+    table = Table(title=title, title_justify="left", title_style="")
+    table.add_column("work", overflow="fold")
+    table.add_column(f"{unit} time", justify="right")
+    for name, seconds in sorted(found.methods.items(), key=lambda each: -each[1]):
+        table.add_row(name, _hours(seconds))
+    table.add_row("image features, shared", _hours(found.features))
+    for name, reason in found.failed.items():
+        table.add_row(name, f"could not be tried: {reason}")
+    return table
+
+
+def _hours(seconds: float) -> str:
+    return (
+        f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+    )
+
+
+def methods_table(plugins: Registry[Method]) -> Table:
+    """The methods at hand."""
+    table = Table(title="Methods", title_justify="left", title_style="")
+    for column in ("name", "tunes", "depth", "what it learns", "paper"):
+        table.add_column(column, overflow="fold")
+    for name, plugin in sorted(plugins.plugins.items()):
+        info = plugin.cls.info
+        table.add_row(name, ", ".join(info.tunes) or "-", info.depth, info.summary, f"{info.venue} {info.year or ''}")
+    return table
+
+
+def datasets_table(plugins: Registry[Dataset]) -> Table:
+    """The data sets at hand."""
+    table = Table(title="Data sets", title_justify="left", title_style="")
+    for column in ("name", "title", "shots", "variant of", "licence"):
+        table.add_column(column, overflow="fold")
+    for name, data in sorted(plugins.plugins.items()):
+        cls = data.cls
+        table.add_row(name, cls.title, "-" if cls.variant_of else str(cls.shots), cls.variant_of or "-", cls.licence)
+    return table

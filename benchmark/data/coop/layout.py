@@ -1,0 +1,237 @@
+"""Data sets of photographs in the folder layout that the CoOp family of repositories shares (``DATASETS.md`` of CoOp).
+
+A folder that those repositories read is read here as it is. Where the split file is absent, the split is made again by
+the rule that CoOp's code states, but from sorted listings and a fixed seed, so that every machine makes the same one.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from benchmark.config.errors import UserError
+from benchmark.config.missing import Missing
+from benchmark.data.coop.files import ImageFiles, list_names
+from benchmark.data.dataset import Dataset, Examples, Splits
+
+LAYOUT = "https://github.com/KaiyangZhou/CoOp/blob/main/DATASETS.md"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One line of a split: path below the image folder, label, class name."""
+
+    path: str
+    label: int
+    name: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The items of a data set in file order, and a sentence about where the split is from."""
+
+    train: Sequence[Item]
+    val: Sequence[Item]
+    test: Sequence[Item]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Published numbers of classes and images; None where none is published."""
+
+    classes: int | None
+    train: int | None
+    val: int | None
+    test: int | None
+
+
+@dataclass(frozen=True)
+class Fetch:
+    """How torchvision fetches a data set: its class, and where what it unpacks belongs below our folder."""
+
+    cls: str
+    moves: Mapping[str, str]
+    """From paths below torchvision's root to paths below the data set's folder."""
+
+
+class PhotoDataset(Dataset):
+    """Base of data sets with a train, a val and a test split below ``<data root>/<folder>``."""
+
+    folder: ClassVar[str]
+    image_folder: ClassVar[str] = ""
+    """What the split's paths are relative to."""
+    image_parts: ClassVar[tuple[str, ...]] = ("",)
+    """Folders of it that must be there; the default is itself."""
+    split_file: ClassVar[str] = ""
+    """JSON with train, val and test, each a list of [path, label, class name]; empty if there is none."""
+    needs: ClassVar[tuple[str, ...]] = ()
+    """What ``rebuild`` reads besides the images."""
+    counts: ClassVar[Counts]
+    size: ClassVar[str] = ""
+    """Of the download."""
+    where: ClassVar[str] = LAYOUT
+    """Page to get it from."""
+    fetch: ClassVar[Fetch | None] = None
+    again: ClassVar[str] = "get the data set and its split again"
+    """What to do about a split that cannot be."""
+    incomplete: ClassVar[str] = "unpack the data set again"
+    """What to do about images that are missing."""
+    by_content: ClassVar[bool] = False
+    """Whether images are told apart by what their files hold; else by their paths, which for a published set will do."""
+
+    @property
+    def root(self) -> Path:
+        """The data set's folder.
+
+        Raises:
+            UserError: the user named no data root.
+        """
+        if self.data_root is None:
+            raise UserError(f"dataset {self.name!r} is read from files", fix="say where they are with --data-root")
+        return self.data_root / self.folder
+
+    @property
+    def images(self) -> Path:
+        return self.root / self.image_folder
+
+    def missing(self) -> Missing | None:
+        what = f"dataset {self.name!r}"
+        if self.data_root is None:
+            return Missing(what, "no data root was named", "give --data-root", self.size)
+        wanted = [self.images / part for part in self.image_parts]
+        if not (self.split_file and (self.root / self.split_file).is_file()):
+            wanted += [self.root / each for each in self.needs]
+        absent = [path for path in wanted if not path.exists()]
+        if not absent:
+            return None
+        how = f"see {self.where}" + (f"; the folder layout is that of {LAYOUT}" if self.where != LAYOUT else "")
+        targets = {self.root / target for target in self.fetch.moves.values()} if self.fetch else set()
+        fetchable = any(not targets.isdisjoint((path, *path.parents)) for path in absent)
+        return Missing(what, f"not found: {', '.join(map(str, absent))}", how, self.size, fetchable)
+
+    def prepare(self) -> None:
+        absent = self.missing()
+        if absent is None:
+            return
+        root = self.root
+        if self.fetch is None or not absent.fetchable:
+            raise UserError(f"{absent.what} cannot be fetched by a program: {absent.reason}", fix=absent.how)
+        from torchvision import datasets  # only here: a run never fetches anything
+
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=root) as scratch:
+            try:
+                getattr(datasets, self.fetch.cls)(scratch, download=True)
+            except Exception as error:  # a download can fail in ways that no list names
+                fix = f"get it from {self.where} and put it in {root}"
+                raise UserError(f"{absent.what} could not be fetched: {error}", fix=fix) from error
+            for source, target in self.fetch.moves.items():
+                if not (root / target).exists():  # what the user has put there stays
+                    shutil.move(Path(scratch) / source, root / target)
+        absent = self.missing()
+        if absent:
+            raise UserError(f"{absent.what} was fetched, but not all of it: {absent.reason}", fix=absent.how)
+
+    def load(self) -> Splits:
+        self.check_present()
+        file = self.root / self.split_file
+        if self.split_file and file.is_file():
+            return self._splits(read_split(file), file)
+        return self._splits(self.rebuild(), self.images)
+
+    def check_present(self) -> None:
+        """Check that everything is in place.
+
+        Raises:
+            UserError: it is not.
+        """
+        absent = self.missing()
+        if absent:
+            raise UserError(f"{absent.what}: {absent.reason}", fix=absent.how)
+
+    def rebuild(self) -> Listing:
+        """Make the split where no split file is there."""
+        raise NotImplementedError
+
+    def count_warnings(self, **found: int) -> tuple[str, ...]:
+        """One warning for each number (of classes, or of images in train, val or test) that is not the published one."""
+        published = {part: getattr(self.counts, part) for part in found}
+        return tuple(
+            f"dataset {self.name!r} has {count:,} {part if part == 'classes' else f'{part} images'}, published: {wanted:,}"
+            for (part, count), wanted in zip(found.items(), published.values(), strict=True)
+            if wanted is not None and count != wanted
+        )
+
+    def _splits(self, listing: Listing, source: Path) -> Splits:
+        items = (*listing.train, *listing.val, *listing.test)
+        names = {item.label: item.name for item in items}
+        where, fix = f"dataset {self.name!r}: {source}", self.again
+        if not names:
+            raise UserError("no images in the split", where=where, fix=fix)
+        if sorted(names) != list(range(len(names))):
+            raise UserError(f"labels must be 0 to {len(names) - 1} without gaps", where=where, fix=fix)
+        for part, what in ((listing.train, "training"), (listing.test, "test")):
+            for label in sorted(names.keys() - {item.label for item in part}):
+                raise UserError(f"class {names[label]!r} has no {what} image", where=where, fix=fix)
+        self._check_files(items)
+        train, val, test = (
+            Examples(self._files(part), tuple(item.label for item in part))
+            for part in (listing.train, listing.val, listing.test)
+        )
+        return Splits(
+            tuple(names[label] for label in range(len(names))),
+            test=test,
+            train=train,
+            val=val or None,
+            note=listing.note,
+            warnings=self.count_warnings(classes=len(names), train=len(train), val=len(val), test=len(test)),
+        )
+
+    def _files(self, items: Sequence[Item]) -> ImageFiles:
+        return ImageFiles(self.images, [item.path for item in items], by_content=self.by_content)
+
+    def _check_files(self, items: Sequence[Item]) -> None:
+        """Look for the files of a split, listing each folder once."""
+        held: dict[str, set[str]] = {}
+        absent = []
+        for item in items:
+            parent, _, name = item.path.rpartition("/")
+            if parent not in held:
+                folder = self.images / parent
+                held[parent] = set(list_names(folder)) if folder.is_dir() else set()
+            if name not in held[parent]:
+                absent.append(item.path)
+        if absent:
+            count = f"{len(absent)} of {len(items)} images are missing, the first is {absent[0]}"
+            raise UserError(count, where=f"dataset {self.name!r}: {self.images}", fix=self.incomplete)
+
+
+def read_split(file: Path) -> Listing:
+    """A split file of the CoOp family: an object with train, val and test, each a list of [path, label, class name].
+
+    Raises:
+        UserError: it is not such a file.
+    """
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        parts = [
+            [Item(str(path).replace("\\", "/"), _label(label), str(name)) for path, label, name in content[part]]
+            for part in ("train", "val", "test")
+        ]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        fix = "get the split file again, or remove it to have the split made by rule"
+        reason = f"{type(error).__name__}: {error}"
+        raise UserError(f"not a split file ({reason})", where=str(file), fix=fix) from None
+    return Listing(parts[0], parts[1], parts[2], note=f"split of {file.name}")
+
+
+def _label(value: object) -> int:
+    if not isinstance(value, int) or value < 0:
+        raise ValueError(f"label {value!r}")
+    return value

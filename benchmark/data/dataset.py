@@ -1,0 +1,187 @@
+"""The dataset contract: what a file in ``datasets/`` says about one set of labelled images."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar, Protocol
+
+import numpy as np
+from PIL import Image
+
+from benchmark.config.missing import Missing
+
+
+class Images(Protocol):
+    """A sequence of RGB images, and a digest of what they show."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Image.Image: ...
+
+    def pick(self, rows: tuple[int, ...]) -> Images:
+        """The images at ``rows``."""
+        ...
+
+    @property
+    def digest(self) -> str: ...
+
+
+class ArrayImages:
+    """Images held in memory: uint8 (N, H, W, 3)."""
+
+    def __init__(self, pixels: np.ndarray) -> None:
+        if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[-1] != 3:
+            raise ValueError(f"expected uint8 (N, H, W, 3), got {pixels.dtype} {pixels.shape}")
+        self.pixels = pixels
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __getitem__(self, index: int) -> Image.Image:
+        return Image.fromarray(self.pixels[index])
+
+    def pick(self, rows: tuple[int, ...]) -> Subset:
+        return Subset(self, rows)
+
+    @cached_property
+    def digest(self) -> str:
+        return hashlib.sha256(f"{self.pixels.shape}".encode() + self.pixels.tobytes()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Subset:
+    """Chosen rows of other images."""
+
+    images: Images
+    rows: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Image.Image:
+        return self.images[self.rows[index]]
+
+    def pick(self, rows: tuple[int, ...]) -> Subset:
+        return Subset(self, rows)
+
+    @cached_property
+    def digest(self) -> str:
+        return hashlib.sha256(f"{self.images.digest} {self.rows}".encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Images with labels, and the drawing (or photograph) that each shows; images of one group are never independent."""
+
+    images: Images
+    labels: tuple[int, ...]
+    groups: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.images) != len(self.labels):
+            raise ValueError(f"{len(self.images)} images but {len(self.labels)} labels")
+        if not self.groups:
+            object.__setattr__(self, "groups", tuple(range(len(self.labels))))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def pick(self, rows: Sequence[int], labels: Sequence[int] | None = None) -> Examples:
+        """The examples at ``rows``, with new labels if given."""
+        kept = tuple(labels) if labels is not None else tuple(self.labels[row] for row in rows)
+        return Examples(self.images.pick(tuple(rows)), kept, tuple(self.groups[row] for row in rows))
+
+    @cached_property
+    def digest(self) -> str:
+        return hashlib.sha256(f"{self.images.digest} {self.labels} {self.groups}".encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Changes of a training image that leave its label true."""
+
+    crop: tuple[float, float] | None = (0.08, 1.0)
+    """Share of the area that a random resized crop keeps; None never crops."""
+    flip: bool = True
+    """Whether a mirror image still belongs to its class."""
+    rotate: float = 0.0
+    """Largest rotation in degrees."""
+
+
+@dataclass(frozen=True)
+class Splits:
+    """A loaded dataset. A shifted variant has only a test split."""
+
+    classes: tuple[str, ...]
+    test: Examples
+    train: Examples | None = None
+    val: Examples | None = None
+    note: str = ""
+    """Something that the record should say, such as how missing splits were made."""
+    warnings: tuple[str, ...] = ()
+    """What looks wrong but stops nothing, such as a count that is not the published one."""
+
+
+class Dataset:
+    """Base class: describe a dataset in class attributes and return its images from ``load``."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    template: ClassVar[str] = "a photo of a {}."
+    context_words: ClassVar[str] = "a photo of a"
+    """What a hand-written prompt puts before a class name: the first value of learnt context."""
+    ensemble: ClassVar[tuple[str, ...]] = ()
+    """More templates, for methods whose official code averages over several."""
+    licence: ClassVar[str] = ""
+    source: ClassVar[str] = ""
+    shots: ClassVar[int] = 16
+    """Most training images a class can give; a run that asks for more gets this many."""
+    base_classes: ClassVar[int | None] = None
+    """How many classes, the first ones, are base classes; None takes half of them, rounded up."""
+    variant_of: ClassVar[str | None] = None
+    """For a shifted variant: the dataset whose classes it has and whose modules are evaluated on it."""
+    augmentation: ClassVar[Augmentation] = Augmentation()
+
+    def __init__(self, data_root: Path | None = None) -> None:
+        self.data_root = data_root
+        """Where data sets that are read from files have their folders; None if the user named no place."""
+
+    def missing(self) -> Missing | None:
+        """What must be put in place before ``load`` can work; None if nothing."""
+        return None
+
+    def prepare(self) -> None:
+        """Fetch what ``missing`` names.
+
+        Raises:
+            UserError: it cannot be fetched by a program; the message says where to get it.
+        """
+
+    def load(self) -> Splits:
+        """Read the images.
+
+        Raises:
+            UserError: files are missing or broken.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """One set of test examples of a task: ``part`` is base, new or all; ``variant`` names another data set than the one
+    that was trained on, such as a shifted one."""
+
+    part: str
+    examples: Examples
+    classes: tuple[str, ...]
+    template: str
+    variant: str = ""
+
+    @property
+    def key(self) -> str:
+        """Name within a record: ``base``, ``new``, ``all`` or the variant's name."""
+        return self.variant or self.part

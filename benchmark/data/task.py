@@ -1,0 +1,154 @@
+"""Tasks: a dataset under a protocol, with its class split and its few-shot draw for one seed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from benchmark.config.errors import UserError
+from benchmark.data.batch import ClassList
+from benchmark.data.dataset import Augmentation, Dataset, Examples, Splits, TestSet
+
+BASE_TO_NEW = "base-to-new"
+FEW_SHOT = "few-shot"
+DOMAIN = "domain"
+CROSS_DATASET = "cross-dataset"
+
+
+@dataclass(frozen=True)
+class TaskId:
+    """What names a task; equal ids are the same images."""
+
+    dataset: str
+    protocol: str
+    shots: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Task:
+    """Few-shot training examples and the test sets that a module trained on them is evaluated on."""
+
+    id: TaskId
+    classes: tuple[str, ...]
+    template: str
+    context_words: str
+    train: Examples
+    val: Examples
+    tests: tuple[TestSet, ...]
+    augmentation: Augmentation
+    shots: int
+    """Images per class that were really drawn."""
+    note: str = ""
+    """How the data set's split was made, where it says."""
+    ensemble: tuple[str, ...] = ()
+
+    def class_list(self, test: TestSet | None = None, *, all_classes: bool = False) -> ClassList:
+        """The classes to train on, or those of a test set; with ``all_classes`` those trained on, in its template."""
+        names = self.classes if test is None or all_classes else test.classes
+        template = self.template if test is None else test.template
+        return ClassList(names, template, self.context_words, self.ensemble)
+
+    def split_hash(self) -> str:
+        """Hash of the training images, class names and template."""
+        content = [self.train.digest, list(self.classes), self.template, self.context_words, repr(self.augmentation)]
+        content += [self.val.digest, list(self.ensemble)]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+
+    def test_hash(self) -> str:
+        """Hash of the test images, class names and templates."""
+        content = [[t.key, t.examples.digest, list(t.classes), t.template] for t in self.tests]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+
+
+def few_shot(labels: Sequence[int], shots: int, rng: random.Random) -> list[int]:
+    """Rows of ``shots`` examples a class, classes by first appearance; a class with fewer keeps all.
+
+    The draw of CoOp's code: ``random.sample`` on each class's rows in file order, from one stream.
+    """
+    rows: dict[int, list[int]] = defaultdict(list)
+    for row, label in enumerate(labels):
+        rows[label].append(row)
+    drawn: list[int] = []
+    for members in rows.values():
+        drawn += rng.sample(members, shots) if len(members) >= shots else members
+    return drawn
+
+
+def halves(classes: int, base: int | None = None) -> tuple[range, range]:
+    """Base and new labels: the first ``base``, or ceil(n / 2), and the rest (CoCoOp, Zhou et al. 2022b, section 4.1)."""
+    middle = -(-classes // 2) if base is None else base
+    return range(middle), range(middle, classes)
+
+
+def make_task(
+    dataset: Dataset, splits: Splits, task: TaskId, others: Mapping[str, tuple[Dataset, Splits]] | None = None
+) -> Task:
+    """Draw the few shots of a task and cut its test sets; ``others`` are tested on too (see ``tested_beside``).
+
+    Raises:
+        UserError: the dataset has no training images, or too few classes for the protocol.
+    """
+    if splits.train is None:
+        raise UserError(f"dataset {dataset.name!r} has no training images", fix=f"name {dataset.variant_of!r} instead")
+    shots = min(task.shots, dataset.shots)
+    rng = random.Random(task.seed)
+    train = splits.train.pick(few_shot(splits.train.labels, shots, rng))
+    held_out = splits.val or splits.train.pick([])
+    val = held_out.pick(few_shot(held_out.labels, min(shots, 4), rng))
+    if task.protocol == BASE_TO_NEW:
+        base, new = halves(len(splits.classes), dataset.base_classes)
+        if min(len(base), len(new)) < 2:
+            raise UserError(f"dataset {dataset.name!r} has too few classes for {BASE_TO_NEW}", fix="use another protocol")
+        classes, train, val = _names(splits, base), only(train, base), only(val, base)
+        tests = tuple(
+            TestSet(part, only(splits.test, labels), _names(splits, labels), dataset.template)
+            for part, labels in (("base", base), ("new", new))
+        )
+    else:
+        classes = splits.classes
+        tests = (TestSet("all", splits.test, classes, dataset.template), *_elsewhere(others or {}))
+    return Task(
+        task,
+        classes,
+        dataset.template,
+        dataset.context_words,
+        train,
+        val,
+        tests,
+        dataset.augmentation,
+        shots,
+        splits.note,
+        dataset.ensemble,
+    )
+
+
+def tested_beside(dataset: Dataset, protocol: str, chosen: Mapping[str, Dataset]) -> list[str]:
+    """Which other data sets a module of ``dataset`` is tested on: its shifted variants, or all other training sets."""
+    if protocol == DOMAIN:
+        return [name for name, other in chosen.items() if other.variant_of == dataset.name]
+    if protocol == CROSS_DATASET:
+        return [name for name, other in chosen.items() if other.variant_of is None and name != dataset.name]
+    return []
+
+
+def _names(splits: Splits, labels: Sequence[int]) -> tuple[str, ...]:
+    return tuple(splits.classes[label] for label in labels)
+
+
+def only(examples: Examples, labels: Sequence[int]) -> Examples:
+    """The examples of some labels, re-indexed from 0 in their order."""
+    index = {label: position for position, label in enumerate(labels)}
+    rows = [row for row, label in enumerate(examples.labels) if label in index]
+    return examples.pick(rows, [index[examples.labels[row]] for row in rows])
+
+
+def _elsewhere(others: Mapping[str, tuple[Dataset, Splits]]) -> list[TestSet]:
+    return [
+        TestSet("all", splits.test, splits.classes, dataset.template, variant=name)
+        for name, (dataset, splits) in sorted(others.items())
+    ]

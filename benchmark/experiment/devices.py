@@ -1,0 +1,43 @@
+"""The machine: its cores and devices, and giving freed memory back to it, which the C library does not do of itself."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import sys
+
+import torch
+
+from benchmark.config.errors import UserError
+
+
+def give_back() -> None:
+    """Return whatever is free to the system, where the C library is glibc. Training leaves hundreds of MB of it."""
+    gc.collect()
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def find_device(wanted: str) -> str:
+    """The device that ``--device`` names; ``auto`` is a GPU if there is one.
+
+    Raises:
+        UserError: there is no such device.
+    """
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if wanted.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError(f"--device {wanted}: there is no GPU here", fix="use --device cpu")
+    try:
+        torch.empty(1, device=wanted)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"--device {wanted}: {str(error).splitlines()[0]}", fix="use cpu, cuda or cuda:N") from None
+    return wanted

@@ -1,0 +1,156 @@
+"""How long will it take? A few steps of every method on every backbone, on the smallest and the largest task.
+
+The time of a step and of a test image is taken to grow linearly with the number of classes. Banks of features are
+counted once for each backbone and task, as the feature store keeps them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+
+from benchmark.data.dataset import Examples
+from benchmark.data.features import FeatureStore
+from benchmark.data.task import Task
+from benchmark.experiment.plan import Cell, Plan, restore
+from benchmark.experiment.store import FINAL
+from benchmark.experiment.worker import Context, Worker
+from benchmark.method.base import Method
+from benchmark.training.evaluation import predict
+from benchmark.training.loop import few_shots, learnt_by_gradient, total_steps, train
+
+STEPS = 3
+"""Training steps of a trial; the first is not counted."""
+IMAGES = 32
+"""Test images of a trial."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds in a task with so many classes."""
+
+    classes: int
+    step: float
+    image: float
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds of work that is left, by method, and of making features that methods share."""
+
+    methods: dict[str, float]
+    features: float
+    failed: dict[str, str]
+    """Methods that could not be tried, and why."""
+
+    @property
+    def total(self) -> float:
+        return self.features + sum(self.methods.values())
+
+
+def estimate(plan: Plan, context: Context, status: Callable[[str], str | None]) -> Estimate:
+    """Try every method for a moment and add up what is left of a plan. ``status``: that of a cell by its key."""
+    worker = Worker(context)
+    store = FeatureStore(None, threads=context.decoders)
+    paces: dict[tuple[str, str, str], list[Pace]] = {}
+    failed: dict[str, str] = {}
+    per_image: dict[str, float] = {}
+    seconds: dict[str, float] = defaultdict(float)
+    banks: dict[tuple[object, ...], int] = {}
+    for cell, trained in _left(plan, status):
+        variant, task = cell.variant, plan.tasks[cell.task]
+        config = restore(worker.methods[variant.method].cls, cell.settings)
+        if variant.method in failed:
+            continue
+        key = (variant.method, variant.label, cell.backbone)
+        if key not in paces:
+            try:
+                paces[key] = _trials(worker, store, plan, cell)
+            except (torch.OutOfMemoryError, RuntimeError) as error:
+                failed[variant.method] = str(error).split("\n")[0]
+                continue
+        pace = paces[key]
+        if not pace:
+            continue
+        if cell.backbone not in per_image:
+            per_image[cell.backbone] = _encoding(worker, store, plan, cell.backbone)
+        if trained:
+            steps, _ = total_steps(config, len(task.train), task.shots)
+            seconds[variant.method] += steps * _at(pace, len(task.classes), "step")
+            banks[cell.backbone, cell.task] = len(task.train) * config.views
+        else:
+            for test in task.tests:
+                seconds[variant.method] += len(test.examples) * _at(pace, len(test.classes), "image")
+                banks[cell.backbone, test.examples.digest] = len(test.examples)
+    return Estimate(dict(seconds), sum(count * per_image[str(key[0])] for key, count in banks.items()), failed)
+
+
+def _left(plan: Plan, status: Callable[[str], str | None]) -> Iterator[tuple[Cell, bool]]:
+    """Cells that have no final record, and whether each is a training."""
+    for job in plan.jobs:
+        for cell in (job.train, *job.evals):
+            if status(cell.key) not in FINAL:
+                yield cell, cell is job.train
+
+
+def _trials(worker: Worker, store: FeatureStore, plan: Plan, cell: Cell) -> list[Pace]:
+    """Trials on the tasks with the fewest and the most classes; none if the method does not work on the backbone."""
+    cls, on = worker.methods[cell.variant.method].cls, worker.backbone(cell.backbone)
+    config = restore(cls, cell.settings)
+    if cls.why_not(config, on):
+        return []
+    tasks = sorted(plan.tasks.values(), key=lambda task: len(task.classes))
+    chosen = {len(task.classes): task for task in (tasks[0], tasks[-1])}
+    quick = config.model_copy(update={"steps": STEPS, "views": 1})
+    return [_trial(cls(quick, on, task.class_list(), few_shots(on, task, store)), task, store) for task in chosen.values()]
+
+
+def _trial(method: Method, task: Task, store: FeatureStore) -> Pace:
+    pixels, config = method.needs_pixels, method.config
+    step = 0.0
+    if learnt_by_gradient(method):
+        few = _first(task.train, config.batch_size)
+        ends: list[float] = []
+        bank = store.training(method.backbone, few, task.augmentation, 1, pixels=pixels)
+        train(method, bank, shots=task.shots, seed=0, on_step=lambda *_: ends.append(_now(method)))
+        step = (ends[-1] - ends[0]) / (len(ends) - 1)
+    bank = store.testing(method.backbone, _first(task.tests[0].examples, IMAGES), pixels=pixels)
+    predict(method, bank)
+    start = _now(method)
+    predict(method, bank)
+    return Pace(len(task.classes), step, (_now(method) - start) / len(bank))
+
+
+def _encoding(worker: Worker, store: FeatureStore, plan: Plan, backbone: str) -> float:
+    """Seconds to decode and encode one image."""
+    task = next(iter(plan.tasks.values()))
+    on, times = worker.backbone(backbone), []
+    for first in (0, 1):  # other images the second time, so that they are not at hand
+        few = task.tests[0].examples.pick(range(first, min(len(task.tests[0].examples), IMAGES), 2))
+        start = time.perf_counter()
+        store.testing(on, few, pixels=False)
+        times.append((time.perf_counter() - start) / max(1, len(few)))
+    return times[-1]
+
+
+def _first(examples: Examples, count: int) -> Examples:
+    return examples.pick(range(min(len(examples), count)))
+
+
+def _now(method: Method) -> float:
+    if method.backbone.device.type == "cuda":
+        torch.cuda.synchronize(method.backbone.device)
+    return time.perf_counter()
+
+
+def _at(paces: list[Pace], classes: int, what: str) -> float:
+    """Seconds at a number of classes, on the line through the trials."""
+    first, last = paces[0], paces[-1]
+    low, high = getattr(first, what), getattr(last, what)
+    if first.classes == last.classes:
+        return float(low)
+    return max(0.0, float(low + (high - low) * (classes - first.classes) / (last.classes - first.classes)))

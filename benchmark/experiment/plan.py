@@ -1,0 +1,256 @@
+"""From a run's specification to its cells: what is trained on what, and on which backbones each module is evaluated."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from benchmark.backbones.clip import Backbone
+from benchmark.config.errors import UserError
+from benchmark.config.schema import PROTOCOLS, BackboneSpec, ProtocolSpec, RunSpec, check, did_you_mean
+from benchmark.data.dataset import Dataset, Splits
+from benchmark.data.task import CROSS_DATASET, DOMAIN, Task, TaskId, make_task, tested_beside
+from benchmark.experiment.store import cell_hash
+from benchmark.method.base import Method, MethodConfig
+from benchmark.method.registry import Plugin, Registry
+
+NUMERICS = 6
+"""Version of the engine's arithmetic: raise it when a fix changes results, and every cell is computed again."""
+DEFAULT = "default"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A method with what the user changed of its preset; ``label`` says so."""
+
+    method: str
+    label: str
+    changes: Mapping[str, Any]
+
+    def settings(self, cls: type[Method], preset: str, task: TaskId) -> dict[str, Any]:
+        """The whole configuration for a task, in JSON form.
+
+        Raises:
+            UserError: a key is not known, or a value is bad.
+        """
+        chosen = {**cls.preset(preset, task.protocol, task.shots, task.dataset), **self.changes}
+        return check(cls.Config, chosen, where=f"method {self.method}").model_dump(mode="json")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One unit of the matrix. ``config`` is everything that its result depends on; ``key`` is its hash."""
+
+    kind: str
+    """"train", "eval", or one of an analysis's own."""
+    key: str
+    config: Mapping[str, Any]
+    variant: Variant
+    backbone: str
+    """Where the module is trained, or evaluated."""
+    task: TaskId
+    settings: Mapping[str, Any]
+    """Of the method, all of them."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training cell and the evaluations of its module."""
+
+    train: Cell
+    evals: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All jobs of a run, and what their figures are made of."""
+
+    pairs: tuple[tuple[str, str], ...]
+    jobs: tuple[Job, ...]
+    tasks: Mapping[TaskId, Task]
+    variants: tuple[Variant, ...]
+
+    def cells(self) -> Iterator[Cell]:
+        for job in self.jobs:
+            yield job.train
+            yield from job.evals
+
+    def find(self, variant: Variant, task: TaskId, trained: str, tested: str) -> Cell | None:
+        """The evaluation on ``tested`` of the module trained on ``trained``."""
+        return self._index.get((variant.method, variant.label, task, trained, tested))
+
+    @cached_property
+    def _index(self) -> dict[tuple[str, str, TaskId, str, str], Cell]:
+        return {
+            (job.train.variant.method, job.train.variant.label, job.train.task, job.train.backbone, cell.backbone): cell
+            for job in self.jobs
+            for cell in job.evals
+        }
+
+
+def variants(methods: Registry[Method], names: Sequence[str], settings: Sequence[str]) -> tuple[Variant, ...]:
+    """The methods to run, each once, or once for each value of ``--set method.key=value[,value]``.
+
+    Raises:
+        UserError: a setting names no selected method or no known key, or has a bad value.
+    """
+    changes: dict[str, dict[str, list[Any]]] = {}
+    for setting in settings:
+        method, key, values = _parse_setting(setting)
+        method = methods[method].name
+        if method not in names:
+            raise UserError(f"--set {setting}: the method is not selected", fix="add it to --methods")
+        changes.setdefault(method, {})[key] = values
+    found: list[Variant] = []
+    for name in names:
+        cls = methods[name].cls
+        wanted = changes.get(name, {})
+        for combination in itertools.product(*wanted.values()):
+            chosen = dict(zip(wanted, combination, strict=True))
+            check(cls.Config, chosen, where=f"method {name}")
+            label = ",".join(f"{key}={_short(value)}" for key, value in chosen.items()) or DEFAULT
+            found.append(Variant(name, label, chosen))
+    return tuple(found)
+
+
+def _parse_setting(setting: str) -> tuple[str, str, list[Any]]:
+    match = re.fullmatch(r"([\w-]+)\.(\w+)=(.*)", setting, re.DOTALL)
+    if match is None:
+        raise UserError(f"--set {setting}: not understood", fix="write METHOD.KEY=VALUE, as in coop.n_ctx=8")
+    parts = re.split(r",(?![^\[]*\])", match[3])  # commas inside [...] belong to one value
+    try:
+        return match[1], match[2], [yaml.safe_load(part) for part in parts]
+    except (yaml.YAMLError, ValueError, RecursionError):
+        raise UserError(f"--set {setting}: the value is not understood", fix="quote it") from None
+
+
+def _short(value: Any) -> str:
+    return "+".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def restore(cls: type[Method], settings: Mapping[str, Any]) -> MethodConfig:
+    """A configuration from its JSON form."""
+    return cls.Config.model_validate(dict(settings))
+
+
+def tasks(spec: RunSpec, chosen: Mapping[str, Dataset], loaded: Mapping[str, Splits]) -> dict[TaskId, Task]:
+    """The tasks of a run: every protocol on every training set that it suits, for every number of shots and seed.
+
+    Raises:
+        UserError: a protocol names a training set that was not chosen, or no task is left.
+    """
+    found: dict[TaskId, Task] = {}
+    for protocol in spec.protocols:
+        for name in _training_sets(protocol, chosen):
+            dataset = chosen[name]
+            others = {other: (chosen[other], loaded[other]) for other in tested_beside(dataset, protocol.name, chosen)}
+            shots = dict.fromkeys(min(wanted, dataset.shots) for wanted in protocol.shots or (spec.shots,))
+            for wanted, seed in itertools.product(shots, spec.seeds):
+                task = TaskId(name, protocol.name, wanted, seed)
+                found[task] = make_task(dataset, loaded[name], task, others)
+    if not found:
+        known = ", ".join(PROTOCOLS)
+        raise UserError("no task is left", fix=f"name a training set and a protocol that suits it: {known}")
+    return dict(sorted(found.items(), key=lambda each: list(chosen).index(each[0].dataset)))
+
+
+def _training_sets(protocol: ProtocolSpec, chosen: Mapping[str, Dataset]) -> list[str]:
+    """The chosen data sets that a protocol trains on."""
+    sets = [name for name, dataset in chosen.items() if dataset.variant_of is None]
+    if protocol.train_on is not None:
+        for name in protocol.train_on:
+            if name not in sets:
+                where = f"protocol {protocol.name}: train_on"
+                raise UserError(f"{name!r} is not among the training sets", where=where, fix=did_you_mean(name, sets))
+        return [name for name in sets if name in protocol.train_on]
+    if protocol.name in (DOMAIN, CROSS_DATASET):
+        with_variants = {dataset.variant_of for dataset in chosen.values()}
+        sets = [name for name in sets if name in with_variants]
+    return [name for name in sets if protocol.name != CROSS_DATASET or tested_beside(chosen[name], CROSS_DATASET, chosen)]
+
+
+def make_plan(
+    spec: RunSpec,
+    plugins: Registry[Method],
+    selected: Sequence[Variant],
+    task_set: Mapping[TaskId, Task],
+    digests: Mapping[str, str],
+    *,
+    device: str,
+    precision: str,
+    pairs: Sequence[tuple[str, str]] | None = None,
+) -> Plan:
+    """Expand pairs (those of ``spec`` unless given) x methods x tasks. Each module is trained once per (method, backbone,
+    task) and evaluated wherever a pair asks for it; retraining on a new backbone is an ordinary training cell."""
+    pairs = tuple(spec.pairs() if pairs is None else pairs)
+    tested: dict[str, list[str]] = {}
+    for old, new in pairs:
+        for trained, on in ((old, old), (old, new), (new, new)):
+            tested.setdefault(trained, [])
+            if on not in tested[trained]:
+                tested[trained].append(on)
+    jobs = []
+    for (task_id, task), (trained, targets), variant in itertools.product(task_set.items(), tested.items(), selected):
+        cls = plugins[variant.method].cls
+        settings = variant.settings(cls, spec.preset, task_id)
+        common = {"numerics": NUMERICS, "device": device, "precision": precision}
+        config = common | {
+            "kind": "train",
+            "method": variant.method,
+            "method_version": cls.info.version,
+            "settings": settings,
+            "backbone": digests[trained],
+            "split": task.split_hash(),
+            "task": asdict(task_id),
+        }
+        train = Cell("train", cell_hash(config), config, variant, trained, task_id, settings)
+        evals = []
+        for target in targets:
+            how = common | {"kind": "eval", "module": train.key, "backbone": digests[target], "tests": task.test_hash()}
+            evals.append(Cell("eval", cell_hash(how), how, variant, target, task_id, settings))
+        jobs.append(Job(train, tuple(evals)))
+    return Plan(pairs, tuple(jobs), dict(task_set), tuple(selected))
+
+
+@dataclass(frozen=True)
+class BackboneFacts:
+    """What the report says about a backbone."""
+
+    name: str
+    title: str
+    model: str
+    digest: str
+    embed_dim: int
+    text_width: int
+    context_length: int
+    note: str
+
+
+def facts(backbone: Backbone, spec: BackboneSpec) -> BackboneFacts:
+    """The facts about a loaded backbone."""
+    model = spec.model if spec.pretrained is None else f"{spec.model} / {spec.pretrained}"
+    if spec.model.startswith("local-dir:"):
+        folder = Path(spec.model.removeprefix("local-dir:"))
+        model = f"local-dir:{folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder}"
+    return BackboneFacts(
+        name=backbone.name,
+        title=spec.title or "",
+        model=model,
+        digest=backbone.digest,
+        embed_dim=backbone.embed_dim,
+        text_width=backbone.text_width,
+        context_length=backbone.context_length,
+        note="random weights" if spec.pretrained == "random" else spec.note or "",
+    )
+
+
+def edited(plugin: Plugin[Method], recorded: str | None) -> bool:
+    """True if a plugin's file is not the one that made a record."""
+    return recorded is not None and recorded != plugin.digest

@@ -1,0 +1,216 @@
+"""What a worker does with a job: train the module, then evaluate it on every backbone that asks; one record a cell."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmark.backbones.clip import Backbone, digest
+from benchmark.config.errors import UserError
+from benchmark.config.schema import BackboneSpec, FolderSpec
+from benchmark.data.dataset import Dataset, Splits
+from benchmark.data.features import FeatureStore
+from benchmark.data.task import Task, TaskId, make_task, tested_beside
+from benchmark.experiment.plan import Cell, Job, restore
+from benchmark.experiment.store import FINAL, Store
+from benchmark.method import registry
+from benchmark.method.base import Unfit
+from benchmark.training.evaluation import accuracy, attach, judge, places
+from benchmark.training.loop import Diverged, Precision, derive_seed, few_shots, fit
+
+_LOADED: dict[tuple[str, Path | None], Splits] = {}
+"""Data sets that this process has read; a fork starts with those of the driver."""
+
+
+def splits_of(dataset: Dataset) -> Splits:
+    """A data set's images, read once in a process and its forks."""
+    key = (dataset.name, dataset.data_root)
+    if key not in _LOADED:
+        _LOADED[key] = dataset.load()
+    return _LOADED[key]
+
+
+Action = Callable[["Worker", Cell, Cell, Mapping[str, Any]], dict[str, Any]]
+"""What is done for a cell beside training and evaluation: called with a worker, the cell, the training of its module and
+the record of that; returns what the cell's record says."""
+Report = Callable[[str, str, str, str], None]
+"""Called with (event, key, status, reason): event is "start" or "end" of a cell."""
+
+
+@dataclass
+class Context:
+    """All that a worker needs to know, as plain data that travels to another process."""
+
+    backbones: dict[str, BackboneSpec]
+    datasets: tuple[str, ...]
+    store: Path
+    cache: Path | None
+    device: str
+    precision: Precision
+    methods_folder: Path = registry.ROOT / "methods"
+    datasets_folder: Path = registry.ROOT / "datasets"
+    folders: Mapping[str, FolderSpec] = field(default_factory=dict)
+    data_root: Path | None = None
+    threads: int = 1
+    """Of arithmetic on the CPU."""
+    decoders: int = 1
+    """Threads that decode images."""
+    actions: Mapping[str, Action] = field(default_factory=dict)
+    """What to do for cells of other kinds than "train" and "eval"; functions that another process can import."""
+
+
+@dataclass
+class Worker:
+    """Loads what jobs need once, and runs jobs."""
+
+    context: Context
+    _backbones: dict[str, Backbone] = field(default_factory=dict)
+    _tasks: dict[TaskId, Task] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        torch.set_num_threads(self.context.threads)
+        self.methods = registry.methods(self.context.methods_folder)
+        self.datasets = registry.datasets(self.context.datasets_folder, self.context.folders)
+        self.features = FeatureStore(self.context.cache, threads=self.context.decoders)
+        self.store = Store(self.context.store)
+
+    def run(self, job: Job, report: Report) -> None:
+        """Run the cells of a job that have no final record; a cell that fails costs itself and what depends on it."""
+        if self.store.status(job.train.key) not in FINAL:
+            self._cell(job.train, report, lambda: self._train(job.train))
+        trained = self.store.record(job.train.key)
+        for cell in job.evals:
+            if self.store.status(cell.key) in FINAL:
+                continue
+            if trained is None or trained["status"] != "ok":
+                status = "unfit" if trained and trained["status"] == "unfit" else "blocked"
+                reason = blocked_by(trained, unfit=status == "unfit")
+                report("start", cell.key, "", "")
+                self.store.write(cell.key, cell.config, status, reason=reason)
+                report("end", cell.key, status, reason)
+            else:
+                act = self.context.actions.get(cell.kind, Worker._evaluate)
+                self._cell(cell, report, lambda cell=cell, act=act: act(self, cell, job.train, trained))  # type: ignore[misc]
+
+    def _cell(self, cell: Cell, report: Report, work: Callable[[], dict[str, Any]]) -> None:
+        report("start", cell.key, "", "")
+        start = time.perf_counter()
+        if self.context.device.startswith("cuda"):
+            torch.cuda.reset_peak_memory_stats()
+        reason, log = "", ""
+        try:
+            content, status = work(), "ok"
+        except Unfit as error:
+            content, status, reason = {}, "unfit", str(error)
+        except Diverged as error:
+            content, status, reason = {}, "diverged", str(error)
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            content, status, reason = {}, "oom", str(error).split("\n")[0]
+        except UserError as error:
+            content, status, reason = {}, "failed", str(error)
+        except Exception as error:  # a plugin may raise anything; the traceback goes into the record
+            status = "oom" if "can't allocate memory" in str(error) else "failed"
+            content, reason = {}, " ".join(f"{type(error).__name__}: {error}".split())[:500]
+            log = traceback.format_exc()[-4000:]
+        seconds = time.perf_counter() - start
+        about = {"seconds": seconds, "peak_mb": self._peak_mb(), "plugin": self.methods[cell.variant.method].digest}
+        if log:
+            about["traceback"] = log
+        self.store.write(cell.key, cell.config, status, reason=reason, **about, **content)
+        report("end", cell.key, status, reason)
+
+    def _train(self, cell: Cell) -> dict[str, Any]:
+        backbone, task = self.backbone(cell.backbone), self.task(cell.task)
+        plugin = self.methods[cell.variant.method]
+        config = restore(plugin.cls, cell.settings)
+        why = plugin.cls.why_not(config, backbone)
+        if why:
+            raise Unfit(f"{why} on {backbone.name}")
+        torch.manual_seed(derive_seed("init", cell.task.seed))
+        method = plugin.cls(config, backbone, task.class_list(), few_shots(backbone, task, self.features))
+        log = fit(method, task, self.features, precision=self.context.precision)
+        if digest(backbone.model) != backbone.digest:
+            del self._backbones[cell.backbone]
+            raise RuntimeError(f"training changed the weights of backbone {cell.backbone}")
+        tensors = method.tensors()
+        about = {
+            "method": cell.variant.method,
+            "settings": dict(cell.settings),
+            "classes": list(task.classes),
+            "template": task.template,
+            "context_words": task.context_words,
+            "backbone": {"name": backbone.name, "digest": backbone.digest},
+            "tensors": {name: list(value.shape) for name, value in tensors.items()},
+        }
+        return {
+            "module": self.store.save_module(cell.key, tensors, about),
+            "parameters": sum(value.numel() for value in tensors.values()),
+            "steps": log.steps,
+            "train_seconds": log.seconds,
+            "loss": [log.first_loss, log.last_loss] if log.steps else None,
+            "images": len(task.train),
+            "data": {"split": task.split_hash(), "note": task.note},
+        }
+
+    def _evaluate(self, cell: Cell, trained: Cell, record: Mapping[str, Any]) -> dict[str, Any]:
+        backbone, task = self.backbone(cell.backbone), self.task(cell.task)
+        plugin = self.methods[cell.variant.method]
+        cls, config = plugin.cls, restore(plugin.cls, cell.settings)
+        why = cls.why_not(config, backbone)
+        if why:
+            raise Unfit(f"{why} on {backbone.name}")
+        tensors = self.store.load_module(trained.key, record["module"])
+        shown = few_shots(backbone, task, self.features) if cls.info.keeps_images else None
+        predictions, confidences, figures = {}, {}, {}
+        for test in task.tests:
+            columns = places(test.classes, task.classes) if cls.info.class_bound else None
+            if cls.info.class_bound and columns is None:
+                continue  # it has no say about classes that it was not trained on
+            classes = task.class_list(test, all_classes=cls.info.class_bound)
+            method = attach(cls, config, backbone, classes, tensors, shown)
+            bank = self.features.testing(backbone, test.examples, pixels=method.needs_pixels)
+            predictions[test.key], confidences[test.key] = judge(method, bank, self.context.precision, columns)
+            figures[test.key] = accuracy(predictions[test.key], bank.labels.cpu().numpy())
+        self.store.save_predictions(cell.key, predictions, confidences)
+        return {"accuracy": figures}
+
+    def backbone(self, name: str) -> Backbone:
+        if name not in self._backbones:
+            self._backbones[name] = Backbone.load(name, self.context.backbones[name], self.context.device)
+        return self._backbones[name]
+
+    def task(self, task: TaskId) -> Task:
+        if task not in self._tasks:
+            chosen = {name: self._dataset(name) for name in self.context.datasets}
+            own = chosen[task.dataset]
+            others = {name: (chosen[name], self._load(name)) for name in tested_beside(own, task.protocol, chosen)}
+            self._tasks[task] = make_task(own, self._load(task.dataset), task, others)
+        return self._tasks[task]
+
+    def _load(self, name: str) -> Splits:
+        return splits_of(self._dataset(name))
+
+    def _dataset(self, name: str) -> Dataset:
+        return self.datasets[name].cls(self.context.data_root)
+
+    def _peak_mb(self) -> float:
+        """Peak memory in MB: of the GPU for the cell, else of the process so far."""
+        if self.context.device.startswith("cuda"):
+            return torch.cuda.max_memory_allocated() / 2**20
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def blocked_by(trained: dict[str, Any] | None, *, unfit: bool = False) -> str:
+    """Why an evaluation cannot be: what happened to the training of its module."""
+    if trained is None:
+        return "its module was not trained"
+    return str(trained["reason"]) if unfit else f"its module was not trained: {trained['status']}: {trained['reason']}"

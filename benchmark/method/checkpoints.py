@@ -1,0 +1,206 @@
+"""Modules trained elsewhere: checkpoints of the methods' official code, and modules that this suite has stored.
+
+A file is never trusted. Of a pickle only tensors and plain containers are read; the optimiser and scheduler objects that
+training code leaves beside them become empty shells; whatever else would have to be called makes the file be refused.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+import shlex
+import warnings
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+from benchmark.config.errors import UserError
+from benchmark.config.schema import check
+from benchmark.method.base import Method, Official, Unfit, misfit
+from benchmark.method.registry import Registry
+
+
+@dataclass(frozen=True, eq=False)
+class ImportedModule:
+    """A module to attach to a backbone."""
+
+    method: str
+    settings: dict[str, Any]
+    """Hyper-parameters that the file determines; the method's own defaults stand for the rest."""
+    tensors: dict[str, torch.Tensor]
+    """What was learnt, in fp32 on the CPU, under this suite's names."""
+    note: str
+    """What was left out or assumed."""
+    classes: tuple[str, ...] = ()
+    """Those that it was trained on, where the file tells."""
+
+
+def read_module(file: Path, methods: Registry[Method], method: str | None = None) -> ImportedModule:
+    """Read a module from a checkpoint of a method's official code, or from ``module.safetensors`` with its ``.json``.
+
+    Args:
+        file: The checkpoint.
+        methods: Every one of them is asked whether the file is its own.
+        method: Ask this one only, where several would take the file.
+
+    Raises:
+        UserError: the file is missing, broken or refused, or belongs to no method or to several.
+    """
+    content = _content(file)
+    about = file.with_suffix(".json")
+    if file.suffix == ".safetensors" and about.is_file():
+        found, official = _stored(file, about, content, methods)
+        if method not in (None, found):
+            raise UserError(f"is a module of {found}, not of {method}", where=str(file))
+    else:
+        found, official = _ask(file, content, methods, method)
+    check(methods[found].cls.Config, official.settings, where=str(file))
+    tensors = {name: value.detach().cpu().float().contiguous().clone() for name, value in official.tensors.items()}
+    for name, value in tensors.items():
+        if not bool(value.isfinite().all()):
+            fix = "its training diverged: give another checkpoint"
+            raise UserError(f"{name} has values that are not finite", where=str(file), fix=fix)
+    return ImportedModule(found, official.settings, tensors, official.note, official.classes)
+
+
+def _ask(file: Path, content: Mapping[str, Any], methods: Registry[Method], only: str | None) -> tuple[str, Official]:
+    """The method that knows the file as its official code's, and what it makes of it."""
+    claims: dict[str, Official] = {}
+    reasons: list[str] = []
+    for name in [only] if only else sorted(methods.plugins):
+        cls = methods[name].cls
+        if "from_official" not in vars(cls) and not only:
+            continue  # it would only repeat what the class that it derives from says
+        try:
+            official = cls.from_official(content)
+        except Unfit as error:
+            reasons.append(f"{name}: {error}")
+            continue
+        except Exception as error:  # a plugin may raise anything at a file that only looks like its own
+            reasons.append(f"{name}: {type(error).__name__}: {error}")
+            continue
+        if official is not None:
+            claims[name] = official
+    if len(claims) == 1:
+        return claims.popitem()
+    if claims:
+        raise UserError(f"may be a module of {' or '.join(claims)}", where=str(file), fix="say of which method")
+    if reasons:
+        raise UserError(f"cannot be used ({'; '.join(reasons)})", where=str(file), fix="give another checkpoint")
+    known = sorted(name for name, plugin in methods.plugins.items() if "from_official" in vars(plugin.cls))
+    keys = ", ".join(repr(key)[:60] for key in sorted(map(str, content))[:5]) or "nothing"
+    fix = f"give a checkpoint of the official code of {', '.join(known) or 'a method'}, or module.safetensors with its .json"
+    raise UserError(f"is no checkpoint that a method knows (it holds {keys})", where=str(file), fix=fix)
+
+
+def _stored(file: Path, about: Path, tensors: dict[str, Any], methods: Registry[Method]) -> tuple[str, Official]:
+    """A module that this suite stored, and the method it names."""
+    try:
+        told = json.loads(about.read_text(encoding="utf-8"))
+        name, settings = str(told["method"]), dict(told["settings"])
+        shapes = {str(tensor): tuple(shape) for tensor, shape in told["tensors"].items()}
+        backbone, classes = str(told["backbone"]["name"]), tuple(map(str, told.get("classes", ())))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        problem = f"does not describe a module ({type(error).__name__}: {error})"
+        raise UserError(problem, where=str(about), fix="copy both files of the module again") from None
+    methods[name]
+    wrong = misfit(shapes, {tensor: tuple(value.shape) for tensor, value in tensors.items()})
+    if wrong:
+        raise UserError(f"is not what {about.name} describes: {wrong}", where=str(file), fix="copy both files again")
+    return name, Official(settings, tensors, f"trained by this suite on {backbone}", classes)
+
+
+# --- reading without trusting --------------------------------------------------------------------------------------
+
+
+def _content(file: Path) -> dict[str, Any]:
+    """What a file holds: a checkpoint's dictionary."""
+    where = str(file)
+    if file.is_dir():
+        raise UserError("is a folder", where=where, fix="name the checkpoint file in it")
+    try:
+        with file.open("rb"):
+            pass
+    except FileNotFoundError:
+        raise UserError("no such file", where=where, fix="check the path") from None
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}", where=where, fix="check its permissions") from None
+    try:
+        content = load_file(file) if file.suffix == ".safetensors" else _unpickled(file)
+    except Exception as error:  # damaged files make torch and safetensors raise many kinds
+        refused = re.search(r"GLOBAL (\S+)", str(error)) if isinstance(error, pickle.UnpicklingError) else None
+        if refused:
+            raise UserError(f"refused, for it would call {refused[1]!r}", where=where, fix=_resave(file)) from None
+        raise UserError("is damaged or no checkpoint", where=where, fix="download or copy it again") from None
+    if not isinstance(content, Mapping):
+        problem = f"holds a {type(content).__name__}, not a dictionary"
+        raise UserError(problem, where=where, fix="give a checkpoint with a state_dict")
+    return dict(content)
+
+
+def _resave(file: Path) -> str:
+    """How whoever trusts a file can make one that needs no trust."""
+    new = file.with_name(f"{file.name}.tensors.pt")
+    old, kept = json.dumps(str(file)), json.dumps(["state_dict", "weights", "metadata"])
+    code = (
+        f'import torch; c = torch.load({old}, map_location="cpu", weights_only=False); '
+        f"torch.save({{k: c[k] for k in {kept} if k in c}}, {json.dumps(str(new))})"
+    )
+    return f"if you trust its author, save its tensors alone with python -c {shlex.quote(code)} and give {new}"
+
+
+def _unpickled(file: Path) -> Any:
+    allow: Callable[[Any], AbstractContextManager[Any]] | None = getattr(torch.serialization, "safe_globals", None)
+    with allow(_SHELLS) if allow else nullcontext(), warnings.catch_warnings():  # torch 2.4 cannot allow
+        warnings.simplefilter("ignore")
+        return torch.load(file, map_location="cpu", weights_only=True)
+
+
+class _Shell:
+    """Stands where a pickle names an optimiser, a scheduler or a number of numpy's, and keeps nothing of it."""
+
+    def __init__(self, *_: object) -> None: ...
+
+    def __setstate__(self, state: object) -> None: ...
+
+
+def _shell(path: str) -> Any:
+    """A shell that torch takes for ``path``; nothing of the real object is imported or called."""
+    module, name = path.rsplit(".", 1)
+    return type(name, (_Shell,), {"__module__": module, "__qualname__": name})
+
+
+def _dictionary(path: str) -> Any:
+    """The same for a dictionary's class; torch fills in plain dictionaries only."""
+    module, name = path.rsplit(".", 1)
+
+    def empty(*_: object) -> dict[Any, Any]:
+        return {}
+
+    empty.__module__, empty.__name__, empty.__qualname__ = module, name, name
+    return empty
+
+
+_SHELLS = [
+    _shell(path)
+    for path in (
+        "torch.optim.sgd.SGD",
+        "torch.optim.adam.Adam",
+        "torch.optim.adamw.AdamW",
+        "torch.optim.rmsprop.RMSprop",
+        "torch.optim.lr_scheduler.CosineAnnealingLR",
+        "torch.optim.lr_scheduler.MultiStepLR",
+        "torch.optim.lr_scheduler.StepLR",
+        "numpy.dtype",
+        "numpy.core.multiarray.scalar",
+        "numpy._core.multiarray.scalar",
+    )
+] + [_dictionary(path) for path in ("builtins.dict", "collections.defaultdict")]
+"""What Dassl's checkpoints name beside tensors: its warm-up scheduler's state holds the scheduler that follows, and that
+one its optimiser."""

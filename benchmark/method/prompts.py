@@ -1,0 +1,142 @@
+"""Prompts with learnt context, for methods that learn at the input of the text encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from benchmark.backbones.chunking import by_rows
+from benchmark.backbones.clip import Backbone, Tokens
+from benchmark.backbones.shared_prefix import encode_prompts
+from benchmark.data.batch import ClassList
+from benchmark.method.base import Method, MethodConfig
+
+
+class ContextConfig(MethodConfig):
+    """Settings of methods that learn context."""
+
+    n_ctx: int = Field(default=4, ge=1)
+    """M, context tokens."""
+    init_words: str | None = None
+    """Words whose embeddings start the context; None takes the data set's own, "" starts at random."""
+
+
+class PromptTemplate:
+    """Sentences with room for learnt context vectors: [SOT | context (M) | class name . | EOT], the full stop only where the
+    data set's template has one.
+
+    Derived from a backbone and a class list; source: CoOp (Zhou et al. 2022), section 3.2, context before the class.
+    ``words``, if given and of M tokens or more, are those that the context takes the place of: it replaces the first M, and
+    the others stay before the class name.
+    """
+
+    def __init__(self, backbone: Backbone, classes: ClassList, n_ctx: int, words: str = "") -> None:
+        self.backbone, self.classes, self.n_ctx = backbone, classes, n_ctx
+        if words and _count(backbone, words) >= n_ctx:
+            self.tokens: Tokens = backbone.tokenize([f"{words} {name}{classes.closing}" for name in classes.readable])
+        else:
+            self.tokens = backbone.make_room(
+                backbone.tokenize([f"{name}{classes.closing}" for name in classes.readable]), n_ctx
+            )
+        with torch.no_grad():
+            embedded = backbone.embed(self.tokens.ids)
+        self.prefix = embedded[:, : self.tokens.start]
+        """(C, 1, d_t) start-of-text; (C, 0, d_t) where the tokenizer has none."""
+        self.suffix = embedded[:, self.tokens.start + n_ctx :]
+        """(C, n - 1 - M, d_t) class name, full stop, end-of-text and padding."""
+        self.eot = self.tokens.eot
+
+    def encode(
+        self, context: torch.Tensor, within: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> torch.Tensor:
+        """Text features (C, d) with one context (M, d_t) for all classes, or (C, M, d_t), one for each.
+
+        ``within`` makes what the text tower runs in, such as prompts in deeper layers.
+        """
+        if context.ndim == 2 and within is nullcontext:
+            return self.encode_each(context[None])[0]
+        if context.ndim == 2:
+            context = context.expand(len(self.suffix), -1, -1)
+
+        def some(sentences: torch.Tensor, eot: torch.Tensor) -> torch.Tensor:
+            with within():
+                return self.backbone.encode_embeddings(sentences, eot)
+
+        return by_rows(some, torch.cat([self.prefix, context, self.suffix], dim=1), self.eot)
+
+    def encode_each(self, contexts: torch.Tensor) -> torch.Tensor:
+        """Text features (B, C, d) of all classes with each of several contexts (B, M, d_t)."""
+        starts = torch.cat([self.prefix[:1].expand(len(contexts), -1, -1), contexts], dim=1)
+
+        def some(suffix: torch.Tensor, eot: torch.Tensor) -> torch.Tensor:
+            return encode_prompts(self.backbone, starts, suffix, eot).transpose(0, 1)
+
+        return by_rows(some, self.suffix, self.eot, prompts=len(contexts)).transpose(0, 1)
+
+    def name_embeddings(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Token embeddings of the bare class names, padded: (C, k, d_t), and a mask (C, k) that is True on names."""
+        names = self.backbone.tokenize(self.classes.readable)
+        with torch.no_grad():
+            embedded = self.backbone.embed(names.ids)[:, names.start :]
+        positions = torch.arange(embedded.shape[1], device=embedded.device)
+        mask = positions[None] < (names.end - names.start)[:, None]
+        width = int(mask.sum(1).max())
+        return embedded[:, :width], mask[:, :width]
+
+
+def _count(backbone: Backbone, words: str) -> int:
+    """How many tokens a backbone makes of words."""
+    tokens = backbone.tokenize([words])
+    return int(tokens.end[0]) - tokens.start
+
+
+def initial_context(backbone: Backbone, words: str, n_ctx: int) -> torch.Tensor:
+    """First values (M, d_t) of learnt context: embeddings of ``words`` where they are M tokens or more, else N(0, 0.02^2).
+
+    Source: CoOp, section 3.2 and its ``CTX_INIT`` setting.
+    """
+    tokens = backbone.tokenize([words])
+    if int(tokens.end[0]) - tokens.start < n_ctx:
+        return torch.empty(n_ctx, backbone.text_width).normal_(std=0.02)
+    with torch.no_grad():
+        return backbone.embed(tokens.ids)[0, tokens.start : tokens.start + n_ctx].float().cpu().clone()
+
+
+def padded_context(backbone: Backbone, words: str, n_ctx: int) -> torch.Tensor:
+    """Embeddings (M, d_t) of ``words`` in the last places, zeros before; the first M tokens where there are more."""
+    count = min(n_ctx, _count(backbone, words))
+    context = torch.zeros(n_ctx, backbone.text_width)
+    if count:
+        context[n_ctx - count :] = initial_context(backbone, words, count)
+    return context
+
+
+def too_much_context(backbone: Backbone, n_ctx: int) -> str | None:
+    """Why M context tokens leave no room for a class name; None if they do."""
+    room = backbone.context_length - 4  # start, a name of one token, full stop, end
+    return f"{n_ctx} context tokens do not fit its context of {backbone.context_length}" if n_ctx > room else None
+
+
+class ContextMethod(Method):
+    """Base of methods that learn context (M, d_t) before the class names; what they make of it is theirs. ``Config`` must be
+    a ``ContextConfig``."""
+
+    Config = ContextConfig
+    spaces = {"context": ("", "tokens")}
+
+    @classmethod
+    def why_not(cls, config: Any, backbone: Backbone) -> str | None:
+        return too_much_context(backbone, config.n_ctx)
+
+    def build(self) -> None:
+        self.prompt = PromptTemplate(self.backbone, self.classes, self.config.n_ctx)
+        self.context = nn.Parameter(self.first_context())
+
+    def first_context(self) -> torch.Tensor:
+        """What the context starts at."""
+        return initial_context(self.backbone, self.classes.first_words(self.config.init_words), self.config.n_ctx)

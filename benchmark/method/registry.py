@@ -1,0 +1,179 @@
+"""Plugin discovery: the folder is the registry. Files are loaded by path under a private module name, so that our
+``datasets/`` neither hides nor is hidden by a package of that name."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Generic, TypeVar
+
+from benchmark.config.errors import UserError
+from benchmark.config.schema import FolderSpec, did_you_mean
+from benchmark.data.coop.user_folder import own_folder
+from benchmark.data.dataset import Dataset
+from benchmark.method.base import Method
+
+T = TypeVar("T")
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Plugin(Generic[T]):
+    """One drop-in class and the file it came from."""
+
+    name: str
+    cls: type[T]
+    file: Path
+
+    @property
+    def digest(self) -> str:
+        """Hash of the file, to tell when a plugin was edited without raising its version."""
+        return hashlib.sha256(self.file.read_bytes()).hexdigest()[:16]
+
+
+@dataclass
+class Registry(Generic[T]):
+    """The plugins of one folder, by name; files that could not be imported are in ``broken`` with the reason."""
+
+    kind: str
+    plugins: dict[str, Plugin[T]] = field(default_factory=dict)
+    aliases: dict[str, str] = field(default_factory=dict)
+    """Other names by which users may ask for a plugin."""
+    broken: dict[str, str] = field(default_factory=dict)
+    apart: Callable[[type[T]], bool] = lambda cls: False
+    """True for a plugin that "all" leaves out."""
+
+    def __getitem__(self, name: str) -> Plugin[T]:
+        name = self.aliases.get(name, name)
+        if name in self.plugins:
+            return self.plugins[name]
+        if name in self.broken:
+            raise UserError(f"{self.kind} {name!r} is broken: {self.broken[name]}", fix="mend the file")
+        raise UserError(f"unknown {self.kind} {name!r}", fix=did_you_mean(name, self.plugins))
+
+    def select(self, patterns: Iterable[str]) -> list[str]:
+        """Names that match: plain names, globs such as ``co*``, or ``all`` but those that stand ``apart``.
+
+        Raises:
+            UserError: a plain name is unknown or broken, or a glob matches nothing.
+        """
+        chosen: set[str] = set()
+        for pattern in patterns:
+            if pattern == "all":
+                chosen |= {name for name, plugin in self.plugins.items() if not self.apart(plugin.cls)}
+            elif is_glob(pattern):
+                found = {name for name in self.plugins if matches(name, pattern)}
+                if not found:
+                    raise UserError(f"no {self.kind} matches {pattern!r}", fix=f"known: {', '.join(sorted(self.plugins))}")
+                chosen |= found
+            else:
+                chosen.add(self[pattern].name)
+        return sorted(chosen)
+
+
+def is_glob(pattern: str) -> bool:
+    """True if a pattern may stand for several names."""
+    return any(sign in pattern for sign in "*?[")
+
+
+def matches(name: str, pattern: str) -> bool:
+    """True if a pattern takes a name."""
+    return pattern == "all" or fnmatchcase(name, pattern)
+
+
+def _discover(
+    kind: str,
+    base: type[T],
+    folder: Path,
+    name_of: Callable[[Any], str],
+    aliases_of: Callable[[Any], Sequence[str]],
+    apart: Callable[[Any], bool] = lambda cls: False,
+) -> Registry[T]:
+    registry: Registry[T] = Registry(kind, apart=apart)
+    for file in sorted(folder.glob("*.py")):
+        if file.name.startswith("_"):
+            continue
+        slug = file.stem.replace("_", "-")
+        try:
+            module = _load(f"_clip_compat_{folder.name}.{file.stem}", file)
+            classes = _classes(module, base, file)
+            found = {name_of(cls): cls for cls in classes}
+            if len(found) < len(classes):
+                raise TypeError(f"{file} gives one name to two classes")
+            others = {alias: name for name, cls in found.items() for alias in aliases_of(cls)}
+        except (Exception, SystemExit) as error:  # whatever a plugin's import raises must cost that plugin only
+            registry.broken[slug] = f"{file}: {type(error).__name__}: {error}"
+            continue
+        for name in (*found, *others):
+            taken = registry.plugins.get(registry.aliases.get(name, name))
+            if taken:
+                raise UserError(f"two files define the {kind} {name!r}: {taken.file} and {file}", fix="rename one of them")
+        registry.plugins |= {name: Plugin(name, cls, file) for name, cls in found.items()}
+        registry.aliases |= others
+    return registry
+
+
+def _classes(module: ModuleType, base: type[T], file: Path) -> list[type[T]]:
+    """The plugins that a file defines, in its order; classes whose name starts with an underscore are its own affair."""
+    found = [
+        cls
+        for name, cls in vars(module).items()
+        if inspect.isclass(cls) and issubclass(cls, base) and cls.__module__ == module.__name__ and name[0] != "_"
+    ]
+    if not found:
+        raise TypeError(f"{file} defines no subclass of {base.__name__}")
+    return found
+
+
+def _declared(cls: type, name: str) -> Any:
+    """What a class says of itself; what it inherits would be another plugin's."""
+    if name not in vars(cls):
+        raise TypeError(f"class {cls.__name__} has no {name!r} of its own (a class that is no plugin starts with _)")
+    return vars(cls)[name]
+
+
+def _load(name: str, file: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # pydantic and dataclasses look their module up
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def methods(folder: Path = ROOT / "methods") -> Registry[Method]:
+    """The methods of a folder."""
+    return _discover(
+        "method",
+        Method,
+        folder,
+        lambda cls: _declared(cls, "info").name,
+        lambda cls: cls.info.aliases,
+        lambda cls: cls.info.probe,
+    )
+
+
+def datasets(folder: Path = ROOT / "datasets", own: Mapping[str, FolderSpec] | None = None) -> Registry[Dataset]:
+    """The datasets of a folder, and those that a YAML describes.
+
+    Raises:
+        UserError: two have the same name.
+    """
+    found = _discover("dataset", Dataset, folder, lambda cls: _declared(cls, "name"), lambda cls: ())
+    for name, spec in (own or {}).items():
+        if name in found.plugins:
+            raise UserError(f"folders: {name!r} is the name of another dataset", fix="choose another name")
+        found.plugins[name] = Plugin(name, own_folder(name, spec), Path(spec.path))
+    return found

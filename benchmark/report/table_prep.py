@@ -1,0 +1,131 @@
+"""From the tidy results to one row per (pair, method, config, data set, split, seed) with the controls beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from benchmark.report.model import BASE_TO_NEW, CROSS_DATASET, DOMAIN, FEW_SHOT, NAN, Interval, Scope, few_shot
+from benchmark.results import summary as results_summary
+
+if TYPE_CHECKING:
+    from benchmark.method.base import Info
+
+Key = tuple[str, ...]
+TEXT = [name for name in results_summary.COLUMNS if name not in ("shots", "seed", "value", "n")]
+SUMMARY = ["pair", "method", "config", "protocol", "variant", "split"]
+
+
+def clean(results: pd.DataFrame) -> pd.DataFrame:
+    """The same rows with empty text for missing text (a CSV reader makes it NaN) and numbers in ``value``."""
+    table = _named(results, TEXT)
+    table["value"] = pd.to_numeric(table["value"], errors="coerce")
+    return table.reset_index(drop=True)
+
+
+def _named(table: pd.DataFrame, texts: Sequence[str]) -> pd.DataFrame:
+    """A copy with empty text for missing text in ``texts``, and few-shot protocols named by their shots."""
+    table = table.copy()
+    for name in texts:
+        table[name] = table[name].astype(object).where(table[name].notna(), "").astype(str)
+    few = table.protocol == FEW_SHOT
+    shots = pd.to_numeric(table.shots[few], errors="coerce").fillna(0).astype(int)
+    table.loc[few, "protocol"] = [few_shot(count).protocol for count in shots]
+    return table
+
+
+def covariances(table: pd.DataFrame | None) -> results_summary.Covariances:
+    """What is known of the images' part in the uncertainty, with protocols named as in the report."""
+    if table is None or table.empty:
+        return results_summary.Covariances()
+    return results_summary.Covariances(_named(table, ("variant", "config", "other_config")))
+
+
+def matched(results: pd.DataFrame, control: str) -> pd.DataFrame:
+    """``results_summary.with_controls`` of cleaned results, so that all figures of a method stand on the same cells.
+
+    Where a method has a reuse figure for some cells of a split and none for others, the others are left out of its old,
+    retrain and zero-shot figures too: otherwise the means would be over different data sets. The control counts once,
+    with its first configuration.
+    """
+    mine = results[results.method == control]
+    if len(mine):
+        results = results[(results.method != control) | (results.config == mine.config.iloc[0])]
+    table = results_summary.with_controls(results_summary.accuracies(results), control)
+    if table.empty:
+        return table
+    some = table.groupby(SUMMARY).reuse.transform("count") > 0
+    return table[table.reuse.notna() | ~some].reset_index(drop=True)
+
+
+def summary_rows(
+    table: pd.DataFrame, covariances: results_summary.Covariances | None = None, control: str = ""
+) -> dict[Key, Mapping[str, Any]]:
+    """``results_summary.summarise`` by (pair, method, config, protocol, variant, split)."""
+    rows = results_summary.summarise(table, covariances, control).to_dict("records")
+    return {tuple(str(row[name]) for name in SUMMARY): {str(k): v for k, v in row.items()} for row in rows}
+
+
+def scope(results: pd.DataFrame) -> Scope:
+    """What the headline is about: H of base-to-new where that was run, else the accuracy of all classes under the first
+    protocol that was: few-shot with the most shots, domain, cross-dataset."""
+    protocols = set(clean(results).protocol)
+    for wanted in (BASE_TO_NEW, *reversed(few_shots(results)), DOMAIN, CROSS_DATASET):
+        if wanted.protocol in protocols:
+            return wanted
+    return BASE_TO_NEW
+
+
+def few_shots(results: pd.DataFrame) -> list[Scope]:
+    """The numbers of shots of the few-shot protocol, from few to many."""
+    rows = results[results.protocol.astype(str).str.startswith(FEW_SHOT)]
+    return [few_shot(int(count)) for count in sorted(pd.to_numeric(rows.shots, errors="coerce").dropna().unique())]
+
+
+def figure(rows: Mapping[Key, Mapping[str, Any]], key: Key, name: str) -> float:
+    """A figure of a summary, or NaN."""
+    row = rows.get(key)
+    return NAN if row is None else float(row[name])
+
+
+def lift_of(rows: Mapping[Key, Mapping[str, Any]], key: Key) -> Interval:
+    """Lift and its interval of a summary row, or NaN."""
+    return Interval(*(figure(rows, key, name) for name in ("lift", "lift_low", "lift_high", "p", "p_outside")))
+
+
+def statuses(results: pd.DataFrame, pair: str, method: str, config: str, protocol: str) -> dict[str, str]:
+    """Reasons by status of the reuse cells that have no figure."""
+    rows = results[(results.pair == pair) & (results.method == method) & (results.config == config)]
+    rows = rows[(rows.protocol == protocol) & (rows.strategy == "reuse") & (rows.status != "ok")]
+    return {str(status): str(reason) for status, reason in zip(rows.status, rows.reason, strict=True)}
+
+
+def judge(lift: Interval, bad: Mapping[str, str], empty: bool) -> str:
+    """The verdict. Failed cells decide only where no cell is left; with figures, the lift alone speaks."""
+    if empty:
+        return results_summary.verdict(NAN, NAN, NAN, set(bad) or {"missing"})
+    return results_summary.verdict(lift.mean, lift.p, lift.p_outside)
+
+
+def label(method: str, config: str, methods: Mapping[str, Info]) -> str:
+    """A method's title, with its configuration if that is not the default one."""
+    title = methods[method].title if method in methods else method
+    return title if config in ("", "default") else f"{title} ({config})"
+
+
+def depth(method: str, methods: Mapping[str, Info]) -> str:
+    """shallow, deep or none; none too for a method that is not known."""
+    return methods[method].depth if method in methods else "none"
+
+
+def variants(results: pd.DataFrame) -> list[tuple[str, str]]:
+    """The (method, config) that occur, in order of appearance."""
+    return list(dict.fromkeys(zip(results.method, results.config, strict=True)))
+
+
+def pair_name(results: pd.DataFrame, old: str, new: str) -> str | None:
+    """What the results call the pair of two backbones; None if it has no rows."""
+    rows = results[(results.old == old) & (results.new == new)]
+    return str(rows.pair.iloc[0]) if len(rows) else None

@@ -1,0 +1,154 @@
+"""How much of a figure's uncertainty comes from the test images: variances and covariances over images, per data set.
+
+See ``paired`` for how the effects of images are taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+import numpy as np
+import pandas as pd
+
+from benchmark.data.task import Task, TaskId
+from benchmark.experiment.plan import Plan, Variant
+from benchmark.experiment.store import Store
+from benchmark.results.paired import by_drawing, image_variance, joined, linearised
+
+COLUMNS = "pair dataset protocol shots variant split figure method config other other_config covariance drawings".split()
+"""``figure`` is lift, gain or retrain_lift, or retained for the covariance of lift and retrain_lift; the covariance is in
+squared points, of means over seeds; lift has a row for every two methods, the others for a method with itself."""
+
+
+def table(plan: Plan, store: Store, control: str) -> pd.DataFrame:
+    """All covariances of a plan. ``control`` names the zero-shot method."""
+    rows: list[dict[str, object]] = []
+    reader = _Reader(plan, store, control)
+    for old, new in plan.pairs:
+        for seeds in reader.tasks():
+            for name, effects in reader.effects(old, new, seeds):
+                rows += _rows(f"{old}->{new}", seeds[0], name, effects)
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+Effects = dict[tuple[str, str], dict[str, np.ndarray]]
+"""By (method, config), by figure: the effect of each drawing on the mean over seeds, in points (they sum to about 0)."""
+
+
+Right = dict[str, dict[tuple[str, str], np.ndarray]]
+"""Whether each image is right, (seeds, images), by side of the comparison (old, reuse, retrain) and (method, config)."""
+
+
+class _Reader:
+    """Per-image effects of one pair and task, all seeds of it together."""
+
+    def __init__(self, plan: Plan, store: Store, control: str) -> None:
+        self.plan = plan
+        self.control = next((v for v in plan.variants if v.method == control), None)
+        self._predictions = lru_cache(maxsize=None)(store.predictions)
+        self._status = lru_cache(maxsize=None)(store.status)
+
+    def tasks(self) -> list[list[Task]]:
+        """The tasks that differ by their seed only."""
+        found: dict[TaskId, list[Task]] = {}
+        for task in self.plan.tasks.values():
+            alike = TaskId(task.id.dataset, task.id.protocol, task.id.shots, 0)
+            found.setdefault(alike, []).append(task)
+        return list(found.values())
+
+    def effects(self, old: str, new: str, seeds: list[Task]) -> Iterator[tuple[tuple[str, str], Effects]]:
+        """For each split of the task (test set's part, its variant), and H."""
+        if self.control is None:
+            return
+        sides, control = {"old": (old, old), "reuse": (old, new), "retrain": (new, new)}, self._key(self.control)
+        seen: dict[str, tuple[Right, np.ndarray]] = {}
+        for test in seeds[0].tests:
+            groups, labels = np.asarray(test.examples.groups), np.asarray(test.examples.labels)
+            right = {side: self._right(test.key, labels, seeds, *where) for side, where in sides.items()}
+            seen[test.key] = right, groups
+            yield (test.part, test.variant), _effects(right, control, groups)
+        if {"base", "new"} <= seen.keys():
+            yield ("H", ""), _harmonic(*seen["base"], *seen["new"], control)
+
+    def _right(
+        self, key: str, labels: np.ndarray, seeds: list[Task], trained: str, tested: str
+    ) -> dict[tuple[str, str], np.ndarray]:
+        """Whether each image is right, (seeds, images), by method; only methods that have all seeds."""
+        found = {}
+        for variant in self.plan.variants:
+            rows = [self._row(variant, task, key, trained, tested) for task in seeds]
+            if all(row is not None for row in rows):
+                found[self._key(variant)] = np.stack([row == labels for row in rows]).astype(float)  # type: ignore[misc]
+        return found
+
+    def _row(self, variant: Variant, task: Task, key: str, trained: str, tested: str) -> np.ndarray | None:
+        cell = self.plan.find(variant, task.id, trained, tested)
+        if cell is None or self._status(cell.key) != "ok":
+            return None
+        return self._predictions(cell.key).get(key)
+
+    @staticmethod
+    def _key(variant: Variant) -> tuple[str, str]:
+        return variant.method, variant.label
+
+
+def _harmonic(base: Right, base_groups: np.ndarray, new: Right, new_groups: np.ndarray, control: tuple[str, str]) -> Effects:
+    parts = {
+        side: {name: linearised(base[side][name], new[side][name]) for name in base[side] if name in new[side]}
+        for side in base
+    }
+    return _effects(parts, control, joined(base_groups, new_groups), scaled=True)
+
+
+def _effects(right: Right, control: tuple[str, str], groups: np.ndarray, *, scaled: bool = False) -> Effects:
+    """Effects of drawings by figure. ``scaled``: the values are effects on the mean already."""
+
+    def drawings(values: np.ndarray) -> np.ndarray:
+        mean = values.mean(0)
+        return by_drawing(mean if scaled else (mean - mean.mean()) / len(mean), groups)
+
+    zero = right["reuse"].get(control)
+    found: Effects = {}
+    for name, reuse in right["reuse"].items():
+        mine = found[name] = {}
+        if zero is not None:
+            mine["lift"] = drawings(reuse - zero)
+            if name in right["retrain"]:
+                mine["retrain_lift"] = drawings(right["retrain"][name] - zero)
+        if name in right["old"]:
+            mine["gain"] = drawings(reuse - right["old"][name])
+    return found
+
+
+def _rows(pair: str, task: Task, split: tuple[str, str], effects: Effects) -> Iterator[dict[str, object]]:
+    same = {
+        "pair": pair,
+        "dataset": task.id.dataset,
+        "protocol": task.id.protocol,
+        "shots": task.shots,
+        "split": split[0],
+        "variant": split[1],
+    }
+    names = [name for name, figures in effects.items() if "lift" in figures]
+    if not names:
+        return
+    lifts = np.stack([effects[name]["lift"] for name in names])
+    drawings = lifts.shape[1]
+    covariances = lifts @ lifts.T * drawings / max(1, drawings - 1)
+
+    def row(figure: str, one: tuple[str, str], other: tuple[str, str], value: float) -> dict[str, object]:
+        both = {"method": one[0], "config": one[1], "other": other[0], "other_config": other[1]}
+        shown = float(f"{round(value, 12):.6g}") + 0.0  # what is rounding error is 0, and no -0
+        return same | both | {"figure": figure, "covariance": shown, "drawings": drawings}
+
+    for i, one in enumerate(names):
+        for j, other in enumerate(names[: i + 1]):
+            yield row("lift", one, other, covariances[i, j])
+    for name in names:
+        figures = effects[name]
+        for figure in ("gain", "retrain_lift"):
+            if figure in figures:
+                yield row(figure, name, name, image_variance(figures[figure], figures[figure]))
+        if "retrain_lift" in figures:
+            yield row("retained", name, name, image_variance(figures["lift"], figures["retrain_lift"]))

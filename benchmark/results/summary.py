@@ -1,0 +1,269 @@
+"""Compatibility figures from the tidy results: what happens to a module when the backbone under it is replaced.
+
+For a pair O -> N: ``old`` is trained and tested on O, ``reuse`` is trained on O and tested on N, ``retrain`` is trained and
+tested on N; the zero-shot rows of the same table give the two controls. All accuracies are in per cent, all differences
+in percentage points.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmark.results.intervals import ERROR_RATE, Estimate, combine, holm, ranks, ratio_interval
+
+COLUMNS = (
+    "pair old new method config dataset variant protocol split shots seed strategy metric value n status reason".split()
+)
+"""Columns of results.csv, in order. One row is one figure of one cell; a cell without figures has one row with its status.
+
+``strategy`` is old, reuse or retrain. ``split`` is base, new, all, or H: for accuracy the harmonic mean of base and new,
+for flips and ece the images of both. ``metric`` is accuracy, ece (calibration error), negative_flip or positive_flip.
+``variant`` names a shifted test set and is empty otherwise.
+"""
+
+EQUIVALENCE = 1.0
+"""Points of lift that count as no effect."""
+VERDICTS = ("helps", "no effect", "harms", "undecided", "does not fit", "no result")
+
+
+def verdict(lift: float, p: float, p_outside: float, statuses: Collection[str] = ()) -> str:
+    """What a mean lift says, in two words.
+
+    ``p`` and ``p_outside`` are corrected for the number of methods: of the hypotheses that the lift is 0, and that it is at
+    least ``EQUIVALENCE`` from 0.
+    """
+    if not math.isfinite(lift):
+        return "does not fit" if "unfit" in statuses else "no result" if statuses else "undecided"
+    if p_outside < ERROR_RATE:
+        return "no effect"
+    if p < ERROR_RATE:
+        return "helps" if lift > 0 else "harms"
+    return "undecided"
+
+
+class Covariances:
+    """The images' part in the uncertainty of figures, from the table that ``uncertainty.table`` makes; may be empty."""
+
+    def __init__(self, table: pd.DataFrame | None = None) -> None:
+        self._found: dict[tuple[str, ...], dict[tuple[str, str], tuple[float, int]]] = {}
+        for row in [] if table is None else table.to_dict("records"):
+            key = tuple(str(row[name]) for name in ("figure", "pair", "protocol", "split"))
+            one, other = (str(row["method"]), str(row["config"])), (str(row["other"]), str(row["other_config"]))
+            for first, second in {(one, other), (other, one)}:
+                places = self._found.setdefault((*key, *first, *second), {})
+                places[str(row["dataset"]), str(row["variant"])] = (float(row["covariance"]), int(row["drawings"]))
+
+    def of(
+        self,
+        figure: str,
+        where: tuple[str, str, str],
+        one: tuple[str, str],
+        other: tuple[str, str],
+        tests: Sequence[tuple[str, str]],
+    ) -> tuple[float, int]:
+        """(covariance, drawings) of the mean of a figure over ``tests`` (data set, variant) of one data set; NaN where it is
+        not known. ``where``: pair, protocol, split."""
+        known = self._found.get((figure, *where, *one, *other), {})
+        found = [known.get(test) for test in tests]
+        if not found or any(each is None for each in found):
+            return math.nan, 0
+        parts = [each for each in found if each is not None]
+        return sum(part for part, _ in parts) / len(parts) ** 2, min(drawings for _, drawings in parts)
+
+
+def accuracies(results: pd.DataFrame) -> pd.DataFrame:
+    """One row per (pair, method, config, dataset, variant, protocol, split, seed): accuracies old, reuse and retrain,
+    calibration errors old and reuse, and the flips of reuse."""
+    keys = ["pair", "method", "config", "dataset", "variant", "protocol", "split", "seed"]
+    figures = results[(results.status == "ok")]
+    wide = figures[figures.metric == "accuracy"].pivot_table(index=keys, columns="strategy", values="value")
+    for name in ("old", "reuse", "retrain"):
+        if name not in wide:
+            wide[name] = np.nan
+    for name in ("negative_flip", "positive_flip"):
+        wide[name] = figures[(figures.metric == name) & (figures.strategy == "reuse")].set_index(keys).value
+    for strategy in ("old", "reuse"):
+        wide[f"ece_{strategy}"] = figures[(figures.metric == "ece") & (figures.strategy == strategy)].set_index(keys).value
+    return wide.reset_index()
+
+
+CONTROLS = {
+    "old": "zs_old",
+    "reuse": "zs_new",
+    "negative_flip": "zs_negative_flip",
+    "positive_flip": "zs_positive_flip",
+    "ece_old": "zs_ece_old",
+    "ece_reuse": "zs_ece_new",
+}
+"""Figures of the control by what they are called beside a method's."""
+
+
+def with_controls(table: pd.DataFrame, control: str) -> pd.DataFrame:
+    """``accuracies`` with the zero-shot figures of the method ``control`` beside every row, and lift and gain."""
+    keys = ["pair", "dataset", "variant", "protocol", "split", "seed"]
+    zero = table[table.method == control].set_index(keys)[list(CONTROLS)].rename(columns=CONTROLS)
+    joined = table.join(zero, on=keys)
+    joined["lift"] = joined.reuse - joined.zs_new
+    joined["gain"] = joined.reuse - joined.old
+    joined["retrain_lift"] = joined.retrain - joined.zs_new
+    return joined
+
+
+FIGURES = ["old", "reuse", "retrain", "zs_old", "zs_new", "lift", "gain", "negative_flip", "positive_flip"]
+FIGURES += ["zs_negative_flip", "zs_positive_flip", "ece_old", "ece_reuse", "zs_ece_old", "zs_ece_new", "retrain_lift"]
+
+
+def summarise(table: pd.DataFrame, covariances: Covariances | None = None, control: str = "") -> pd.DataFrame:
+    """One row per (pair, method, config, protocol, variant, split): means over data sets and seeds, the intervals of lift
+    and gain, the share of the retrained lift that reuse retains (NaN where retraining itself lifts by less than a point,
+    or may), and p-values of lift corrected for the number of methods (Holm)."""
+    covariances = covariances or Covariances()
+    rows = []
+    for key, part in _groups(table).items():
+        figures: dict[str, Any] = {name: _mean(part, name) for name in FIGURES}
+        row = dict(zip(GROUP, key, strict=True)) | figures | {"seeds": part.seeds, "datasets": len(part.rows)}
+        lift, gain = part.estimate("lift", covariances), part.estimate("gain", covariances)
+        row |= {"lift_error": lift.error, "lift_freedom": lift.freedom}
+        for name, estimate in (("lift", lift), ("gain", gain)):
+            row[f"{name}_low"], row[f"{name}_high"] = estimate.interval()
+        rows.append(row | _retained(part, lift, covariances))
+    summary = pd.DataFrame(rows)
+    return summary if summary.empty else _corrected(summary, control)
+
+
+GROUP = ["pair", "method", "config", "protocol", "variant", "split"]
+Row = dict[str, float]
+
+
+@dataclass
+class _Part:
+    """The figures of one row of a summary: by data set and seed, means over the test sets that it puts together."""
+
+    key: tuple[str, ...]
+    rows: dict[str, dict[int, list[Row]]] = field(default_factory=dict)
+    tested: dict[str, dict[str, None]] = field(default_factory=dict)
+    """Names of the test sets (variants) by data set."""
+
+    @property
+    def where(self) -> tuple[str, str, str]:
+        """Pair, protocol, split."""
+        return self.key[0], self.key[3], self.key[5]
+
+    @property
+    def name(self) -> tuple[str, str]:
+        """Method and configuration."""
+        return self.key[1], self.key[2]
+
+    @property
+    def seeds(self) -> int:
+        return len({seed for seeds in self.rows.values() for seed in seeds})
+
+    def values(self, figure: str) -> dict[str, dict[int, float]]:
+        """A figure by data set and seed, where there is one."""
+        found = {
+            dataset: {seed: _average([row[figure] for row in rows]) for seed, rows in seeds.items()}
+            for dataset, seeds in self.rows.items()
+        }
+        known = {dataset: {s: v for s, v in seeds.items() if math.isfinite(v)} for dataset, seeds in found.items()}
+        return {dataset: seeds for dataset, seeds in known.items() if seeds}
+
+    def estimate(self, figure: str, covariances: Covariances) -> Estimate:
+        """The mean of a figure over data sets, with what seeds and images make of its uncertainty."""
+        values = self.values(figure)
+        spread = [covariances.of(figure, self.where, self.name, self.name, self.tests(dataset)) for dataset in values]
+        return combine([list(seeds.values()) for seeds in values.values()], [v for v, _ in spread], [n for _, n in spread])
+
+    def tests(self, dataset: str) -> list[tuple[str, str]]:
+        return [(dataset, variant) for variant in self.tested[dataset]]
+
+
+def _groups(table: pd.DataFrame) -> dict[tuple[str, ...], _Part]:
+    """The rows of a table by the row of the summary that they go into.
+
+    Where rows of several variants were put together under another name, the column ``variant_name`` has theirs.
+    """
+    own = "variant_name" if "variant_name" in table else "variant"
+    found: dict[tuple[str, ...], _Part] = {}
+    for row in table.to_dict("records"):
+        key = tuple(str(row[name]) for name in GROUP)
+        part = found.setdefault(key, _Part(key))
+        dataset = str(row["dataset"])
+        part.rows.setdefault(dataset, {}).setdefault(int(row["seed"]), []).append({n: float(row[n]) for n in FIGURES})
+        part.tested.setdefault(dataset, {})[str(row[own])] = None
+    return found
+
+
+def _mean(part: _Part, figure: str) -> float:
+    """Over data sets and test sets within a seed, then over seeds."""
+    by_seed: dict[int, list[float]] = {}
+    for seeds in part.rows.values():
+        for seed, rows in seeds.items():
+            by_seed.setdefault(seed, []).extend(row[figure] for row in rows)
+    return _average([_average(values) for values in by_seed.values()])
+
+
+def _average(values: Sequence[float]) -> float:
+    known = [value for value in values if math.isfinite(value)]
+    return sum(known) / len(known) if known else math.nan
+
+
+def _retained(part: _Part, lift: Estimate, covariances: Covariances) -> dict[str, float]:
+    """The ratio of the mean lifts of reuse and retraining, with Fieller's interval."""
+    blank = {"retained": math.nan, "retained_low": math.nan, "retained_high": math.nan}
+    retrained = part.estimate("retrain_lift", covariances)
+    if not retrained.known or retrained.interval()[0] <= EQUIVALENCE or not math.isfinite(lift.mean):
+        return blank
+    shared, lifts, others = 0.0, part.values("lift"), part.values("retrain_lift")
+    for dataset, seeds in lifts.items():
+        both = [(value, others[dataset][seed]) for seed, value in seeds.items() if seed in others.get(dataset, {})]
+        between = float(np.cov(np.array(both).T)[0, 1]) / len(both) if len(both) > 1 else 0.0
+        images, _ = covariances.of("retained", part.where, part.name, part.name, part.tests(dataset))
+        shared += (between + (images if math.isfinite(images) else 0.0)) / len(lifts) ** 2
+    low, high = ratio_interval(lift, retrained, shared)
+    return {"retained": lift.mean / retrained.mean, "retained_low": low, "retained_high": high}
+
+
+def _corrected(rows: pd.DataFrame, control: str) -> pd.DataFrame:
+    """P-values of lift, corrected for the number of methods that stand in one table."""
+    rows = rows.assign(p=math.nan, p_outside=math.nan)
+    judged = rows[rows.method != control]
+    for _, mine in judged.groupby(["pair", "protocol", "variant", "split"], sort=False):
+        lifts = [Estimate(*map(float, each)) for each in mine[["lift", "lift_error", "lift_freedom"]].to_numpy()]
+        rows.loc[mine.index, "p"] = holm([lift.p_value() for lift in lifts])
+        rows.loc[mine.index, "p_outside"] = holm([lift.p_outside(EQUIVALENCE) for lift in lifts])
+    return rows
+
+
+def rank_intervals(
+    table: pd.DataFrame, names: Sequence[tuple[str, str]], where: tuple[str, str, str], covariances: Covariances
+) -> list[tuple[int, int]]:
+    """Best and worst rank by reuse of each of ``names`` (method, config), compared on the same data sets, seeds and images.
+
+    ``table`` is that of ``with_controls`` for the variant and the methods that are compared; ``where`` is pair, protocol and
+    split.
+    """
+    parts = {part.name: part for part in _groups(table).values() if part.where == where}
+    values = {name: parts[name].values("reuse") for name in names}
+
+    def difference(one: tuple[str, str], other: tuple[str, str]) -> Estimate:
+        gaps, variances, drawings = [], [], []
+        for dataset, seeds in values[one].items():
+            shared = values[other].get(dataset, {})
+            gaps.append([value - shared[seed] for seed, value in seeds.items() if seed in shared])
+            tests = parts[one].tests(dataset)
+            mine, count = covariances.of("lift", where, one, one, tests)
+            theirs, _ = covariances.of("lift", where, other, other, tests)
+            both, _ = covariances.of("lift", where, one, other, tests)
+            variances.append(max(0.0, mine + theirs - 2 * both) if math.isfinite(mine + theirs + both) else math.nan)
+            drawings.append(count)
+        return combine(gaps, variances, drawings)
+
+    pairs = itertools.combinations(range(len(names)), 2)
+    return ranks({(i, j): difference(names[i], names[j]) for i, j in pairs}, len(names))

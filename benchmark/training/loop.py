@@ -1,0 +1,199 @@
+"""The training loop that all methods share, on CPU and GPU alike."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+
+from benchmark.backbones.clip import Backbone
+from benchmark.data.batch import FewShots
+from benchmark.data.features import Bank, FeatureStore
+from benchmark.data.task import Task
+from benchmark.method.base import Method, MethodConfig
+
+Precision = Literal["fp32", "bf16", "fp16"]
+
+
+class Diverged(Exception):
+    """The loss or a learnt tensor became NaN or infinite."""
+
+
+@dataclass(frozen=True)
+class TrainLog:
+    """What a training run did: nothing, if there is nothing to learn."""
+
+    steps: int = 0
+    seconds: float = 0.0
+    first_loss: float = math.nan
+    last_loss: float = math.nan
+
+
+def total_steps(config: MethodConfig, examples: int, shots: int) -> tuple[int, int]:
+    """(steps in all, steps an epoch). Like Dassl's loader, an incomplete last batch is dropped if there is a full one."""
+    per_epoch = max(1, examples // config.batch_size)
+    if config.steps is not None:
+        return config.steps, per_epoch
+    return (config.steps_per_shot * shots if config.steps_per_shot else config.epochs * per_epoch), per_epoch
+
+
+def learning_rate(config: MethodConfig, step: int, steps: int, per_epoch: int) -> float:
+    """Rate of a step: a constant warm-up, then a cosine that restarts at the full rate where the warm-up ends.
+
+    With ``anneal: epoch`` epoch e >= W of E has ``lr (1 + cos(pi (e - W) / E)) / 2``, as Dassl's scheduler computes it;
+    with ``anneal: step`` the cosine ends at ``min_lr`` after the last step.
+    """
+    epoch = step // per_epoch
+    if epoch < config.warmup_epochs and steps > config.warmup_epochs * per_epoch:
+        return config.warmup_lr
+    if config.anneal == "epoch":
+        progress = (epoch - config.warmup_epochs) / max(1, -(-steps // per_epoch))
+    else:
+        progress = (step - config.warmup_epochs * per_epoch) / max(1, steps)
+    return config.min_lr + (config.lr - config.min_lr) * 0.5 * (1 + math.cos(math.pi * max(0.0, progress)))
+
+
+def derive_seed(*parts: object) -> int:
+    """A seed that depends on all of ``parts`` and on nothing else."""
+    return int(hashlib.sha256(repr(parts).encode()).hexdigest()[:8], 16)
+
+
+def make_optimizer(config: MethodConfig, method: Method) -> torch.optim.Optimizer:
+    """SGD, Adam (weight decay in the gradient) or AdamW over everything that the method learns by gradient."""
+    learnt = learnt_by_gradient(method)
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(learnt, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
+    kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
+    return kind(learnt, lr=config.lr, eps=config.eps, weight_decay=config.weight_decay, fused=True)
+
+
+def learnt_by_gradient(method: Method) -> list[nn.Parameter]:
+    """Parameters that the optimiser moves; others are set when the method solves for them."""
+    return [parameter for parameter in method.parameters() if parameter.requires_grad]
+
+
+def few_shots(backbone: Backbone, task: Task, store: FeatureStore) -> FewShots:
+    """A task's training images for methods that look at them beside the batches; encoded when first asked for."""
+
+    def encode(views: int) -> torch.Tensor:
+        return store.training(backbone, task.train, task.augmentation, views, pixels=False).views
+
+    return FewShots(torch.tensor(task.train.labels, dtype=torch.long, device=backbone.device), encode)
+
+
+def fit(
+    method: Method,
+    task: Task,
+    store: FeatureStore,
+    *,
+    precision: Precision = "fp32",
+) -> TrainLog:
+    """Let a method learn all that it learns from a task: gradient steps, then what it solves for.
+
+    Raises:
+        Diverged: the loss or a tensor is not finite.
+        torch.OutOfMemoryError: the device is full.
+    """
+    backbone, log = method.backbone, TrainLog()
+    if learnt_by_gradient(method):
+        views, pixels = method.config.views, method.needs_pixels
+        bank = store.training(backbone, task.train, task.augmentation, views, pixels=pixels)
+        log = train(method, bank, shots=task.shots, seed=task.id.seed, precision=precision)
+    if type(method).solve is not Method.solve:
+        plain = store.testing(backbone, task.train, pixels=method.needs_pixels).all()
+        held_out = store.testing(backbone, task.val, pixels=method.needs_pixels).all() if len(task.val) else None
+        method.solve(plain, held_out)
+        _check_finite(method, "solving for it")
+    method.eval()
+    return log
+
+
+def _check_finite(method: Method, what: str) -> None:
+    for name, value in method.named_parameters():
+        if not torch.isfinite(value).all():
+            raise Diverged(f"{name} is not finite after {what}")
+
+
+def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
+    """The forward pass's precision; learnt tensors stay fp32 throughout."""
+    if precision == "fp32":
+        return nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16 if precision == "bf16" else torch.float16)
+
+
+def train(
+    method: Method,
+    bank: Bank,
+    *,
+    shots: int,
+    seed: int,
+    precision: Precision = "fp32",
+    on_step: Callable[[int, int], None] | None = None,
+) -> TrainLog:
+    """Train ``method`` on ``bank`` and leave it in eval mode with its last iterate.
+
+    Raises:
+        Diverged: the loss or a tensor is not finite.
+        torch.OutOfMemoryError: the device is full.
+    """
+    config: MethodConfig = method.config
+    start = time.perf_counter()
+    steps, per_epoch = total_steps(config, len(bank), shots)
+    if not learnt_by_gradient(method):
+        steps = 0
+    order = torch.Generator().manual_seed(derive_seed("order", seed))
+    torch.manual_seed(derive_seed("noise", seed))  # dropout and the like
+    losses: list[float] = []
+    if steps:
+        optimizer = make_optimizer(config, method)
+        scaler = torch.amp.GradScaler(enabled=precision == "fp16" and method.backbone.device.type == "cuda")
+        method.train()
+        for step in range(steps):
+            if step % per_epoch == 0:
+                shuffled = torch.randperm(len(bank), generator=order)
+            first = (step % per_epoch) * config.batch_size
+            rows = shuffled[first : first + config.batch_size]
+            views = torch.randint(len(bank.views), (len(rows),), generator=order)
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(config, step, steps, per_epoch)
+            losses.append(_step(method, bank, rows, views, optimizer, scaler, precision))
+            method.after_step(step + 1, steps, per_epoch)
+            if not math.isfinite(losses[-1]):
+                raise Diverged(f"the loss is {losses[-1]} at step {step + 1} of {steps}")
+            if on_step:
+                on_step(step + 1, steps)
+    method.eval()
+    _check_finite(method, f"{steps} steps")
+    seconds = time.perf_counter() - start
+    return TrainLog(steps, seconds, losses[0] if losses else math.nan, losses[-1] if losses else math.nan)
+
+
+def _step(
+    method: Method,
+    bank: Bank,
+    rows: torch.Tensor,
+    views: torch.Tensor,
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+    precision: Precision,
+) -> float:
+    """One optimiser step; returns the loss."""
+    device = bank.labels.device
+    batch = bank.batch(rows.to(device), views.to(device))
+    optimizer.zero_grad(set_to_none=True)
+    with autocast(device, precision):
+        loss = method.loss(batch)
+    method.backward(loss, scaler.scale)
+    if method.config.grad_clip is not None:
+        scaler.unscale_(optimizer)
+        nn.utils.clip_grad_norm_(learnt_by_gradient(method), method.config.grad_clip)
+    scaler.step(optimizer)
+    scaler.update()
+    return float(loss.detach())

@@ -1,0 +1,130 @@
+"""Maps between the spaces of two backbones, and what they do to modules."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from benchmark.analysis.procrustes import Maps, procrustes, shared_words
+from benchmark.method import registry
+from benchmark.method.base import axes_of
+from benchmark.training.checks.contract import Bench, Subject
+
+METHODS = registry.methods()
+CARRIED = sorted(name for name, plugin in METHODS.plugins.items() if plugin.cls.spaces)
+
+
+@pytest.fixture(scope="module")
+def bench():
+    with Bench.make() as made:
+        yield made
+
+
+def rotation(width: int, seed: int = 0) -> torch.Tensor:
+    return torch.linalg.qr(torch.randn(width, width, generator=torch.Generator().manual_seed(seed)))[0]
+
+
+def test_procrustes_recovers_a_rotation():
+    old, turn = torch.randn(50, 8, generator=torch.Generator().manual_seed(1)), rotation(8)
+    assert torch.allclose(procrustes(old, old @ turn), turn, atol=1e-4)
+
+
+@pytest.mark.parametrize(("a", "b"), [(6, 9), (9, 6)])
+def test_procrustes_between_widths_keeps_what_it_can(a, b):
+    rng = torch.Generator().manual_seed(2)
+    found = procrustes(torch.randn(50, a, generator=rng), torch.randn(50, b, generator=rng))
+    assert found.shape == (a, b)
+    smaller = found @ found.T if a < b else found.T @ found
+    assert torch.allclose(smaller, torch.eye(min(a, b)), atol=1e-5)
+
+
+def test_procrustes_is_the_best_of_many_rotations():
+    rng = torch.Generator().manual_seed(3)
+    old, new = torch.randn(30, 4, generator=rng), torch.randn(30, 4, generator=rng)
+    best = float((old @ procrustes(old, new) - new).norm())
+    assert all(best <= float((old @ rotation(4, seed) - new).norm()) + 1e-5 for seed in range(50))
+
+
+def test_a_backbone_maps_to_itself_by_nothing(bench):
+    backbone = bench.backbones["native"]
+    assert len(shared_words(backbone, backbone)) > 32
+    maps = Maps(backbone, backbone, "a photo of a {}.")
+    for space, width in (("tokens", backbone.text_width), ("features", backbone.embed_dim)):
+        assert torch.allclose(maps.of(space), torch.eye(width), atol=1e-3), space
+
+
+@pytest.mark.parametrize("name", CARRIED)
+def test_declared_spaces_are_those_of_what_is_learnt(name, bench):
+    """Each pattern names a learnt tensor, with one space an axis, as wide as that space."""
+    method = Subject(METHODS[name].cls, bench).build("narrow")
+    widths = {"tokens": method.backbone.text_width, "features": method.backbone.embed_dim}
+    assert widths["tokens"] != widths["features"]
+    tensors = method.tensors()
+    for tensor, value in tensors.items():
+        axes = axes_of(tensor, method.spaces)
+        assert axes is not None, tensor
+        assert len(axes) == value.ndim, tensor
+        for space, width in zip(axes, value.shape, strict=True):
+            assert not space or width == widths[space], (tensor, space)
+
+
+@pytest.mark.parametrize("name", CARRIED)
+def test_an_identity_carries_a_module_unchanged(name, bench):
+    method = Subject(METHODS[name].cls, bench).trained("native")
+    carried = Maps(method.backbone, method.backbone, "a photo of a {}.").carry(method.tensors(), method.spaces)
+    for tensor, value in method.tensors().items():
+        assert torch.allclose(carried[tensor], value, atol=1e-3 * max(1.0, float(value.abs().max()))), tensor
+
+
+def turned(bench, space: str) -> tuple[Maps, torch.Tensor]:
+    """Maps whose space is rotated, and the rotation."""
+    backbone = bench.backbones["native"]
+    maps, width = Maps(backbone, backbone, "{}"), {"tokens": backbone.text_width, "features": backbone.embed_dim}[space]
+    other = "features" if space == "tokens" else "tokens"
+    maps._made = {space: rotation(width), other: torch.eye(backbone.text_width + backbone.embed_dim - width)}
+    return maps, maps._made[space]
+
+
+def test_a_matrix_reads_turned_features_as_before(bench):
+    method = Subject(METHODS["clip-adapter"].cls, bench).trained("native")
+    maps, turn = turned(bench, "features")
+    carried = maps.carry(method.tensors(), method.spaces)
+    x = torch.randn(5, method.backbone.embed_dim)
+    before = x @ method.tensors()["adapter.0.weight"].T
+    assert torch.allclose((x @ turn) @ carried["adapter.0.weight"].T, before, atol=1e-4)
+    hidden = torch.randn(5, before.shape[1])  # and what it writes is turned
+    after = hidden @ carried["adapter.2.weight"].T
+    assert torch.allclose(after, hidden @ method.tensors()["adapter.2.weight"].T @ turn, atol=1e-4)
+
+
+def test_an_attention_over_turned_names_gives_turned_contexts(bench):
+    method = Subject(METHODS["contcoop"].cls, bench).trained("native")
+    with torch.no_grad():
+        method.out.weight.normal_()  # so that it says something
+        before = method.class_context()
+        maps, turn = turned(bench, "tokens")
+        carried = maps.carry(method.tensors(), method.spaces)
+        method.names = method.names @ turn
+        method.load(carried)
+        assert torch.allclose(method.class_context(), before @ turn, atol=1e-3)
+
+
+def test_a_conditional_context_follows_its_image(bench):
+    method = Subject(METHODS["cocoop"].cls, bench).trained("native")
+    features = F.normalize(torch.randn(3, method.backbone.embed_dim), dim=-1)
+    with torch.no_grad():
+        before = method.meta_net(features)
+        for space in ("features", "tokens"):
+            own = method.tensors()
+            maps, turn = turned(bench, space)
+            method.load(maps.carry(own, method.spaces))
+            after = method.meta_net(features @ turn) if space == "features" else method.meta_net(features)
+            assert torch.allclose(after, before if space == "features" else before @ turn, atol=1e-4)
+            method.load(own)
+
+
+def test_what_has_no_space_is_not_carried(bench):
+    maps, _ = turned(bench, "tokens")
+    with pytest.raises(ValueError, match=r"lora\.up lives in no space"):
+        maps.carry({"lora.up": torch.ones(2, 2)}, {"context": ("", "tokens")})

@@ -1,0 +1,391 @@
+"""Every mistake in what a user gives is told in one line with the place and the fix, and exits with 2."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from benchmark.config import schema
+from benchmark.config.errors import UserError
+from benchmark.experiment import plan
+from benchmark.method import registry
+
+GOOD = {
+    "backbones": {"v1": {"model": "ViT-B-32", "pretrained": "random"}, "v2": {"model": "ViT-B-32", "pretrained": "random"}},
+    "upgrades": [{"old": "v1", "new": ["v2"]}],
+}
+
+
+def write(folder, content) -> str:
+    file = folder / "pairs.yaml"
+    file.write_text(content if isinstance(content, str) else yaml.safe_dump(content), encoding="utf-8")
+    return file
+
+
+def good(**change) -> dict:
+    return json.loads(json.dumps(GOOD)) | change
+
+
+def backbone(**keys) -> dict:
+    return good(backbones={"v1": {"model": "ViT-B-32", "pretrained": "random"}, "v2": keys})
+
+
+# --- what is right ------------------------------------------------------------------------------------------------
+
+
+def test_defaults(tmp_path):
+    spec = schema.load(write(tmp_path, good()))
+    assert spec.pairs() == [("v1", "v2")]
+    assert (spec.shots, spec.seeds, spec.preset, spec.methods, spec.datasets) == (16, (1, 2, 3), "paper", ("all",), ("all",))
+    assert [(each.name, each.shots, each.train_on) for each in spec.protocols] == [
+        (n, None, None) for n in ("base-to-new", "domain")
+    ]
+
+
+def test_a_list_of_newer_ones_expands_in_order_and_identity_is_allowed(tmp_path):
+    upgrades = [{"old": "v1", "new": ["v2", "v1"]}, {"old": "v2", "new": "v1"}]
+    assert schema.load(write(tmp_path, good(upgrades=upgrades))).pairs() == [("v1", "v2"), ("v1", "v1"), ("v2", "v1")]
+
+
+def test_one_name_stands_for_a_list_of_one(tmp_path):
+    spec = schema.load(write(tmp_path, good(methods="coop", datasets="digits", protocols="domain")))
+    assert (spec.methods, spec.datasets, [each.name for each in spec.protocols]) == (("coop",), ("digits",), ["domain"])
+
+
+def test_a_protocol_may_have_settings(tmp_path):
+    protocols = ["base-to-new", {"name": "few-shot", "shots": [1, 2]}, {"name": "cross-dataset", "train_on": "digits"}]
+    base, few, cross = schema.load(write(tmp_path, good(protocols=protocols))).protocols
+    assert (base.shots, few.shots, few.train_on) == (None, (1, 2), None)
+    assert (cross.shots, cross.train_on) == (None, ("digits",))
+
+
+def test_folders_are_relative_to_the_file(tmp_path, monkeypatch):
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path)
+    file = write(tmp_path / "sub", backbone(model="local-dir:weights/x"))
+    assert schema.load(file).backbones["v2"].model == f"local-dir:{tmp_path.resolve()}/sub/weights/x"
+
+
+@pytest.mark.parametrize("named", ["../clip.pt", "~/clip.pt"])
+def test_weights_files_are_found_from_the_file(named, tmp_path, monkeypatch):
+    """And a tag stays a tag."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "clip.pt").touch()
+    (tmp_path / "sub").mkdir()
+    for pretrained, found in ((named, str(tmp_path.resolve() / "clip.pt")), ("openai", "openai")):
+        file = write(tmp_path / "sub", backbone(model="ViT-B-16-quickgelu", pretrained=pretrained))
+        assert schema.load(file).backbones["v2"].pretrained == found
+
+
+def test_the_shipped_pairs_are_valid():
+    from conftest import ROOT
+
+    for file in [ROOT / "pairs.yaml", *sorted((ROOT / "pairs").glob("*.yaml"))]:
+        assert schema.load(file).pairs()
+
+
+# --- what is wrong ------------------------------------------------------------------------------------------------
+
+CASES = {
+    "misspelt key": (good(upgradess=[]), "upgradess", "did you mean 'upgrades'"),
+    "misspelt inner key": (backbone(modle="x"), "backbones.v2", "did you mean 'model'"),
+    "key of nothing known": (good(zzzzqq=1), "zzzzqq", "known keys:"),
+    "wrong type": (good(shots="many"), "shots", "many"),
+    "number as text": (good(seeds=["1"]), "seeds[0]", "'1'"),
+    "true as number": (good(shots=True), "shots", "True"),
+    "fraction": (good(shots=1.5), "shots", "1.5"),
+    "no shots": (good(shots=0), "shots", "0"),
+    "null": (good(methods=None), "methods", "None"),
+    "unknown preset": (good(preset="huge"), "preset", "huge"),
+    "unknown protocol": (good(protocols=["base-to-old"]), "protocols[0]", "base-to-old"),
+    "protocol twice": (good(protocols=["domain", {"name": "domain"}]), "protocols", "list its shots"),
+    "protocol key": (good(protocols=[{"name": "domain", "shot": 1}]), "protocols[0].shot", "did you mean 'shots'"),
+    "empty shots": (good(protocols=[{"name": "few-shot", "shots": []}]), "protocols[0].shots", "name at least one"),
+    "shots of zero": (good(protocols=[{"name": "few-shot", "shots": 0}]), "protocols[0].shots", "you gave 0"),
+    "duplicate pair": (good(upgrades=[{"old": "v1", "new": ["v2", "v2"]}]), "upgrades[0].new", "v1 -> v2"),
+    "duplicate pair in two": (good(upgrades=GOOD["upgrades"] * 2), "upgrades[1].new", "given twice"),
+    "undefined backbone": (good(upgrades=[{"old": "v1", "new": "v22"}]), "upgrades[0]", "did you mean 'v2'"),
+    "missing old": (good(upgrades=[{"new": "v2"}]), "upgrades[0].old", "missing"),
+    "missing backbones": ({"upgrades": GOOD["upgrades"]}, "backbones", "add 'backbones'"),
+    "no backbones": (good(backbones={}), "backbones", "name at least one"),
+    "empty upgrades": (good(upgrades=[]), "upgrades", "name at least one"),
+    "empty newer": (good(upgrades=[{"old": "v1", "new": []}]), "upgrades[0].new", "name at least one"),
+    "empty seeds": (good(seeds=[]), "seeds", "name at least one"),
+    "empty methods": (good(methods=[]), "methods", "name at least one"),
+    "duplicate seed": (good(seeds=[1, 2, 1]), "seeds", "given twice"),
+    "no weights": (backbone(model="ViT-B-32"), "backbones.v2", "'random'"),
+    "pretrained beside a folder": (
+        backbone(model="local-dir:x", pretrained="openai"),
+        "backbones.v2",
+        "brings its own weights",
+    ),
+    "pretrained beside a hub name": (
+        backbone(model="hf-hub:a/b", pretrained="openai"),
+        "backbones.v2",
+        "brings its own weights",
+    ),
+    "upgrades as mapping": (good(upgrades={"old": "v1"}), "upgrades", "you gave"),
+    "backbones as list": (good(backbones=["v1"]), "backbones", "you gave"),
+    "duplicate key": ("backbones:\n  v1: {model: a}\n  v1: {model: b}\n", ":3", "given twice"),
+    "not YAML": ("backbones: [1, 2\nupgrades: x: y", ":2", "not valid YAML"),
+    "tab": ("backbones:\n\tv1: 1\n", ":2", "not valid YAML"),
+    "top level list": ("- a\n- b\n", "", "must be a mapping"),
+    "empty": ("", "", "must be a mapping"),
+    "only a word": ("hello", "", "must be a mapping"),
+    "a list as key": ("? [a, b]\n: 1\n", ":1", "plain word"),
+    "number as key": ("1: 2\nbackbones: {}\n", "", ""),
+    "python object": ("backbones: !!python/object/apply:os.system ['true']\n", ":1", "not valid YAML"),
+    "impossible date": (yaml.safe_dump(good()) + "preset: 2001-99-99\n", "", ""),
+    "impossible number": (yaml.safe_dump(good()) + "shots: !!int x\n", "", ""),
+    "very deep": ("backbones: " + "[" * 5000 + "]" * 5000 + "\n", "", ""),
+    "refers to itself": ("backbones: &x {v1: *x}\nupgrades: [{old: v1, new: v1}]\n", "", ""),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_mistake_is_one_line_with_place_and_fix(case, tmp_path):
+    content, where, words = CASES[case]
+    file = write(tmp_path, content)
+    with pytest.raises(UserError) as caught:
+        schema.load(file)
+    text = str(caught.value)
+    assert "\n" not in text
+    assert text.startswith(str(file))
+    assert where in text
+    assert words in text
+    assert "(fix: " in text
+    assert len(text) < 500 + len(str(file))
+
+
+def test_missing_file_folder_and_binary(tmp_path):
+    for path, words in ((tmp_path / "none.yaml", "no such file"), (tmp_path, "cannot be read")):
+        with pytest.raises(UserError, match=words):
+            schema.load(path)
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00\x01\x80")
+    with pytest.raises(UserError, match=r"binary\.yaml: (cannot be read|not valid)"):
+        schema.load(tmp_path / "binary.yaml")
+
+
+# --- fuzz ---------------------------------------------------------------------------------------------------------
+
+KEYS = st.sampled_from("backbones upgrades old new model pretrained seeds shots methods datasets preset v1 v2 title".split())
+SCALARS = st.one_of(st.none(), st.booleans(), st.integers(-3, 99), st.floats(), st.text(max_size=8), KEYS)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(KEYS | st.text(max_size=5) | st.integers(), inner, max_size=3)
+    ),
+    max_leaves=12,
+)
+FUZZ = settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+)
+
+
+@FUZZ
+@given(change=st.dictionaries(KEYS, VALUES, max_size=3))
+def test_no_content_raises_anything_but_a_user_error(change, tmp_path):
+    file = write(tmp_path, yaml.safe_dump(good() | change))
+    try:
+        spec = schema.load(file)
+    except UserError as error:
+        assert "\n" not in str(error)  # noqa: PT017
+    else:
+        assert spec.pairs()
+
+
+@FUZZ
+@given(text=st.text(alphabet=st.sampled_from("abv1:-[]{}#&*!|>'\"%@`,? \n\t0.~<="), max_size=60))
+def test_no_text_raises_anything_but_a_user_error(text, tmp_path):
+    file = write(tmp_path, text)
+    with pytest.raises(UserError):
+        schema.load(file)
+
+
+METHODS = registry.methods()
+
+
+@FUZZ
+@given(text=st.text(max_size=40))
+def test_no_setting_raises_anything_but_a_user_error(text):
+    try:
+        plan.variants(METHODS, ["coop"], [f"coop.lr={text}"])
+    except UserError as error:
+        assert "\n" not in str(error)  # noqa: PT017
+
+
+# --- the command line ---------------------------------------------------------------------------------------------
+
+
+def one_line(done) -> str:
+    """The one line of a mistake; fails if there is a traceback or anything else."""
+    assert done.status == 2, done.err
+    assert "Traceback" not in done.err + done.out
+    lines = [line for line in done.err.splitlines() if line.strip() and not line.startswith("device:")]
+    assert len(lines) == 1, done.err
+    assert lines[0].startswith("error: ")
+    return lines[0]
+
+
+OPTIONS = {
+    "unknown method": (["--methods=coopp"], "did you mean 'coop'"),
+    "unknown data set": (["--datasets=toyy"], "did you mean 'toy'"),
+    "glob without match": (["--methods=zz*"], "no method matches 'zz*'"),
+    "no method at all": (["--methods=,"], "methods"),
+    "unknown protocol": (["--protocols=nonsense"], "protocols"),
+    "no shots": (["--shots=0"], "shots"),
+    "duplicate seed": (["--seeds=1,1"], "given twice"),
+    "variant without its set": (["--datasets=toy-noisy"], "no task is left"),
+    "setting of nothing": (["--set=coop"], "METHOD.KEY=VALUE"),
+    "setting without key": (["--set=coop=3"], "METHOD.KEY=VALUE"),
+    "setting of unknown method": (["--set=coopp.lr=1"], "did you mean 'coop'"),
+    "setting of unselected method": (["--methods=zero-shot", "--set=coop.lr=1"], "add it to --methods"),
+    "setting of unknown key": (["--set=coop.n_ctxx=4"], "did you mean 'n_ctx'"),
+    "setting with bad value": (["--set=coop.n_ctx=many"], "coop"),
+    "setting out of range": (["--set=coop.lr=-1"], "lr"),
+    "setting infinite": (["--set=coop.lr=.inf"], "lr"),
+    "setting NaN": (["--set=coop.lr=.nan"], "lr"),
+    "setting empty": (["--set=coop.lr="], "lr"),
+    "setting not YAML": (["--set=coop.lr=[1"], "--set coop.lr=[1"),
+    "setting impossible date": (["--set=coop.init_words=2001-99-99"], "--set"),
+    "half precision on CPU": (["--precision=bf16", "--device=cpu"], "needs a GPU"),
+    "no such device": (["--device=toaster"], "--device toaster"),
+    "missing YAML": (["--upgrade-pairs=none.yaml"], "no such file"),
+}
+
+
+@pytest.mark.parametrize("case", OPTIONS)
+def test_a_wrong_option_is_one_line(case, cli, tmp_path):
+    args, words = OPTIONS[case]
+    assert words in one_line(cli("--dry-run", f"--out={tmp_path}/o", "--device=cpu", *args))
+    assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize(
+    "args", [["--workers=-1"], ["--cell-timeout=-5"], ["--seeds=a"], ["--shots=x"], ["--seeds="], ["--what"]]
+)
+def test_a_malformed_option_exits_with_2(args, cli, tmp_path):
+    done = cli("--dry-run", f"--out={tmp_path}/o", *args)
+    assert done.status == 2
+    assert "Traceback" not in done.err
+    assert "error:" in done.err
+
+
+def test_cuda_without_a_gpu(cli, tmp_path, monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert "no GPU" in one_line(cli("--dry-run", f"--out={tmp_path}/o", "--device=cuda"))
+
+
+def test_out_that_cannot_be_written(cli, tmp_path):
+    (tmp_path / "file").write_text("")
+    line = one_line(
+        cli(f"--out={tmp_path}/file/results", f"--report={tmp_path}/r.html", "--methods=zero-shot", "--device=cpu")
+    )
+    assert "cannot be written" in line
+    assert "--out" in line
+
+
+def test_report_that_cannot_be_written_is_told_before_the_work(cli, tmp_path):
+    """Not as a traceback after hours of training."""
+    (tmp_path / "file").write_text("")
+    line = one_line(cli(f"--out={tmp_path}/o", f"--report={tmp_path}/file/r.html", "--methods=zero-shot", "--device=cpu"))
+    assert "file/r.html" in line
+    assert not list((tmp_path / "o").glob("cells/*/*/record.json"))
+
+
+@pytest.fixture
+def with_backbone(cli, tmp_path, backbone_folders):
+    """Run a dry run on a copy of ``native`` that a test has changed."""
+    folder = tmp_path / "weights"
+    shutil.copytree(backbone_folders["native"], folder)
+    file = tmp_path / "pairs.yaml"
+    file.write_text("backbones: {b: {model: 'local-dir:weights'}}\nupgrades: [{old: b, new: b}]\nshots: 2\n")
+    return folder, lambda: cli("--dry-run", f"--upgrade-pairs={file}", f"--out={tmp_path}/o", "--device=cpu")
+
+
+def test_folder_as_it_should_be(with_backbone):
+    done = with_backbone[1]()
+    assert done.status == 0, done.err
+    assert "b -> b" in done.out
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [("open_clip_model.safetensors", "no weights in"), ("open_clip_config.json", "no open_clip_config.json in")],
+)
+def test_folder_without_a_part(with_backbone, file, words):
+    folder, dry_run = with_backbone
+    (folder / file).unlink()
+    line = one_line(dry_run())
+    assert "backbone 'b'" in line
+    assert words in line
+
+
+def test_folder_without_its_merges(with_backbone):
+    folder, dry_run = with_backbone
+    (folder / "merges.txt.gz").unlink()
+    assert "merges.txt.gz" in one_line(dry_run())
+
+
+@pytest.mark.parametrize("damage", ["cut", "garbage", "empty"])
+def test_corrupt_weights(with_backbone, damage):
+    folder, dry_run = with_backbone
+    weights = folder / "open_clip_model.safetensors"
+    content = weights.read_bytes()
+    weights.write_bytes({"cut": content[: len(content) // 2], "garbage": b"\x07" * 999, "empty": b""}[damage])
+    assert "cannot be loaded" in one_line(dry_run())
+
+
+def test_weights_of_another_shape(with_backbone, backbone_folders):
+    folder, dry_run = with_backbone
+    shutil.copy(backbone_folders["narrow"] / "open_clip_model.safetensors", folder)
+    assert re.search(r"backbone 'b'.*cannot be loaded", one_line(dry_run()))
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"model_cfg": {}}', '{"model_cfg": 3}', "\x00"])
+def test_broken_backbone_config(with_backbone, text):
+    folder, dry_run = with_backbone
+    (folder / "open_clip_config.json").write_text(text)
+    assert "backbone 'b'" in one_line(dry_run())
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({"model": "ViT-B-99", "pretrained": "random"}, "unknown model 'ViT-B-99'"),
+        ({"model": "ViT-B-32", "pretrained": "opnai"}, "did you mean 'openai'"),
+        ({"model": "local-dir:nowhere"}, "no open_clip_config.json"),
+    ],
+)
+def test_unknown_models_and_tags(cli, tmp_path, keys, words):
+    file = write(tmp_path, {"backbones": {"b": keys}, "upgrades": [{"old": "b", "new": "b"}]})
+    assert words in one_line(cli("--dry-run", f"--upgrade-pairs={file}", f"--out={tmp_path}/o", "--device=cpu"))
+
+
+def test_the_real_command_has_no_traceback_either(world):
+    """Once through a process of its own, as a user would see it."""
+    done = world.run("--methods=coopp", "--device=cpu")
+    assert "did you mean 'coop'" in one_line(done)
+
+
+def test_list_and_dry_run_compute_nothing(cli, tmp_path):
+    listed = cli("--list")
+    assert listed.status == 0
+    assert "contcoop" in listed.out
+    assert "toy-noisy" in listed.out
+    some = "--methods=zero-shot,coop,cocoop,contcoop,clip-adapter,clip-lora"
+    planned = cli("--dry-run", f"--out={tmp_path}/o", "--device=cpu", "--set=coop.n_ctx=2,4", some)
+    assert planned.status == 0
+    assert "n_ctx=2" in planned.out
+    assert "n_ctx=4" in planned.out
+    assert "native -> eva" in planned.out
+    assert "cells: 112, 0 done, 112 to do" in planned.out
+    assert not (tmp_path / "o").exists()

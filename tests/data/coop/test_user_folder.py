@@ -1,0 +1,456 @@
+"""A user's folder of images: three layouts, what the YAML may say of it, and every mistake in one line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from benchmark.config import schema
+from benchmark.config.errors import UserError
+from benchmark.data.coop.user_folder import own_folder
+from benchmark.data.dataset import Augmentation, Dataset
+from benchmark.data.features import FeatureStore
+from benchmark.data.task import BASE_TO_NEW, DOMAIN, TaskId, make_task
+from benchmark.method import registry
+from benchmark.training.checks.tiny_clips import pictures
+
+CLASSES = ("boat", "cat", "dog", "house")
+BACKBONES = {"b": {"model": "ViT-B-32", "pretrained": "random"}}
+
+
+def picture(label: str, number: int) -> np.ndarray:
+    return pictures([CLASSES.index(label)], seed=number)[0]
+
+
+def draw(file: Path, label: str, number: int) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(picture(label, number)).save(file)
+
+
+def flat(root: Path, count: int = 10) -> Path:
+    """A folder for each class."""
+    for label in CLASSES:
+        for number in range(count):
+            draw(root / label / f"{label}_{number:02d}.png", label, number)
+    (root / "notes.txt").write_text("no image")
+    (root / ".cache").mkdir()
+    return root
+
+
+def parts(root: Path) -> Path:
+    """The same images, split already."""
+    for label in CLASSES:
+        for number, part in enumerate(["train"] * 5 + ["val"] * 2 + ["test"] * 3):
+            draw(root / part / label / f"{label}_{number:02d}.png", label, number)
+    return root
+
+
+def listed(root: Path) -> Path:
+    """The same images in one heap, and a CSV that says what they are; columns in an odd order, one of them unknown."""
+    lines = ["note,split,path,label"]
+    for number, part in enumerate(["train"] * 5 + ["val"] * 2 + ["test"] * 3):
+        for label in reversed(CLASSES):
+            draw(root / "heap" / f"{label}_{number:02d}.png", label, number)
+            lines.append(f'"a, b",{part},heap/{label}_{number:02d}.png,{label}')
+    (root / "list.csv").write_text("\n".join(lines))
+    return root / "list.csv"
+
+
+LAYOUTS = {"flat": flat, "parts": parts, "csv": listed}
+
+
+def own(path: Path, **keys) -> Dataset:
+    spec = schema.check(schema.FolderSpec, {"path": str(path), **keys}, where="test")
+    return own_folder("mine", spec)()
+
+
+def refusal(action) -> str:
+    """The one line that says what, where and how to mend it."""
+    with pytest.raises(UserError) as caught:
+        action()
+    assert caught.value.fix
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def write_csv(folder: Path, *rows: tuple[str, ...], header: tuple[str, ...] = ("path", "label", "split")) -> Path:
+    """A CSV beside images of boats and cats."""
+    for label in ("boat", "cat"):
+        for number in range(10):
+            draw(folder / f"{label}{number}.png", label, number)
+    text = io.StringIO()
+    csv.writer(text).writerows([header, *rows])
+    (folder / "list.csv").write_text(text.getvalue())
+    return folder / "list.csv"
+
+
+ROWS = [
+    (f"{label}{number}.png", label, "test" if number > 1 else "train") for label in ("boat", "cat") for number in range(4)
+]
+
+
+# --- layouts -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_has_the_right_images_under_the_right_labels(layout, tmp_path):
+    splits = own(LAYOUTS[layout](tmp_path / "data")).load()
+    assert splits.classes == CLASSES
+    seen = []
+    for part, count in ((splits.train, 5), (splits.val, 2), (splits.test, 3)):
+        assert [part.labels.count(label) for label in range(4)] == [count] * 4
+        for row, label in enumerate(part.labels):
+            number = int(Path(part.images.paths[row]).stem[-2:])
+            assert np.array_equal(np.asarray(part.images[row]), picture(CLASSES[label], number))
+            seen.append((label, number))
+    assert len(set(seen)) == len(seen) == 40, "no image in two parts"
+    if layout != "flat":
+        assert {number for label, number in seen[:20]} == set(range(5)), "the user's split, not ours"
+    assert ("by rule" in splits.note) == (layout == "flat")
+    assert not splits.warnings
+
+
+def test_a_split_by_rule_is_the_same_everywhere(tmp_path):
+    first = own(flat(tmp_path / "one")).load()
+    shutil.copytree(tmp_path / "one", tmp_path / "elsewhere" / "two")
+    again = own(tmp_path / "elsewhere" / "two").load()
+    for part in ("train", "val", "test"):
+        assert getattr(first, part).images.paths == getattr(again, part).images.paths
+        assert getattr(first, part).digest == getattr(again, part).digest
+
+
+def test_csv_without_splits_is_split_by_rule(tmp_path):
+    rows = [(f"{label}{number}.png", label) for label in ("cat", "boat") for number in range(10)]
+    splits = own(write_csv(tmp_path, *rows, header=("path", "label"))).load()
+    assert (len(splits.train), len(splits.val), len(splits.test)) == (10, 4, 6)
+    assert "by rule" in splits.note
+
+
+def test_val_may_be_absent(tmp_path):
+    shutil.rmtree(parts(tmp_path / "data") / "val")
+    splits = own(tmp_path / "data").load()
+    assert splits.val is None
+    assert (len(splits.train), len(splits.test)) == (20, 12)
+
+
+def test_csv_as_spreadsheets_write_it(tmp_path):
+    """A mark at its start, Windows' slashes and line ends, spaces, blank lines, labels that are numbers, another suffix."""
+    file = write_csv(tmp_path / "sub")
+    lines = ["path;label;split", r" sub\boat0.png ; 10 ; train", "", r"sub\boat1.png;10;test"]
+    lines += [f"{tmp_path}/sub/cat0.png;9;train", "./sub/cat1.png;9;test", ""]
+    file = tmp_path / "list.txt"
+    file.write_bytes(("\ufeff" + "\r\n".join(lines).replace(";", ",")).encode())
+    splits = own(file, class_names={"9": "cat", "10": "boat"}).load()
+    assert splits.classes == ("boat", "cat")
+    assert [np.asarray(image).tobytes() for image in (splits.test.images[0], splits.train.images[1])] == [
+        picture("boat", 1).tobytes(),
+        picture("cat", 0).tobytes(),
+    ]
+
+
+# --- what the YAML may say -----------------------------------------------------------------------------------------
+
+
+def test_names_and_base_classes(tmp_path):
+    data = own(flat(tmp_path), class_names={"dog": "red dog", "boat": "old_boat"}, base=["house", "dog", "boat"])
+    splits = data.load()
+    assert splits.classes == ("house", "red dog", "old_boat", "cat")
+    for row, label in enumerate(splits.test.labels):
+        assert splits.test.images.paths[row].startswith(("house/", "dog/", "boat/", "cat/")[label])
+
+
+@pytest.mark.parametrize(
+    ("keys", "base", "new"),
+    [
+        ({}, ("boat", "cat"), ("dog", "house")),
+        ({"base": ["house", "cat"]}, ("house", "cat"), ("boat", "dog")),
+        ({"base": ["dog", "cat"], "class_names": {"dog": "x"}}, ("x", "cat"), ("boat", "house")),
+    ],
+)
+def test_base_to_new(keys, base, new, tmp_path):
+    data = own(flat(tmp_path), **keys)
+    task = make_task(data, data.load(), TaskId("mine", BASE_TO_NEW, 16, 1))
+    assert task.classes == base
+    assert [test.classes for test in task.tests] == [base, new]
+    folders = {
+        name: next(label for label in CLASSES if keys.get("class_names", {}).get(label, label) == name) for name in base
+    }
+    assert {Path(path).parent.name for path in task.train.images.paths} == set(folders.values())
+
+
+@pytest.mark.parametrize("base", [["cat"], ["cat", "dog", "boat"], ["cat", "dog", "boat", "house"]])
+def test_a_group_of_one_class_is_refused(base, tmp_path):
+    data = own(flat(tmp_path), base=base)
+    line = refusal(lambda: make_task(data, data.load(), TaskId("mine", BASE_TO_NEW, 2, 1)))
+    assert "too few classes" in line
+    make_task(data, data.load(), TaskId("mine", DOMAIN, 2, 1))
+
+
+def test_everything_else_that_a_data_set_file_would_say(tmp_path):
+    keys = {"title": "Mine", "template": "one {}.", "context_words": "one", "shots": 3, "licence": "CC0-1.0"}
+    data = own(flat(tmp_path), crop=[0.5, 1], flip=False, **keys)
+    assert (data.name, data.title, data.template, data.context_words) == ("mine", "Mine", "one {}.", "one")
+    assert (data.licence, data.augmentation) == ("CC0-1.0", Augmentation((0.5, 1.0), False))
+    assert str(tmp_path) in data.source
+    task = make_task(data, data.load(), TaskId("mine", DOMAIN, 16, 1))
+    assert (task.shots, len(task.train)) == (3, 12)
+    plain = own(tmp_path, crop=None)
+    assert (plain.title, plain.augmentation, plain.base_classes) == ("mine", Augmentation(None, True), None)
+
+
+def test_paths_are_relative_to_the_file(tmp_path, monkeypatch):
+    (tmp_path / "yaml").mkdir()
+    file = tmp_path / "yaml" / "pairs.yaml"
+    folders = {"a": {"path": "../data"}, "b": {"path": "~/data"}, "c": {"path": "/data/x.csv"}}
+    file.write_text(yaml.safe_dump({"backbones": BACKBONES, "upgrades": [{"old": "b", "new": "b"}], "folders": folders}))
+    monkeypatch.setenv("HOME", "/home/somebody")
+    monkeypatch.chdir("/")
+    found = {name: folder.path for name, folder in schema.load(file).folders.items()}
+    assert found == {"a": str(tmp_path.resolve() / "data"), "b": "/home/somebody/data", "c": "/data/x.csv"}
+
+
+def test_it_is_chosen_like_any_other(tmp_path, world):
+    folder = world.root / "datasets"
+    found = registry.datasets(folder, own={"my-photos": schema.FolderSpec(path=str(flat(tmp_path)))})
+    assert "my-photos" in found.select(["all"])
+    assert found.select(["my-*"]) == ["my-photos"]
+    assert len(found["my-photos"].cls(None).load().test) == 12  # without a data root
+    line = refusal(lambda: registry.datasets(folder, own={"toy": schema.FolderSpec(path="/x")}))
+    assert "'toy' is the name of another dataset" in line
+
+
+# --- which image is which --------------------------------------------------------------------------------------------
+
+
+def test_features_are_never_those_of_another_folder_with_the_same_names(tmp_path, backbones):
+    store, kept = FeatureStore(tmp_path / "cache"), []
+    for name in ("one", "two"):
+        for label in CLASSES:
+            for number in range(4):
+                draw(tmp_path / name / label / f"{number}.png", label, number + 10 * (name == "two"))
+        examples = own(tmp_path / name).load().test
+        kept.append(store.testing(backbones["native"], examples, pixels=False).views)
+        pixels = torch.stack([backbones["native"].preprocess(examples.images[row]) for row in range(len(examples))])
+        torch.testing.assert_close(kept[-1][0], backbones["native"].encode_image(pixels), atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(kept[0], kept[1], atol=1e-2)
+
+
+def test_an_image_that_was_replaced_is_another_image(tmp_path):
+    """Even under its old name, size and place in the list."""
+    for label in ("boat", "cat"):
+        for number in range(4):
+            draw(tmp_path / label / f"{number}.bmp", label, number)
+    before = own(tmp_path).load()
+    digests = before.test.digest, before.train.digest
+    changed = tmp_path / before.test.images.paths[0]
+    size, times = changed.stat().st_size, changed.stat().st_mtime_ns
+    draw(changed, "dog", 77)
+    os.utime(changed, ns=(times + 10**9, times + 10**9))
+    assert changed.stat().st_size == size
+    after = own(tmp_path).load()
+    assert after.test.digest != digests[0]
+    assert after.train.digest == digests[1]
+
+
+# --- mistakes ------------------------------------------------------------------------------------------------------
+
+WRONG = {
+    "no path": ({"title": "x"}, "add 'path'"),
+    "misspelt key": ({"path": "x", "templat": "a {}"}, "did you mean 'template'"),
+    "no place": ({"path": "x", "template": "a photo"}, "one {} where the class name goes"),
+    "two places": ({"path": "x", "template": "{} and {}"}, "one {} where the class name goes"),
+    "named place": ({"path": "x", "template": "a {} {name}"}, "one {} where the class name goes"),
+    "doubled braces": ({"path": "x", "template": "a {{}}"}, "one {} where the class name goes"),
+    "open brace": ({"path": "x", "template": "a {} {"}, "one {} where the class name goes"),
+    "crop too large": ({"path": "x", "crop": [0.5, 1.5]}, "two shares between 0 and 1"),
+    "crop reversed": ({"path": "x", "crop": [1.0, 0.5]}, "two shares between 0 and 1"),
+    "crop of one": ({"path": "x", "crop": [0.5]}, "crop"),
+    "crop as text": ({"path": "x", "crop": "half"}, "crop"),
+    "no shots": ({"path": "x", "shots": 0}, "shots"),
+    "flip as text": ({"path": "x", "flip": "no"}, "flip"),
+    "base twice": ({"path": "x", "base": ["cat", "cat"]}, "a base class is given twice"),
+    "number as class": ({"path": "x", "base": [1]}, "valid string"),
+    "no name": ({"path": "x", "class_names": {"cat": " "}}, "class 'cat' is called nothing"),
+    "names as list": ({"path": "x", "class_names": ["cat"]}, "class_names"),
+    "zero byte": ({"path": "a\0b"}, "not a path"),
+    "nobody's home": ({"path": "~nobody-of-this-name/x"}, "not a path"),
+    "just a path": ("x", "folders.mine"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_mistake_in_the_yaml(case, tmp_path):
+    keys, words = WRONG[case]
+    file = tmp_path / "pairs.yaml"
+    content = {"backbones": BACKBONES, "upgrades": [{"old": "b", "new": "b"}], "folders": {"mine": keys}}
+    file.write_text(yaml.safe_dump(content))
+    line = refusal(lambda: schema.load(file))
+    assert words in line
+    assert "mine" in line or "not a path" in line
+
+
+@pytest.mark.parametrize("name", ["all", "base", "new", "H", "a b", "a,b", "x*", "", "a/b", "[bold]"])
+def test_a_name_that_would_mean_something_else(name, tmp_path):
+    file = tmp_path / "pairs.yaml"
+    content = {"backbones": BACKBONES, "upgrades": [{"old": "b", "new": "b"}], "folders": {name: {"path": "x"}}}
+    file.write_text(yaml.safe_dump(content))
+    assert f"a data set cannot be called {name!r}" in refusal(lambda: schema.load(file))
+
+
+def empty(root: Path) -> Path:
+    root.mkdir()
+    return root
+
+
+def without_images(root: Path) -> Path:
+    (flat(root) / "lorry").mkdir()
+    (root / "lorry" / "clip.gif").write_bytes(b"GIF89a")
+    return root
+
+
+def too_few(root: Path) -> Path:
+    for file in sorted((flat(root) / "dog").iterdir())[3:]:
+        file.unlink()
+    return root
+
+
+def untested(root: Path) -> Path:
+    shutil.rmtree(parts(root) / "test" / "cat")
+    return root
+
+
+def untrained(root: Path) -> Path:
+    shutil.rmtree(parts(root) / "train" / "cat")
+    return root
+
+
+DAMAGED = {
+    "empty": (empty, {}, "no images", ""),
+    "class without images": (without_images, {}, "a class without images", "lorry"),
+    "three images": (too_few, {}, "class 'dog' has no test image", "at least four"),
+    "class without test": (untested, {}, "class 'cat' has no test image", "images to train on and to test on"),
+    "class without training": (untrained, {}, "class 'cat' has no training image", ""),
+    "unknown base class": (flat, {"base": ["cat", "dgo"]}, "there is no class 'dgo'", "did you mean 'dog'"),
+    "unknown name": (flat, {"class_names": {"hous": "home"}}, "there is no class 'hous'", "did you mean 'house'"),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGED)
+def test_a_mistake_in_the_folder(case, tmp_path):
+    make, keys, what, fix = DAMAGED[case]
+    data = own(make(tmp_path / "data"), **keys)
+    assert data.missing() is None
+    line = refusal(data.load)
+    assert what in line
+    assert fix in line
+    assert "mine" in line or str(tmp_path) in line
+
+
+BAD_ROWS = {
+    "no image of that name": ([*ROWS, ("dog.png", "cat", "test")], "", "1 of 9 images are missing, the first is dog.png"),
+    "no label": ([*ROWS, ("cat9.png", "", "test")], ":10", "a row without path or label"),
+    "short row": ([*ROWS, ("cat9.png",)], ":10", "a row without path or label"),
+    "unknown split": ([*ROWS[:3], ("cat9.png", "cat", "training")], ":5", "unknown split 'training'"),
+    "half a split": ([*ROWS, ("cat9.png", "cat", "")], ":10", "some rows have a split and some have none"),
+    "split comes late": ([("cat9.png", "cat", ""), *ROWS], ":3", "some rows have a split and some have none"),
+    "in two parts": ([*ROWS, (ROWS[0][0], "boat", "test")], ":10", "boat0.png is listed twice"),
+    "after blank lines": ([(), (), *ROWS, ("cat9.png", "", "test")], ":12", "a row without path or label"),
+    "nothing to test on": ([row for row in ROWS if row[2] == "train"], "", "class 'boat' has no test image"),
+    "header only": ([], "", "no images"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_ROWS)
+def test_a_mistake_in_a_row(case, tmp_path):
+    rows, place, words = BAD_ROWS[case]
+    line = refusal(own(write_csv(tmp_path, *rows)).load)
+    assert words in line
+    assert f"list.csv{place}" in line or not place
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "no column 'path'"),
+        (b"file,label\na.png,cat\n", "no column 'path'"),
+        (b"path;label\na.png;cat\n", "commas between them"),
+        (b"path,class\na.png,cat\n", "no column 'label'"),
+        ("path,label\nä.png,cat\n".encode("latin-1"), "save it as CSV in UTF-8"),
+        (b"path,label\n" + b"x" * 200_000 + b",cat\n", "cannot be read"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00", "cannot be read"),
+    ],
+    ids=["empty", "path", "semicolons", "label", "latin", "huge field", "an image"],
+)
+def test_a_file_that_is_no_such_csv(content, words, tmp_path):
+    (tmp_path / "list.csv").write_bytes(content)
+    line = refusal(own(tmp_path / "list.csv").load)
+    assert words in line
+    assert "list.csv" in line
+
+
+def pairs_file(folder: Path, backbones: dict[str, Path], folders: dict, **keys) -> Path:
+    content = {name: {"model": f"local-dir:{backbones[name]}"} for name in ("native", "eva")}
+    content = {"backbones": content, "upgrades": [{"old": "native", "new": "eva"}], "folders": folders}
+    content |= {"preset": "small", "seeds": [1], "shots": 2, "protocols": ["base-to-new"], **keys}
+    (folder / "pairs.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    return folder / "pairs.yaml"
+
+
+@pytest.mark.parametrize(
+    ("folders", "words"),
+    [
+        ({"mine": {"path": "gone"}}, "dataset 'mine': not found"),
+        ({"mine": {"path": "gone[/b]"}}, "dataset 'mine': not found"),
+        ({"mine": {"path": "data", "base": ["cow"]}}, "there is no class 'cow'"),
+        ({"toy": {"path": "data"}}, "'toy' is the name of another dataset"),
+    ],
+)
+def test_the_command_line_tells_it_in_one_line(folders, words, cli, tmp_path, backbone_folders):
+    flat(tmp_path / "data")
+    file = pairs_file(tmp_path, backbone_folders, folders, datasets=list(folders))
+    done = cli("--dry-run", f"--upgrade-pairs={file}", f"--out={tmp_path}/o", "--device=cpu")
+    assert done.status == 2
+    assert "Traceback" not in done.err
+    last = done.err.strip().splitlines()[-1]
+    assert last.startswith("error: ")
+    assert words in last
+    assert "(fix: " in last
+
+
+# --- a whole run -----------------------------------------------------------------------------------------------------
+
+
+def test_a_run_on_a_folder(cli, tmp_path, backbone_folders):
+    """From YAML alone: base-to-new on named base classes, from the command line to the tables and the report."""
+    flat(tmp_path / "data")
+    folder = {"path": "data", "title": "My <own> pictures", "licence": "CC0-1.0", "template": "an icon of a {}."}
+    folder |= {"base": ["house", "cat"], "class_names": {"house": "red house"}}
+    file = pairs_file(tmp_path, backbone_folders, {"mine": folder}, datasets=["mine"], methods=["zero-shot", "coop"])
+    out = tmp_path / "results"
+    options = [f"--upgrade-pairs={file}", "--device=cpu", "--workers=0", "--set=coop.epochs=2"]
+    done = cli(*options, f"--out={out}", f"--report={out}/report.html")
+    assert done.status == 0, done.err
+    table = pd.read_csv(out / "results.csv", keep_default_na=False)
+    assert set(table.dataset) == {"mine"}
+    assert set(table.status) == {"ok"}
+    figures = table[table.metric == "accuracy"]
+    assert {(row.split, row.n) for row in figures.itertuples()} == {("base", 6), ("new", 6), ("H", 12)}
+    assert set(figures.strategy) == {"old", "reuse", "retrain"}
+    abouts = [json.loads(each.read_text()) for each in out.glob("cells/*/*/module.json")]
+    assert {tuple(about["classes"]) for about in abouts} == {("red house", "cat")}
+    assert {about["template"] for about in abouts} == {"an icon of a {}."}
+    page = (out / "report.html").read_text()
+    assert "My &lt;own&gt; pictures" in page
+    assert "split made by rule: 50/20/30 % of each class" in page
+    assert f"the user&#39;s own: {tmp_path.resolve()}/data" in page

@@ -1,0 +1,260 @@
+"""The report in a real browser, from disk and without a network: everything on it works, it complains of nothing and asks
+for nothing."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+import math
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from benchmark.method.base import Info
+from benchmark.report import write
+from benchmark.results import summary
+from benchmark.results.provenance import About
+
+pytest.importorskip("selenium")
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select, WebDriverWait
+
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+DRIVER = shutil.which("chromedriver")
+pytestmark = pytest.mark.skipif(not (BROWSER and DRIVER), reason="needs chromium and chromedriver")
+
+FLAGS = (
+    "--headless=new --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update "
+    "--disable-sync --window-size=1280,1000"
+)
+REUSE = {"zero": 50.0, "alpha": 9.5, "beta": 70.25, "gamma": 61.0, "delta": math.nan}
+HEADER = "#pair-1 table.headline th[data-column='7']"
+
+
+def rows() -> pd.DataFrame:
+    """Two pairs, one data set, two seeds; delta does not fit."""
+    found: list[dict[str, Any]] = []
+    for method, reuse in REUSE.items():
+        for new, seed in itertools.product(("v2", "v3"), (1, 2)):
+            for strategy in ("old", "reuse"):
+                row = dict.fromkeys(summary.COLUMNS, "") | {"pair": f"v1->{new}", "old": "v1", "new": new, "method": method}
+                row |= {"dataset": "icons", "protocol": "base-to-new", "split": "H", "shots": 4, "seed": seed}
+                row |= {"config": "default", "strategy": strategy, "metric": "accuracy", "n": 10, "status": "ok"}
+                value = reuse + seed / 10 if strategy == "reuse" else 40.0
+                unfit = {} if math.isfinite(value) else {"status": "unfit", "reason": "too wide", "split": "base"}
+                found.append(row | {"value": value} | unfit)
+    return pd.DataFrame(found, columns=summary.COLUMNS)
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    folder = tmp_path_factory.mktemp("report")
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(BROWSER)
+    for flag in [*FLAGS.split(), f"--user-data-dir={folder / 'profile'}", "--host-resolver-rules=MAP * ~NOTFOUND"]:
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=str(DRIVER)))
+    page = folder / "compat.html"
+    runs = pd.DataFrame(columns=["kind", "method", "config", "status", "seconds", "peak_mb", "parameters"])
+    methods = {name: Info(name, name.title(), "-", ("text",), "shallow", control=name == "zero") for name in REUSE}
+    about = About("test", "2025-01-01", [("v1", "v2"), ("v1", "v3")], [], ["base-to-new"], [1, 2], "small", zero_shot="zero")
+    write(page, rows(), runs, about, methods, {})
+    browser.get("about:blank")
+    browser.get_log("performance")  # what the browser's own start page asked for
+    browser.get(page.as_uri())
+    yield browser
+    browser.quit()
+
+
+def names(driver: webdriver.Chrome, body: str = "sorted") -> list[str]:
+    cells = driver.find_elements(By.CSS_SELECTOR, f"#pair-1 table.headline tbody.{body} th[scope=row]")
+    return [cell.text.split("\n")[0] for cell in cells]
+
+
+def sort_state(driver: webdriver.Chrome) -> list[str | None]:
+    headers = driver.find_elements(By.CSS_SELECTOR, "#pair-1 table.headline th[aria-sort]")
+    return [header.get_attribute("aria-sort") for header in headers]
+
+
+def test_starts_with_the_best(driver: webdriver.Chrome) -> None:
+    assert names(driver) == ["Beta", "Gamma", "Alpha", "Delta"]
+    assert sort_state(driver) == ["descending"]
+
+
+def test_click_sorts_both_ways_and_missing_stays_last(driver: webdriver.Chrome) -> None:
+    button = driver.find_element(By.CSS_SELECTOR, f"{HEADER} button")
+    button.click()
+    assert (names(driver), sort_state(driver)) == (["Alpha", "Gamma", "Beta", "Delta"], ["ascending"])
+    button.click()
+    assert (names(driver), sort_state(driver)) == (["Beta", "Gamma", "Alpha", "Delta"], ["descending"])
+    assert names(driver, "control") == ["Zero"]
+
+
+def test_keyboard_sorts_by_name(driver: webdriver.Chrome) -> None:
+    driver.find_element(By.CSS_SELECTOR, "#pair-1 table.headline th[data-column='0'] button").send_keys(Keys.ENTER)
+    assert names(driver) == ["Alpha", "Beta", "Delta", "Gamma"]
+    driver.find_element(By.CSS_SELECTOR, "#pair-1 table.headline th[data-column='0'] button").send_keys(Keys.SPACE)
+    assert names(driver) == ["Gamma", "Delta", "Beta", "Alpha"]
+
+
+def shown(driver: webdriver.Chrome, selector: str) -> list[str]:
+    """Texts of the elements that can be seen."""
+    return [each.text for each in driver.find_elements(By.CSS_SELECTOR, selector) if each.is_displayed()]
+
+
+def choose(driver: webdriver.Chrome, name: str, word: str) -> None:
+    Select(driver.find_element(By.CSS_SELECTOR, f"#filters select[name={name}]")).select_by_visible_text(word)
+
+
+def fresh(driver: webdriver.Chrome, fragment: str = "") -> None:
+    """The page as a link opens it."""
+    address = driver.current_url.split("#")[0]
+    driver.get("about:blank")
+    driver.get(address + fragment)
+
+
+def test_filter_by_method_and_undo(driver: webdriver.Chrome) -> None:
+    fresh(driver)
+    everything = len(shown(driver, "#details-table tbody tr"))
+    choose(driver, "method", "Beta")
+    assert [name.split("\n")[0] for name in shown(driver, "#pair-1 table.headline tbody th[scope=row]")] == ["Beta"]
+    rows = shown(driver, "#details-table tbody tr")
+    assert 0 < len(rows) < everything
+    assert all("Beta" in row for row in rows)
+    driver.find_element(By.CSS_SELECTOR, "#filters button[type=reset]").click()
+    WebDriverWait(driver, 5).until(lambda d: len(shown(d, "#details-table tbody tr")) == everything)
+    assert len(shown(driver, "#pair-1 table.headline tbody th[scope=row]")) == len(REUSE)
+
+
+def test_filter_by_pair_hides_the_other_sections(driver: webdriver.Chrome) -> None:
+    fresh(driver)
+    assert len(shown(driver, "section[data-pair] h2")) == 2
+    choose(driver, "pair", "v1 → v3")
+    assert len(shown(driver, "section[data-pair] h2")) == 1
+    assert len(shown(driver, ".answers li")) == 1
+
+
+def test_a_link_opens_what_its_sender_saw(driver: webdriver.Chrome) -> None:
+    fresh(driver)
+    choose(driver, "method", "Gamma")
+    assert "method=Gamma" in driver.current_url
+    fresh(driver, "#" + driver.current_url.partition("#")[2].replace("?", "pair-2?"))
+    assert [name.split("\n")[0] for name in shown(driver, "#pair-2 table.headline tbody th[scope=row]")] == ["Gamma"]
+    top = driver.execute_script("return document.getElementById('pair-2').getBoundingClientRect().top")
+    assert -5 < top < 200
+    fresh(driver, "#lift-by-upgrade")
+    assert driver.execute_script("return window.scrollY") > 0
+
+
+@pytest.mark.parametrize(
+    ("form", "head", "line"),
+    [
+        ("CSV", "Method,Verdict,", "Beta,"),
+        ("Markdown", "| Method | Verdict |", "| Beta | "),
+        ("LaTeX", "\\begin{tabular}{lrr", "Beta & "),
+    ],
+)
+def test_copy(driver: webdriver.Chrome, form: str, head: str, line: str) -> None:
+    fresh(driver)
+    choose(driver, "method", "Beta")
+    script = """
+      const table = document.querySelector('table.headline'), bar = table.closest('.scroll').nextElementSibling;
+      [...bar.querySelectorAll('button')].find(b => b.textContent === arguments[0]).click();
+      return table.copied;
+    """
+    text = driver.execute_script(script, form)
+    assert text.startswith(head)
+    assert line in text
+    assert "Gamma" not in text
+    assert "70.4" in text
+
+
+def test_copy_reaches_the_clipboard(driver: webdriver.Chrome) -> None:
+    fresh(driver)
+    button = driver.find_element(By.CSS_SELECTOR, "#pair-1 .scroll + .copy button")
+    driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", button)
+    button.click()
+    WebDriverWait(driver, 5).until(lambda d: button.text == "copied")
+
+
+def test_details_sort_and_grow(driver: webdriver.Chrome) -> None:
+    fresh(driver)
+    header = driver.find_elements(By.CSS_SELECTOR, "#details-table thead button")[7]
+    assert header.text == "reuse"
+    driver.execute_script("arguments[0].click()", header)
+    values = [float(row.split()[-6]) for row in shown(driver, "#details-table tbody tr") if row.split()[-6] != "–"]
+    assert values == sorted(values, reverse=True)
+    assert "Showing" in driver.find_element(By.ID, "details-count").text
+
+
+def test_dark_and_light(driver: webdriver.Chrome) -> None:
+    fresh(driver)
+
+    def colours() -> tuple[str, str]:
+        style = "getComputedStyle(document.querySelector(arguments[0]))"
+        page = driver.execute_script(f"return {style}.backgroundColor", "body")
+        return page, driver.execute_script(f"return {style}.fill", "#lift-by-upgrade svg text")
+
+    before = colours()
+    driver.find_element(By.ID, "theme").click()
+    after = colours()
+    assert before[0] != after[0]
+    assert before[1] != after[1]  # the figures too
+    fresh(driver)
+    assert colours() == after  # it is remembered
+    driver.find_element(By.ID, "theme").click()
+    assert colours() == before
+
+
+def test_print_leaves_out_what_paper_cannot_do(driver: webdriver.Chrome) -> None:
+    fresh(driver)
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    hidden = [shown(driver, selector) for selector in ("#filters", "nav", ".copy", "#theme")]
+    tables = shown(driver, "table.headline")
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    assert hidden == [[], [], [], []]
+    assert len(tables) == 2
+    assert base64.b64decode(driver.execute_cdp_cmd("Page.printToPDF", {})["data"]).startswith(b"%PDF")
+
+
+def test_everything_can_be_reached_by_keyboard(driver: webdriver.Chrome) -> None:
+    """Every frame that scrolls can be focused and has a name, every control has a name, figures have a description."""
+    fresh(driver)
+    assert (
+        driver.execute_script(
+            "return document.querySelectorAll('.scroll:not([tabindex]), .scroll:not([aria-label])').length"
+        )
+        == 0
+    )
+    unnamed = (
+        "return [...document.querySelectorAll('button, select')].filter(e => !e.textContent.trim() && !e.ariaLabel).length"
+    )
+    assert driver.execute_script(unnamed) == 0
+    assert driver.execute_script("return document.querySelectorAll('svg:not([aria-label])').length") == 0
+    driver.find_element(By.TAG_NAME, "body").send_keys(Keys.TAB)
+    assert driver.switch_to.active_element.get_attribute("href").endswith("#summary")
+
+
+def test_page_is_not_wider_than_a_phone(driver: webdriver.Chrome) -> None:
+    metrics = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    width = driver.execute_script("return document.documentElement.scrollWidth")
+    driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert width <= 390
+
+
+def test_no_requests_and_no_complaints(driver: webdriver.Chrome) -> None:
+    assert driver.execute_script("return performance.getEntriesByType('resource').length") == 0
+    assert [entry for entry in driver.get_log("browser") if entry["level"] in ("WARNING", "SEVERE")] == []
+    events = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
+    sent = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
+    assert [url for url in sent if not url.startswith(("file:", "data:"))] == []
+    assert all(Path(url.split("#")[0]).name == "compat.html" for url in sent if url.startswith("file:"))

@@ -1,0 +1,155 @@
+"""The figures about compatibility, each against arithmetic done by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from benchmark.results import summary
+
+
+@pytest.mark.parametrize(
+    ("mean", "p", "p_outside", "statuses", "expected"),
+    [
+        (3.0, 0.01, 0.9, (), "helps"),
+        (-3.0, 0.01, 0.9, (), "harms"),
+        (0.1, 0.6, 0.01, (), "no effect"),
+        (0.5, 0.01, 0.01, (), "no effect"),
+        (3.0, 0.2, 0.9, (), "undecided"),
+        (3.0, 0.05, 0.05, (), "undecided"),
+        (3.0, math.nan, math.nan, (), "undecided"),
+        (math.nan, math.nan, math.nan, (), "undecided"),
+        (math.nan, math.nan, math.nan, ("unfit",), "does not fit"),
+        (math.nan, math.nan, math.nan, ("unfit", "failed"), "does not fit"),
+        (math.nan, math.nan, math.nan, ("failed",), "no result"),
+        (math.nan, math.nan, math.nan, ("diverged",), "no result"),
+    ],
+)
+def test_verdicts(mean, p, p_outside, statuses, expected):
+    assert summary.verdict(mean, p, p_outside, statuses) == expected
+    assert expected in summary.VERDICTS
+
+
+# --- tables -------------------------------------------------------------------------------------------------------
+
+
+def results() -> pd.DataFrame:
+    """Method "m" beside the control "z" on two data sets and three seeds."""
+    rows = []
+    for dataset, shift in (("a", 0.0), ("b", 20.0)):
+        for seed in (1, 2, 3):
+            for method, figures in (
+                ("m", {"old": 60 + seed, "reuse": 66 + seed, "retrain": 72 + seed}),
+                ("z", {"old": 50, "reuse": 62, "retrain": 62}),
+            ):
+                for strategy, value in figures.items():
+                    row = dict.fromkeys(summary.COLUMNS, "") | {"pair": "o->n", "old": "o", "new": "n", "method": method}
+                    row |= {"config": "default", "dataset": dataset, "protocol": "base-to-new", "split": "H", "shots": 4}
+                    row |= {"seed": seed, "strategy": strategy, "metric": "accuracy", "n": 10, "status": "ok"}
+                    rows.append(row | {"value": value + shift})
+                    if strategy == "reuse":
+                        rows.append(row | {"metric": "negative_flip", "value": 2.0})
+                        rows.append(row | {"metric": "positive_flip", "value": 8.0})
+    return pd.DataFrame(rows, columns=list(summary.COLUMNS))
+
+
+def test_lift_and_gain_by_hand():
+    table = summary.with_controls(summary.accuracies(results()), "z")
+    rows = table[table.method == "m"].set_index(["dataset", "seed"])
+    assert rows.lift.tolist() == [66 + seed - 62 for seed in (1, 2, 3)] * 2
+    assert rows.gain.tolist() == [6.0] * 6
+    assert rows.zs_old.tolist() == [50.0] * 3 + [70.0] * 3
+    assert rows.zs_new.tolist() == [62.0] * 3 + [82.0] * 3
+    assert rows.retrain_lift.tolist() == [72 + seed - 62 for seed in (1, 2, 3)] * 2
+    assert (table[table.method == "z"].lift == 0).all()
+    assert (rows.negative_flip == 2).all()
+
+
+def test_summary_by_hand():
+    """Lift per seed 5, 6, 7 on two data sets: mean 6, variance (1 / 3 + 1 / 3) / 4 with 4 degrees of freedom; retrained 11,
+    12, 13: retained 6 / 12."""
+    table = summary.with_controls(summary.accuracies(results()), "z")
+    row = summary.summarise(table, control="z").set_index("method").loc["m"]
+    half = stats.t.ppf(0.975, 4) * math.sqrt(1 / 6)
+    assert (row.lift, row.seeds, row.datasets) == (6.0, 3, 2)
+    assert (row.lift_low, row.lift_high) == pytest.approx((6 - half, 6 + half))
+    assert row.p == pytest.approx(2 * stats.t.sf(6 / math.sqrt(1 / 6), 4))
+    assert row.retained == pytest.approx(0.5)
+    assert 0 < row.retained_low < 0.5 < row.retained_high < 1
+    assert summary.verdict(row.lift, row.p, row.p_outside) == "helps"
+    assert row.old == pytest.approx(72.0)
+    zero = summary.summarise(table, control="z").set_index("method").loc["z"]
+    assert math.isnan(zero.p), "the control is not judged"
+
+
+def images(covariance: float) -> pd.DataFrame:
+    """The images' part for "m" on both data sets, beside that of another method."""
+    rows = []
+    for dataset in ("a", "b"):
+        same = {"pair": "o->n", "dataset": dataset, "protocol": "base-to-new", "shots": 4, "variant": "", "split": "H"}
+        for figure in ("lift", "gain", "retrain_lift", "retained"):
+            own = {"figure": figure, "method": "m", "config": "default", "other": "m", "other_config": "default"}
+            rows.append(same | own | {"covariance": covariance, "drawings": 50})
+    return pd.DataFrame(rows)
+
+
+def test_images_widen_the_interval_by_hand():
+    table = summary.with_controls(summary.accuracies(results()), "z")
+    row = summary.summarise(table, summary.Covariances(images(0.5))).set_index("method").loc["m"]
+    variance = (1 / 3 + 1 / 3 + 0.5 + 0.5) / 4
+    freedom = variance**2 / (2 * (1 / 12) ** 2 / 2 + 2 * (0.5 / 4) ** 2 / 49)
+    half = stats.t.ppf(0.975, freedom) * math.sqrt(variance)
+    assert (row.lift_low, row.lift_high) == pytest.approx((6 - half, 6 + half))
+
+
+def test_covariances_of_several_test_sets():
+    """The mean over two test sets of one data set has a quarter of the sum of their variances; an unknown one spoils it."""
+    table = images(0.5)
+    known = summary.Covariances(table.assign(variant=["", "x"] * 4, dataset="a"))
+    name, where = ("m", "default"), ("o->n", "base-to-new", "H")
+    assert known.of("gain", where, name, name, [("a", "x")]) == (0.5, 50)
+    assert math.isnan(known.of("gain", where, name, name, [("a", "x"), ("a", "gone")])[0])
+    both = summary.Covariances(pd.concat([table.assign(dataset="a"), table.assign(dataset="a", variant="x")]))
+    assert both.of("lift", where, name, name, [("a", ""), ("a", "x")]) == (0.25, 50)
+
+
+def test_ranks_are_of_methods_compared_seed_by_seed():
+    """ "m" is 5 points above "k" on every seed, whatever the seeds do; the control takes no part."""
+    frame = results()
+    other = frame[frame.method == "m"].assign(method="k")
+    other.loc[other.strategy == "reuse", "value"] -= np.where(
+        other[other.strategy == "reuse"].metric == "accuracy", 5.0, 0.0
+    )
+    table = summary.with_controls(summary.accuracies(pd.concat([frame, other])), "z")
+    where = ("o->n", "base-to-new", "H")
+    assert summary.rank_intervals(table, [("m", "default"), ("k", "default")], where, summary.Covariances()) == [
+        (1, 1),
+        (2, 2),
+    ]
+    assert summary.rank_intervals(table, [("m", "default"), ("m", "default")], where, summary.Covariances()) == [
+        (1, 2),
+        (1, 2),
+    ]
+
+
+def test_retained_is_blank_where_retraining_gains_nothing_sure():
+    frame = results()
+    chosen = (frame.method == "m") & (frame.strategy == "retrain")
+    frame.loc[chosen, "value"] = frame.loc[chosen, "value"] - 10
+    row = summary.summarise(summary.with_controls(summary.accuracies(frame), "z")).set_index("method").loc["m"]
+    assert math.isnan(row.retained)
+
+
+def test_what_does_not_fit_keeps_its_other_figures():
+    frame = results()
+    chosen = (frame.method == "m") & (frame.strategy == "reuse") & (frame.metric == "accuracy")
+    frame.loc[chosen, "status"] = "unfit"
+    frame = frame[~((frame.method == "m") & frame.metric.str.endswith("flip"))]
+    row = summary.summarise(summary.with_controls(summary.accuracies(frame), "z")).set_index("method").loc["m"]
+    assert summary.verdict(row.lift, row.p, row.p_outside, {"unfit"}) == "does not fit"
+    assert math.isnan(row.reuse)
+    assert row.retrain == pytest.approx(84.0)
