@@ -18,7 +18,7 @@ class IconObjectsClutter(Dataset):
     context_words = "an icon of a"
     licence = "MIT"
     source = "Tabler Icons, https://tabler.io/icons (the test split of icon-objects, disturbed)"
-    variant_of = "icon-objects"
+    shift_of = "icon-objects"
 
     def load(self):
         clean, taken = objects(), Counter()

@@ -11,7 +11,7 @@ class IconObjectsEmoji(Dataset):
     context_words = "an icon of a"
     licence = "CC-BY-SA-4.0"
     source = "OpenMoji, https://openmoji.org"
-    variant_of = "icon-objects"
+    shift_of = "icon-objects"
 
     def load(self):
         return objects_as_emoji()

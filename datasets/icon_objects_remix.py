@@ -1,7 +1,7 @@
 """Common objects drawn by other hands: filled Remix icons."""
 
 from benchmark.data import Dataset
-from benchmark.data.icons.splits import objects_pool, variant
+from benchmark.data.icons.splits import objects_pool, shifted_test_set
 
 
 class IconObjectsRemix(Dataset):
@@ -11,7 +11,7 @@ class IconObjectsRemix(Dataset):
     context_words = "an icon of a"
     licence = "Apache-2.0"
     source = "Remix Icon 2.5, https://remixicon.com (fill style)"
-    variant_of = "icon-objects"
+    shift_of = "icon-objects"
 
     def load(self):
-        return variant(objects_pool("remix", ("fill",)))
+        return shifted_test_set(objects_pool("remix", ("fill",)))

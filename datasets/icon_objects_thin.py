@@ -1,7 +1,7 @@
 """Common objects in hairlines: Phosphor's thin weight."""
 
 from benchmark.data import Dataset
-from benchmark.data.icons.splits import objects_pool, variant
+from benchmark.data.icons.splits import objects_pool, shifted_test_set
 
 
 class IconObjectsThin(Dataset):
@@ -11,7 +11,7 @@ class IconObjectsThin(Dataset):
     context_words = "an icon of a"
     licence = "MIT"
     source = "Phosphor Icons 1.3, https://phosphoricons.com (thin weight)"
-    variant_of = "icon-objects"
+    shift_of = "icon-objects"
 
     def load(self):
-        return variant(objects_pool("phosphor", ("thin",)))
+        return shifted_test_set(objects_pool("phosphor", ("thin",)))

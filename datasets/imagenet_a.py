@@ -20,7 +20,7 @@ class ImageNetA(ImageNetDataset):
     template = "a photo of a {}."
     licence = "MIT (as published; photographs by many owners)"
     source = "Hendrycks et al. 2021, Natural adversarial examples, https://arxiv.org/abs/1907.07174"
-    variant_of = "imagenet"
+    shift_of = "imagenet"
     folder = "imagenet-adversarial"
     image_folder = "imagenet-a"
     rows = tuple(map(int, ROWS.split()))

@@ -20,7 +20,7 @@ class ImageNetR(ImageNetDataset):
     template = "a photo of a {}."
     licence = "MIT (as published; pictures by many owners)"
     source = "Hendrycks et al. 2021, The many faces of robustness, https://arxiv.org/abs/2006.16241"
-    variant_of = "imagenet"
+    shift_of = "imagenet"
     folder = "imagenet-rendition"
     image_folder = "imagenet-r"
     rows = tuple(map(int, ROWS.split()))

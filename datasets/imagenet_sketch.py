@@ -10,7 +10,7 @@ class ImageNetSketch(ImageNetDataset):
     template = "a photo of a {}."
     licence = "MIT (as published; pictures from image search, copyright with their owners)"
     source = "Wang et al. 2019, Learning robust global representations, https://arxiv.org/abs/1905.13549"
-    variant_of = "imagenet"
+    shift_of = "imagenet"
     folder = "imagenet-sketch"
     image_folder = "images"
     counts = Counts(classes=1000, train=None, val=None, test=50_889)

@@ -14,7 +14,7 @@ class ImageNetV2(ImageNetDataset):
     template = "a photo of a {}."
     licence = "MIT (as published; photographs from Flickr)"
     source = "Recht et al. 2019, Do ImageNet classifiers generalize to ImageNet?, https://arxiv.org/abs/1902.10811"
-    variant_of = "imagenet"
+    shift_of = "imagenet"
     folder = "imagenetv2"
     image_folder = "imagenetv2-matched-frequency-format-val"
     counts = Counts(classes=1000, train=None, val=None, test=10_000)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from benchmark.backbones.attention import Projection, layers, projections
-from benchmark.method import AdamWConfig, Info, Method, Official, Unfit
+from benchmark.method import AdamWConfig, Incompatible, Info, Method, Official
 from benchmark.method.lora import LowRank, unknown_attention
 
 POSITIONS = {
@@ -71,7 +71,7 @@ class ClipLora(Method):
         return [{"position": position} for position in ("bottom", "mid", "up")]
 
     @classmethod
-    def why_not(cls, config, backbone):
+    def incompatibility(cls, config, backbone):
         return unknown_attention(backbone, _towers(config))
 
     @classmethod
@@ -90,9 +90,9 @@ class ClipLora(Method):
             return None
         encoder, position = about["encoder"], about["position"]
         if position not in POSITIONS or encoder not in ("both", "text", "vision"):
-            raise Unfit(f"position {position!r} of encoder {encoder!r} is not known here")
+            raise Incompatible(f"position {position!r} of encoder {encoder!r} is not known here")
         if any(layer.keys() != found[0].keys() for layer in found) or not found[0].keys() <= OFFICIAL_ROLES.keys():
-            raise Unfit("its layers do not have the same known projections")
+            raise Incompatible("its layers do not have the same known projections")
         widths = [next(iter(layer.values()))["w_lora_A"].shape[1] for layer in found]
         changes = [i for i in range(1, len(widths)) if widths[i] != widths[i - 1]]
         border = changes[0] if changes else len(found) // 2
@@ -109,7 +109,7 @@ class ClipLora(Method):
                 for name, pair in layer.items():
                     down, up = pair["w_lora_A"], pair["w_lora_B"]  # (r, d_in), (d_out, r)
                     if not len(down) == up.shape[1] == about["r"]:
-                        raise Unfit(f"its matrices are not of the rank {about['r']} that it names")
+                        raise Incompatible(f"its matrices are not of the rank {about['r']} that it names")
                     key = f"{tower}_{number}_{OFFICIAL_ROLES[name]}"
                     tensors[f"lora.down.{key}"], tensors[f"lora.up.{key}"] = down, up
         settings = {

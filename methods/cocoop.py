@@ -5,7 +5,7 @@ from pydantic import Field
 from torch import nn
 from torch.nn import functional as F
 
-from benchmark.method import Info, Official, Unfit, official_state
+from benchmark.method import Incompatible, Info, Official, official_state
 from benchmark.method.prompts import ContextConfig, ContextMethod
 
 OFFICIAL_NAMES = {
@@ -74,7 +74,7 @@ class CoCoOp(ContextMethod):
             return None
         reduction = next((r for r in (16, d // hidden) if max(1, d // r) == hidden), None)
         if reduction is None:
-            raise Unfit(f"its network has {hidden} hidden units, which is no whole part of {d}")
+            raise Incompatible(f"its network has {hidden} hidden units, which is no whole part of {d}")
         settings = {"n_ctx": len(state["ctx"]), "reduction": reduction}
         return Official(settings, {own: state[name] for name, own in OFFICIAL_NAMES.items()})
 

@@ -25,7 +25,7 @@ class CoOp(ContextMethod):
         code="https://github.com/KaiyangZhou/CoOp",
         parameters="n_ctx * d_t",
         transfer="the vectors are put before the names in the new tower's embedding space; needs an equal text width",
-        yardstick=True,
+        reference=True,
         paper="Learning to Prompt for Vision-Language Models",
         year=2022,
         venue="IJCV",
@@ -79,7 +79,7 @@ class CoOpCsc(CoOp):
         title="CoOp, class-specific",
         summary="learnt context vectors before the class name, others for every class",
         class_bound=True,
-        yardstick=False,
+        reference=False,
         parameters="C * n_ctx * d_t",
     )
     presets = {"small": {"steps": 32, "warmup_epochs": 0, "anneal": "step", "lr": 0.1}}

@@ -49,7 +49,7 @@ class Ivlp(Method):
     presets = {"small": {"steps": 20, "batch_size": 16, "warmup_epochs": 0, "anneal": "step", "lr": 0.003}}
 
     @classmethod
-    def why_not(cls, config, backbone):
+    def incompatibility(cls, config, backbone):
         return no_deep_prompts(backbone, config.n_ctx, config.n_image)
 
     @property

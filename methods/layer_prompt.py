@@ -21,7 +21,7 @@ class LayerPrompt(ContextMethod):
         summary="learnt states of the context tokens before one layer of the text tower",
         tunes=("text",),
         depth="deep",
-        probe=True,
+        listed=False,
         parameters="n_ctx * d_t",
         transfer="the states are put in at the same layer; needs an equal text width and that layer",
         paper="Towards Compatible Fine-tuning for Vision-Language Model Updates",
@@ -49,10 +49,10 @@ class LayerPrompt(ContextMethod):
         return [{"layer": layer} for layer in range(backbone.text_layers)]
 
     @classmethod
-    def why_not(cls, config, backbone):
+    def incompatibility(cls, config, backbone):
         if config.layer >= backbone.text_layers:
             return f"its text tower has {backbone.text_layers} layers, and the prompt is made for layer {config.layer}"
-        return super().why_not(config, backbone)
+        return super().incompatibility(config, backbone)
 
     def build(self):
         super().build()

@@ -59,7 +59,7 @@ class Maple(Method):
         return {"depth": 3, "lr": 0.0026, "epochs": 2} if protocol in ("cross-dataset", "domain") else {}
 
     @classmethod
-    def why_not(cls, config, backbone):
+    def incompatibility(cls, config, backbone):
         return no_deep_prompts(backbone, config.n_ctx, config.n_ctx)
 
     @property

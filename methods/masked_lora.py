@@ -61,7 +61,7 @@ class MaskedLora(Method):
         return "vision" in self.towers
 
     @classmethod
-    def why_not(cls, config, backbone):
+    def incompatibility(cls, config, backbone):
         return unknown_attention(backbone, cls.towers)
 
     def build(self):

@@ -91,7 +91,7 @@ class PromptSrc(Method):
         return {}
 
     @classmethod
-    def why_not(cls, config, backbone):
+    def incompatibility(cls, config, backbone):
         return no_deep_prompts(backbone, config.n_ctx, config.n_image)
 
     @property

@@ -49,7 +49,7 @@ class Vpt(Method):
     presets = {"small": {"steps": 20, "batch_size": 16, "n_image": 4, "warmup_epochs": 0, "anneal": "step", "lr": 0.01}}
 
     @classmethod
-    def why_not(cls, config, backbone):
+    def incompatibility(cls, config, backbone):
         return no_image_prompts(backbone)
 
     @property

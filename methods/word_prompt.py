@@ -46,7 +46,7 @@ class WordPrompt(Method):
     presets = {"small": {"steps": 32, "warmup_epochs": 0, "anneal": "step", "lr": 0.003}}
 
     @classmethod
-    def why_not(cls, config, backbone):
+    def incompatibility(cls, config, backbone):
         return too_much_context(backbone, config.n_ctx)
 
     def build(self):

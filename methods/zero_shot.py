@@ -18,5 +18,5 @@ class ZeroShot(Method):
   title={Learning Transferable Visual Models From Natural Language Supervision},
   author={Radford, Alec and Kim, Jong Wook and Hallacy, Chris and Ramesh, Aditya and Goh, Gabriel and others},
   booktitle={ICML}, year={2021}}""",
-        control=True,
+        baseline=True,
     )

@@ -66,7 +66,7 @@ def _tasks() -> list[Task]:
     plugins: list[Dataset] = [plugin.cls() for plugin in registry.datasets().plugins.values()]
     found = []
     for dataset in plugins:
-        if dataset.variant_of is None and dataset.missing() is None:
+        if dataset.shift_of is None and dataset.missing() is None:
             splits = dataset.load()
             found += [make_task(dataset, splits, TaskId(dataset.name, BASE_TO_NEW, dataset.shots, s)) for s in DRAWS]
     return found
@@ -102,7 +102,7 @@ def main() -> None:
     parser.add_argument("--log", type=Path, default=LOG, help="rows of other methods in it are kept")
     options = parser.parse_args()
     methods = registry.methods()
-    names = [name for name in methods.select(options.methods.split(",")) if not methods[name].cls.info.control]
+    names = [name for name in methods.select(options.methods.split(",")) if not methods[name].cls.info.baseline]
     kept = _read(options.log, names)
     with ProcessPoolExecutor(cores(), mp_context=multiprocessing.get_context("spawn")) as pool:
         for name, rows in zip(names, pool.map(choose, names, [options.release.resolve()] * len(names)), strict=True):

@@ -18,7 +18,7 @@ from benchmark.analysis.study import Setting, gap, mean
 from benchmark.config.errors import UserError
 from benchmark.config.schema import BackboneSpec, RunSpec, UpgradeSpec
 from benchmark.data.features import FeatureStore
-from benchmark.experiment.plan import Plan, Variant
+from benchmark.experiment.plan import Configuration, Plan
 from benchmark.results.paired import Outcome
 
 COLUMNS = (
@@ -73,7 +73,7 @@ def run(setting: Setting, options: argparse.Namespace) -> pd.DataFrame:
         moved = drift.rows_of("", old, setting.backbone(pair[1]), task, store)
         figures = {(str(tower), str(stage), str(metric)): float(str(v)) for _, tower, _, stage, metric, v, _ in moved}
         zeros = [setting.find(made, setting.zero_shot, pair[0], on) for on in pair]
-        rows += [_row(setting, made, pair, variant, zeros, figures) for variant in setting.contestants]
+        rows += [_row(setting, made, pair, configuration, zeros, figures) for configuration in setting.contestants]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -81,13 +81,13 @@ def _row(
     setting: Setting,
     made: Plan,
     pair: tuple[str, str],
-    variant: Variant,
+    configuration: Configuration,
     zeros: list[Outcome | None],
     figures: dict[tuple[str, str, str], float],
 ) -> dict[str, object]:
     old, new = pair
-    before, after = setting.find(made, variant, old, old), setting.find(made, variant, old, new)
-    status, reason = setting.why([made.find(variant, task, old, new) for task in made.tasks])
+    before, after = setting.find(made, configuration, old, old), setting.find(made, configuration, old, new)
+    status, reason = setting.why([made.find(configuration, task, old, new) for task in made.tasks])
     lift, low, high = gap(after, zeros[1])
     way, step = _step(new) or (new, 0)
     blocks = [value for (tower, stage, metric), value in figures.items() if _is_block(tower, stage, metric)]
@@ -95,8 +95,8 @@ def _row(
         "pair": f"{old}->{new}",
         "way": way,
         "step": step,
-        "method": variant.method,
-        "title": setting.title(variant),
+        "method": configuration.method,
+        "title": setting.title(configuration),
         "text_change": round(sum(blocks) / len(blocks), 6) if blocks else float("nan"),
         "text_cka": figures["text", activations.OUTPUT, "cka"],
         "image_cka": figures["vision", activations.OUTPUT, "cka"],

@@ -15,10 +15,10 @@ import pandas as pd
 from benchmark.analysis.break_even import own_steps
 from benchmark.analysis.repair_strategies import REPAIRS, WARM_STARTS, Case, Repair, predictions
 from benchmark.analysis.study import SPLIT, Setting, gap, mean
-from benchmark.experiment.plan import Cell, Job, Plan, Variant, restore
+from benchmark.experiment.plan import Cell, Configuration, Job, Plan, restore
 from benchmark.experiment.store import cell_hash
 from benchmark.experiment.worker import Worker
-from benchmark.method.base import Unfit
+from benchmark.method.base import Incompatible
 from benchmark.results.paired import Outcome
 from benchmark.training.evaluation import accuracy, places
 
@@ -37,17 +37,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(setting: Setting, options: argparse.Namespace) -> pd.DataFrame:
     """All strategies on all modules."""
-    variants = [setting.zero_shot, *setting.contestants]
-    full = setting.plan(setting.pairs, variants, retrain=True)
+    configurations = [setting.zero_shot, *setting.contestants]
+    full = setting.plan(setting.pairs, configurations, retrain=True)
     setting.compute("modules of both backbones", full.jobs)
     news = [(new, new) for new in dict.fromkeys(new for _, new in setting.pairs)]
     cuts = {
-        (variant.method, steps): Variant(
-            variant.method, f"{variant.label},steps={steps}", {**variant.changes, "steps": steps}
+        (configuration.method, steps): Configuration(
+            configuration.method, f"{configuration.label},steps={steps}", {**configuration.changes, "steps": steps}
         )
-        for variant in setting.contestants
+        for configuration in setting.contestants
         for steps in WARM_STARTS
-        if steps <= own_steps(setting, full, variant)
+        if steps <= own_steps(setting, full, configuration)
     }
     scratch = setting.plan(news, list(cuts.values()))
     setting.compute("trainings from scratch with fewer steps", scratch.jobs)
@@ -55,41 +55,43 @@ def run(setting: Setting, options: argparse.Namespace) -> pd.DataFrame:
     setting.compute("repairs", jobs, {KIND: act})
     found = {job.train.key + cell.backbone + str(cell.config["strategy"]): cell for job in jobs for cell in job.evals}
     book = _Book(setting, full, scratch, cuts, found)
-    rows = [row for pair in setting.pairs for variant in setting.contestants for row in book.rows(pair, variant)]
+    rows = [row for pair in setting.pairs for configuration in setting.contestants for row in book.rows(pair, configuration)]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _jobs(setting: Setting, full: Plan, cuts: Mapping[tuple[str, int], Variant], pair: tuple[str, str]) -> Iterator[Job]:
+def _jobs(
+    setting: Setting, full: Plan, cuts: Mapping[tuple[str, int], Configuration], pair: tuple[str, str]
+) -> Iterator[Job]:
     """One job for each module and new backbone: the training, which is done, and its repairs."""
     old, new = pair
     digests = {facts.name: facts.digest for facts in setting.session.backbones}
     for job in full.jobs:
-        variant = job.train.variant
-        if job.train.backbone != old or variant.method == setting.control:
+        configuration = job.train.configuration
+        if job.train.backbone != old or configuration.method == setting.baseline:
             continue
         target = next(cell for cell in job.evals if cell.backbone == new)
         cells = []
         for repair in REPAIRS:
             steps = getattr(repair, "steps", 0)
-            if steps and (variant.method, steps) not in cuts:
+            if steps and (configuration.method, steps) not in cuts:
                 continue  # more than its whole retraining would take
             config = {**target.config, "kind": KIND, "strategy": repair.name, "version": repair.version, "old": digests[old]}
-            cells.append(Cell(KIND, cell_hash(config), config, variant, new, job.train.task, job.train.settings))
+            cells.append(Cell(KIND, cell_hash(config), config, configuration, new, job.train.task, job.train.settings))
         yield Job(job.train, tuple(cells))
 
 
 def act(worker: Worker, cell: Cell, trained: Cell, record: Mapping[str, Any]) -> dict[str, Any]:
     """What a worker does for a repair: repair the module, evaluate it, say what it cost."""
-    repair, cls = BY_NAME[str(cell.config["strategy"])], worker.methods[cell.variant.method].cls
+    repair, cls = BY_NAME[str(cell.config["strategy"])], worker.methods[cell.configuration.method].cls
     config = restore(cls, cell.settings)
     old, new, task = worker.backbone(trained.backbone), worker.backbone(cell.backbone), worker.task(cell.task)
-    why = cls.why_not(config, new)
+    why = cls.incompatibility(config, new)
     if why:
-        raise Unfit(f"{why} on {new.name}")
+        raise Incompatible(f"{why} on {new.name}")
     tensors = worker.store.load_module(trained.key, record["module"])
-    why = repair.why_not(cls, tensors)
+    why = repair.incompatibility(cls, tensors)
     if why:
-        raise Unfit(why)
+        raise Incompatible(why)
     case = Case(cls, config, tensors, old, new, task, worker.features, worker.context.precision)
     start = time.perf_counter()
     repaired = repair.apply(case)
@@ -114,42 +116,50 @@ class _Book:
     setting: Setting
     full: Plan
     scratch: Plan
-    cuts: Mapping[tuple[str, int], Variant]
+    cuts: Mapping[tuple[str, int], Configuration]
     repairs: Mapping[str, Cell]
 
-    def rows(self, pair: tuple[str, str], variant: Variant) -> Iterator[dict[str, object]]:
+    def rows(self, pair: tuple[str, str], configuration: Configuration) -> Iterator[dict[str, object]]:
         """Rows of one method on one pair, cheapest strategy first."""
         old, new = pair
-        reused = [self.full.find(variant, task, old, new) for task in self.full.tasks]
-        yield self._row(pair, variant, "reuse", "reuse", reused, [])
-        trainings = {job.train.task: job.train for job in self.full.jobs if self._is(job, variant, old)}
+        reused = [self.full.find(configuration, task, old, new) for task in self.full.tasks]
+        yield self._row(pair, configuration, "reuse", "reuse", reused, [])
+        trainings = {job.train.task: job.train for job in self.full.jobs if self._is(job, configuration, old)}
         for repair in REPAIRS:
             keys = [trainings[task].key + new + repair.name for task in self.full.tasks]
             if all(key in self.repairs for key in keys):
                 cells = [self.repairs[key] for key in keys]
-                yield self._row(pair, variant, repair.name, repair.title, cells, cells)
+                yield self._row(pair, configuration, repair.name, repair.title, cells, cells)
             steps = getattr(repair, "steps", 0)
-            cut = self.cuts.get((variant.method, steps))
+            cut = self.cuts.get((configuration.method, steps))
             if cut is not None:
-                yield self._trained(pair, variant, f"scratch-{steps}", f"from scratch, {steps} steps", self.scratch, cut)
-        yield self._trained(pair, variant, "retrain", "retrain", self.full, variant)
+                yield self._trained(
+                    pair, configuration, f"scratch-{steps}", f"from scratch, {steps} steps", self.scratch, cut
+                )
+        yield self._trained(pair, configuration, "retrain", "retrain", self.full, configuration)
 
-    def _is(self, job: Job, variant: Variant, backbone: str) -> bool:
-        return job.train.variant == variant and job.train.backbone == backbone
+    def _is(self, job: Job, configuration: Configuration, backbone: str) -> bool:
+        return job.train.configuration == configuration and job.train.backbone == backbone
 
     def _trained(
-        self, pair: tuple[str, str], variant: Variant, strategy: str, label: str, made: Plan, chosen: Variant
+        self,
+        pair: tuple[str, str],
+        configuration: Configuration,
+        strategy: str,
+        label: str,
+        made: Plan,
+        chosen: Configuration,
     ) -> dict[str, object]:
         """A row of modules trained on the new backbone."""
         new = pair[1]
         evals = [made.find(chosen, task, new, new) for task in made.tasks]
         trained = {job.train.task: job.train for job in made.jobs if self._is(job, chosen, new)}
-        return self._row(pair, variant, strategy, label, evals, [trained[task] for task in made.tasks])
+        return self._row(pair, configuration, strategy, label, evals, [trained[task] for task in made.tasks])
 
     def _row(
         self,
         pair: tuple[str, str],
-        variant: Variant,
+        configuration: Configuration,
         strategy: str,
         label: str,
         evals: Sequence[Cell | None],
@@ -157,13 +167,13 @@ class _Book:
     ) -> dict[str, object]:
         setting = self.setting
         found, zero = setting.outcome(evals), setting.find(self.full, setting.zero_shot, pair[0], pair[1])
-        reuse = setting.find(self.full, variant, *pair)
+        reuse = setting.find(self.full, configuration, *pair)
         status, reason = setting.why(evals)
         records = [setting.session.store.record(cell.key) or {} for cell in costs]
         return {
             "pair": f"{pair[0]}->{pair[1]}",
-            "method": variant.method,
-            "title": setting.title(variant),
+            "method": configuration.method,
+            "title": setting.title(configuration),
             "strategy": strategy,
             "label": label,
             "accuracy": mean(found),

@@ -21,7 +21,7 @@ from benchmark.backbones.clip import Backbone
 from benchmark.data.batch import ClassList, FewShots
 from benchmark.data.features import FeatureStore
 from benchmark.data.task import Task
-from benchmark.method.base import Method, MethodConfig, Unfit, axes_of
+from benchmark.method.base import Incompatible, Method, MethodConfig, axes_of
 from benchmark.training.evaluation import attach, scores
 from benchmark.training.loop import Precision, derive_seed, few_shots, fit
 
@@ -44,7 +44,7 @@ class Case:
         """A module on the new backbone.
 
         Raises:
-            Unfit: it does not fit.
+            Incompatible: it does not fit.
         """
         return attach(self.cls, self.config, self.new, classes, dict(tensors), self.shown)
 
@@ -77,7 +77,7 @@ class Repair(ABC):
     version: int = 1
     """Raised when a change alters results."""
 
-    def why_not(self, cls: type[Method], tensors: Mapping[str, torch.Tensor]) -> str | None:
+    def incompatibility(self, cls: type[Method], tensors: Mapping[str, torch.Tensor]) -> str | None:
         """Why it cannot be applied to such a module, in a sentence; None if it can."""
         return None
 
@@ -86,7 +86,7 @@ class Repair(ABC):
         """Repair the module of ``case``.
 
         Raises:
-            Unfit: it cannot be done on this backbone.
+            Incompatible: it cannot be done on this backbone.
         """
 
 
@@ -96,7 +96,7 @@ class Remap(Repair):
 
     name, title = "remap", "remap"
 
-    def why_not(self, cls: type[Method], tensors: Mapping[str, torch.Tensor]) -> str | None:
+    def incompatibility(self, cls: type[Method], tensors: Mapping[str, torch.Tensor]) -> str | None:
         if not tensors:
             return "it has learnt nothing that could be mapped"
         inside = [name for name in tensors if axes_of(name, cls.spaces) is None]
@@ -107,7 +107,7 @@ class Remap(Repair):
         try:
             return Repaired(maps.carry(case.tensors, case.cls.spaces))
         except ValueError as error:
-            raise Unfit(str(error)) from None
+            raise Incompatible(str(error)) from None
 
 
 class WarmStart(Repair):
@@ -118,7 +118,7 @@ class WarmStart(Repair):
         self.steps = steps
         self.name, self.title = f"warm-start-{steps}", f"warm start, {steps} steps"
 
-    def why_not(self, cls: type[Method], tensors: Mapping[str, torch.Tensor]) -> str | None:
+    def incompatibility(self, cls: type[Method], tensors: Mapping[str, torch.Tensor]) -> str | None:
         return None if tensors else "it has learnt nothing that training could go on from"
 
     def apply(self, case: Case) -> Repaired:
@@ -129,7 +129,7 @@ class WarmStart(Repair):
         method.load(dict(case.tensors))
         log = fit(method, case.task, case.store, precision=case.precision)
         if not log.steps:
-            raise Unfit("it is not learnt by gradient steps")
+            raise Incompatible("it is not learnt by gradient steps")
         images = len(case.task.train)
         return Repaired(method.tensors(), images=images, labels=images, steps=log.steps)
 

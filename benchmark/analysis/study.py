@@ -17,7 +17,7 @@ from benchmark.config.errors import UserError
 from benchmark.data.dataset import Dataset
 from benchmark.data.task import BASE_TO_NEW, Task, TaskId, make_task
 from benchmark.experiment import plan, preflight, session
-from benchmark.experiment.plan import Cell, Job, Plan, Variant
+from benchmark.experiment.plan import Cell, Configuration, Job, Plan
 from benchmark.experiment.session import Session
 from benchmark.experiment.worker import Action, splits_of
 from benchmark.method import registry
@@ -34,7 +34,7 @@ class Setting:
 
     session: Session
     dataset: str
-    control: str
+    baseline: str
     workers: int | None
     timeout: float | None
     console: Console
@@ -48,17 +48,17 @@ class Setting:
         return self.session.plan.pairs
 
     @cached_property
-    def zero_shot(self) -> Variant:
-        return Variant(self.control, plan.DEFAULT, {})
+    def zero_shot(self) -> Configuration:
+        return Configuration(self.baseline, plan.DEFAULT, {})
 
     @property
-    def contestants(self) -> list[Variant]:
-        """The methods that were asked for, without the control and without those that are tied to their training classes:
+    def contestants(self) -> list[Configuration]:
+        """The methods that were asked for, without the baseline and without those that are tied to their training classes:
         they have no H."""
-        return [each for each in self.session.plan.variants if not self._apart(each)]
+        return [each for each in self.session.plan.configurations if not self._apart(each)]
 
-    def _apart(self, variant: Variant) -> bool:
-        return variant.method == self.control or self.methods[variant.method].cls.info.class_bound
+    def _apart(self, configuration: Configuration) -> bool:
+        return configuration.method == self.baseline or self.methods[configuration.method].cls.info.class_bound
 
     def tasks(self, shots: int | None = None) -> list[Task]:
         """One task a seed."""
@@ -67,8 +67,10 @@ class Setting:
         loaded = splits_of(dataset)
         return [make_task(dataset, loaded, TaskId(self.dataset, BASE_TO_NEW, wanted, seed)) for seed in spec.seeds]
 
-    def plan(self, pairs: Pairs, variants: Sequence[Variant], shots: int | None = None, *, retrain: bool = False) -> Plan:
-        """The cells of these variants: trained on the old backbone, tested there and on the new one; with ``retrain`` those
+    def plan(
+        self, pairs: Pairs, configurations: Sequence[Configuration], shots: int | None = None, *, retrain: bool = False
+    ) -> Plan:
+        """The cells of these configurations: trained on the old backbone, tested there and on the new one; with ``retrain`` those
         trained on the new one too."""
         tasks = {task.id: task for task in self.tasks(shots)}
         digests = {facts.name: facts.digest for facts in self.session.backbones}
@@ -77,7 +79,7 @@ class Setting:
         made = plan.make_plan(
             self.session.spec,
             self.methods,
-            variants,
+            configurations,
             tasks,
             digests,
             device=kind,
@@ -117,10 +119,10 @@ class Setting:
         groups = {test.key: np.asarray(test.examples.groups) for test in tasks[0].tests}
         return Outcome({name: np.stack(each).astype(float) for name, each in rows.items()}, groups)
 
-    def find(self, made: Plan, variant: Variant, trained: str, tested: str) -> Outcome | None:
-        """The outcome of a variant, from the cells of a plan."""
+    def find(self, made: Plan, configuration: Configuration, trained: str, tested: str) -> Outcome | None:
+        """The outcome of a configuration, from the cells of a plan."""
         shots = next(iter(made.tasks)).shots
-        return self.outcome([made.find(variant, task, trained, tested) for task in made.tasks], shots)
+        return self.outcome([made.find(configuration, task, trained, tested) for task in made.tasks], shots)
 
     def why(self, cells: Iterable[Cell | None]) -> tuple[str, str]:
         """(status, reason) of the first cell that has no figures; ("ok", "") if all have."""
@@ -134,8 +136,8 @@ class Setting:
         """A backbone, loaded anew."""
         return Backbone.load(name, self.session.context.backbones[name], self.session.context.device)
 
-    def title(self, variant: Variant) -> str:
-        return self.methods[variant.method].cls.info.title
+    def title(self, configuration: Configuration) -> str:
+        return self.methods[configuration.method].cls.info.title
 
 
 SPLIT = "H"
@@ -193,30 +195,30 @@ def open_setting(options: argparse.Namespace, console: Console, change: Change =
     """
     spec = change(schema.load(options.upgrade_pairs))
     methods, datasets = registry.methods(), registry.datasets(own=spec.folders)
-    control = next((name for name, plugin in methods.plugins.items() if plugin.cls.info.control), "")
-    spec = _narrowed(spec, options, datasets, control)
+    baseline = next((name for name, plugin in methods.plugins.items() if plugin.cls.info.baseline), "")
+    spec = _narrowed(spec, options, datasets, baseline)
     options.set = []
     wanted = session.read(spec, options, methods, datasets)
     preflight.require(wanted.backbones, wanted.datasets.values(), console)
     opened = session.prepare(wanted, options, methods, console)
-    return Setting(opened, next(iter(wanted.datasets)), control, options.workers, options.cell_timeout, console)
+    return Setting(opened, next(iter(wanted.datasets)), baseline, options.workers, options.cell_timeout, console)
 
 
 def _narrowed(
-    spec: schema.RunSpec, options: argparse.Namespace, datasets: Registry[Dataset], control: str
+    spec: schema.RunSpec, options: argparse.Namespace, datasets: Registry[Dataset], baseline: str
 ) -> schema.RunSpec:
     """The YAML with one data set, one protocol, and what the options choose."""
     names = datasets.select(spec.datasets)
-    training = [name for name in _in_order(spec.datasets, names) if datasets[name].cls.variant_of is None]
-    if options.dataset is not None and datasets[options.dataset].cls.variant_of is not None:
-        fix = f"name {datasets[options.dataset].cls.variant_of!r}"
+    training = [name for name in _in_order(spec.datasets, names) if datasets[name].cls.shift_of is None]
+    if options.dataset is not None and datasets[options.dataset].cls.shift_of is not None:
+        fix = f"name {datasets[options.dataset].cls.shift_of!r}"
         raise UserError(f"--dataset {options.dataset}: it has no training images", fix=fix)
     chosen = options.dataset or (training[0] if training else names[0])
     changes: dict[str, object] = {"datasets": (chosen,), "protocols": (BASE_TO_NEW,)}
     if options.methods is not None:
-        changes["methods"] = (*(part.strip() for part in options.methods.split(",") if part.strip()), control)
+        changes["methods"] = (*(part.strip() for part in options.methods.split(",") if part.strip()), baseline)
     elif "all" not in spec.methods:
-        changes["methods"] = (*spec.methods, control)
+        changes["methods"] = (*spec.methods, baseline)
     if options.seeds is not None:
         try:
             changes["seeds"] = tuple(int(part) for part in options.seeds.split(","))

@@ -42,7 +42,7 @@ def summary_table(rows: Sequence[MethodRow], scope: Scope) -> Table:
         name = row.method if row.config == DEFAULT else f"{row.method} ({row.config})"
         figures = [_number(value) for value in (row.old.main, row.reuse.main, row.retrain)]
         lift = _number(row.lift.mean, "+.1f") + (f" ± {row.lift.half:.1f}" if row.lift.known else "")
-        table.add_row(f"  {name}", *figures, lift, "no module" if row.control else row.verdict)
+        table.add_row(f"  {name}", *figures, lift, "no module" if row.baseline else row.verdict)
     return table
 
 
@@ -55,11 +55,13 @@ def plan_table(made: Plan, store: Store) -> Table:
     table = Table(title="Plan", title_justify="left", title_style="")
     for name in ("method", "config", "train", "evaluate", "done", "to do"):
         table.add_column(name, justify="left" if name in ("method", "config") else "right", overflow="fold")
-    for variant in made.variants:
-        cells = [cell for cell in made.cells() if cell.variant == variant]
+    for configuration in made.configurations:
+        cells = [cell for cell in made.cells() if cell.configuration == configuration]
         done = sum(store.status(cell.key) in FINAL for cell in cells)
         train = sum(cell.kind == "train" for cell in cells)
-        table.add_row(*map(str, (variant.method, variant.label, train, len(cells) - train, done, len(cells) - done)))
+        table.add_row(
+            *map(str, (configuration.method, configuration.label, train, len(cells) - train, done, len(cells) - done))
+        )
     return table
 
 
@@ -100,9 +102,9 @@ def methods_table(plugins: Registry[Method]) -> Table:
 def datasets_table(plugins: Registry[Dataset]) -> Table:
     """The data sets at hand."""
     table = Table(title="Data sets", title_justify="left", title_style="")
-    for column in ("name", "title", "shots", "variant of", "licence"):
+    for column in ("name", "title", "shots", "shift of", "licence"):
         table.add_column(column, overflow="fold")
     for name, data in sorted(plugins.plugins.items()):
         cls = data.cls
-        table.add_row(name, cls.title, "-" if cls.variant_of else str(cls.shots), cls.variant_of or "-", cls.licence)
+        table.add_row(name, cls.title, "-" if cls.shift_of else str(cls.shots), cls.shift_of or "-", cls.licence)
     return table

@@ -24,7 +24,7 @@ from benchmark.data.task import halves, only
 from benchmark.experiment import preflight
 from benchmark.experiment.devices import cores, find_device
 from benchmark.method import registry
-from benchmark.method.base import Method, MethodConfig, Unfit
+from benchmark.method.base import Incompatible, Method, MethodConfig
 from benchmark.method.checkpoints import ImportedModule, read_module
 from benchmark.training.evaluation import accuracy, attach, places, predict
 
@@ -101,7 +101,7 @@ def _backbone(name: str, spec: schema.RunSpec) -> schema.BackboneSpec:
 
 def _row(backbone: Backbone, dataset: Dataset, module: ImportedModule, cls: type[Method], store: FeatureStore) -> Row:
     settings = schema.check(cls.Config, module.settings, where=f"method {module.method}")
-    zero, found, reason = {}, {}, cls.why_not(settings, backbone) or ""
+    zero, found, reason = {}, {}, cls.incompatibility(settings, backbone) or ""
     for test in _tests(dataset, dataset.load()):
         classes = ClassList(test.classes, test.template, dataset.context_words)
         zero[test.key] = _accuracy(Method(MethodConfig(), backbone, classes), test, store)
@@ -114,7 +114,7 @@ def _row(backbone: Backbone, dataset: Dataset, module: ImportedModule, cls: type
             continue
         try:
             found[test.key] = _accuracy(attach(cls, settings, backbone, classes, module.tensors), test, store, columns)
-        except Unfit as error:
+        except Incompatible as error:
             if not cls.info.class_bound or module.classes:
                 reason = str(error)
     if not found and not reason:
@@ -126,7 +126,7 @@ def _tests(dataset: Dataset, splits: Splits) -> list[TestSet]:
     """All classes, and the base and the new ones by themselves where there are enough."""
     parts: list[tuple[str, Sequence[int]]] = [("all", range(len(splits.classes)))]
     base, new = halves(len(splits.classes), dataset.base_classes)
-    if dataset.variant_of is None and len(base) > 1 and len(new) > 1:
+    if dataset.shift_of is None and len(base) > 1 and len(new) > 1:
         parts += [("base", base), ("new", new)]
     return [
         TestSet(part, only(splits.test, labels), tuple(splits.classes[label] for label in labels), dataset.template)

@@ -15,7 +15,7 @@ from benchmark.experiment.session import Session
 from benchmark.results import archive, image_covariance, provenance, published, tables
 from benchmark.training.checks import capability
 
-ACCEPTED = frozenset({"ok", "unfit", "skipped"})
+ACCEPTED = frozenset({"ok", "incompatible", "skipped"})
 """Statuses of cells that do not make a run fail."""
 
 
@@ -24,11 +24,11 @@ def conclude(session: Session, page: Path, command: str) -> int:
     figures, costs = tables.results(session.plan, session.store), tables.runs(session.plan, session.store)
     tables.write_csv(figures, session.store, "results.csv")
     tables.write_csv(costs, session.store, "runs.csv")
-    control = next((name for name, plugin in session.methods.plugins.items() if plugin.cls.info.control), "")
-    images = image_covariance.table(session.plan, session.store, control)
+    baseline = next((name for name, plugin in session.methods.plugins.items() if plugin.cls.info.baseline), "")
+    images = image_covariance.table(session.plan, session.store, baseline)
     tables.write_csv(images, session.store, "uncertainty.csv")
     covariances = report.covariances(images)
-    used = sorted({variant.method for variant in session.plan.variants})
+    used = sorted({configuration.method for configuration in session.plan.configurations})
     facts = provenance.describe(
         session.spec,
         session.plan,
@@ -37,8 +37,8 @@ def conclude(session: Session, page: Path, command: str) -> int:
         command=command,
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         device=session.context.device,
-        published=published.compare(figures, session.spec.backbones, control),
-        capabilities=capability.probe({name: session.methods[name].cls for name in _sound(session)}),
+        published=published.compare(figures, session.spec.backbones, baseline),
+        capabilities=capability.check_capabilities({name: session.methods[name].cls for name in _sound(session)}),
     )
     infos = {name: session.methods[name].cls.info for name in used}
     datasets = provenance.datasets(session.datasets, session.plan)
@@ -69,5 +69,5 @@ def _sound(session: Session) -> list[str]:
     """Methods of which no training went wrong: others might hang or kill whoever tries them."""
     statuses: dict[str, set[str | None]] = {}
     for job in session.plan.jobs:
-        statuses.setdefault(job.train.variant.method, set()).add(session.store.status(job.train.key))
+        statuses.setdefault(job.train.configuration.method, set()).add(session.store.status(job.train.key))
     return sorted(name for name, found in statuses.items() if found <= ACCEPTED)

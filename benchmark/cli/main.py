@@ -102,7 +102,7 @@ def _positive(text: str) -> float:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status.
 
-    0: every cell is ok, unfit or skipped by request. 1: some cell failed. 2: a mistake in the input. 130: interrupted.
+    0: every cell is ok, incompatible or skipped by request. 1: some cell failed. 2: a mistake in the input. 130: interrupted.
     """
     given = list(sys.argv[1:] if argv is None else argv)
     command = COMMANDS.get(given[0]) if given else None

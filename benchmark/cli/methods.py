@@ -46,7 +46,7 @@ def _show(plugin: Plugin[Any], out: Console) -> None:
         "ours": "an idea of this suite's authors" if info.ours else "",
         "tunes": f"{', '.join(info.tunes)} ({info.depth})" if info.tunes else "nothing",
         "learns": f"{info.parameters} numbers" if info.parameters else "",
-        "unseen classes": "" if info.control else "none: tied to its training classes" if info.class_bound else "any",
+        "unseen classes": "" if info.baseline else "none: tied to its training classes" if info.class_bound else "any",
         "training images": "must be kept" if info.keeps_images else "",
         "another backbone": info.transfer,
     }

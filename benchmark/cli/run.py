@@ -79,8 +79,8 @@ def _warn_of_edits(session: Session, console: Console) -> None:
     old: Counter[str] = Counter()
     for cell in session.plan.cells():
         record = session.store.record(cell.key)
-        if record and plan.edited(session.methods[cell.variant.method], record.get("plugin")):
-            old[cell.variant.method] += 1
+        if record and plan.edited(session.methods[cell.configuration.method], record.get("plugin")):
+            old[cell.configuration.method] += 1
     for name, count in old.items():
         file = session.methods[name].file.name
         console.print(

@@ -131,7 +131,7 @@ class ProtocolSpec(Strict):
     """How modules are trained and tested; in YAML a bare name will do.
 
     ``base-to-new``: half of the classes to train on, both halves to test on. ``few-shot``: all classes. ``domain``: all
-    classes, tested on the data set's shifted variants too. ``cross-dataset``: all classes, tested on all other data sets.
+    classes, tested on the data set's shifted test sets too. ``cross-dataset``: all classes, tested on all other data sets.
     """
 
     name: Literal["base-to-new", "few-shot", "domain", "cross-dataset"]
@@ -139,7 +139,7 @@ class ProtocolSpec(Strict):
     """Training images per class; None takes the run's. Several, one run of the protocol for each, for ``few-shot`` only."""
     train_on: Names | None = None
     """Data sets to train on; None takes all that the protocol suits (for ``domain`` and ``cross-dataset`` those with
-    shifted variants)."""
+    shifted test sets)."""
 
     @model_validator(mode="after")
     def _shots_can_be_told_apart(self) -> ProtocolSpec:

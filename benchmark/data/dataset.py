@@ -114,7 +114,7 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Splits:
-    """A loaded dataset. A shifted variant has only a test split."""
+    """A loaded dataset. A shifted test set has only a test split."""
 
     classes: tuple[str, ...]
     test: Examples
@@ -142,8 +142,8 @@ class Dataset:
     """Most training images a class can give; a run that asks for more gets this many."""
     base_classes: ClassVar[int | None] = None
     """How many classes, the first ones, are base classes; None takes half of them, rounded up."""
-    variant_of: ClassVar[str | None] = None
-    """For a shifted variant: the dataset whose classes it has and whose modules are evaluated on it."""
+    shift_of: ClassVar[str | None] = None
+    """For a shifted test set: the dataset whose classes it has and whose modules are evaluated on it."""
     augmentation: ClassVar[Augmentation] = Augmentation()
 
     def __init__(self, data_root: Path | None = None) -> None:
@@ -172,16 +172,16 @@ class Dataset:
 
 @dataclass(frozen=True)
 class TestSet:
-    """One set of test examples of a task: ``part`` is base, new or all; ``variant`` names another data set than the one
+    """One set of test examples of a task: ``part`` is base, new or all; ``name`` names another data set than the one
     that was trained on, such as a shifted one."""
 
     part: str
     examples: Examples
     classes: tuple[str, ...]
     template: str
-    variant: str = ""
+    name: str = ""
 
     @property
     def key(self) -> str:
-        """Name within a record: ``base``, ``new``, ``all`` or the variant's name."""
-        return self.variant or self.part
+        """Name within a record: ``base``, ``new``, ``all`` or the other data set's name."""
+        return self.name or self.part

@@ -94,7 +94,7 @@ def make_task(
         UserError: the dataset has no training images, or too few classes for the protocol.
     """
     if splits.train is None:
-        raise UserError(f"dataset {dataset.name!r} has no training images", fix=f"name {dataset.variant_of!r} instead")
+        raise UserError(f"dataset {dataset.name!r} has no training images", fix=f"name {dataset.shift_of!r} instead")
     shots = min(task.shots, dataset.shots)
     rng = random.Random(task.seed)
     train = splits.train.pick(few_shot(splits.train.labels, shots, rng))
@@ -128,11 +128,11 @@ def make_task(
 
 
 def tested_beside(dataset: Dataset, protocol: str, chosen: Mapping[str, Dataset]) -> list[str]:
-    """Which other data sets a module of ``dataset`` is tested on: its shifted variants, or all other training sets."""
+    """Which other data sets a module of ``dataset`` is tested on: its shifted test sets, or all other training sets."""
     if protocol == DOMAIN:
-        return [name for name, other in chosen.items() if other.variant_of == dataset.name]
+        return [name for name, other in chosen.items() if other.shift_of == dataset.name]
     if protocol == CROSS_DATASET:
-        return [name for name, other in chosen.items() if other.variant_of is None and name != dataset.name]
+        return [name for name, other in chosen.items() if other.shift_of is None and name != dataset.name]
     return []
 
 
@@ -149,6 +149,6 @@ def only(examples: Examples, labels: Sequence[int]) -> Examples:
 
 def _elsewhere(others: Mapping[str, tuple[Dataset, Splits]]) -> list[TestSet]:
     return [
-        TestSet("all", splits.test, splits.classes, dataset.template, variant=name)
+        TestSet("all", splits.test, splits.classes, dataset.template, name=name)
         for name, (dataset, splits) in sorted(others.items())
     ]

@@ -62,16 +62,16 @@ def estimate(plan: Plan, context: Context, status: Callable[[str], str | None]) 
     seconds: dict[str, float] = defaultdict(float)
     banks: dict[tuple[object, ...], int] = {}
     for cell, trained in _left(plan, status):
-        variant, task = cell.variant, plan.tasks[cell.task]
-        config = restore(worker.methods[variant.method].cls, cell.settings)
-        if variant.method in failed:
+        configuration, task = cell.configuration, plan.tasks[cell.task]
+        config = restore(worker.methods[configuration.method].cls, cell.settings)
+        if configuration.method in failed:
             continue
-        key = (variant.method, variant.label, cell.backbone)
+        key = (configuration.method, configuration.label, cell.backbone)
         if key not in paces:
             try:
                 paces[key] = _trials(worker, store, plan, cell)
             except (torch.OutOfMemoryError, RuntimeError) as error:
-                failed[variant.method] = str(error).split("\n")[0]
+                failed[configuration.method] = str(error).split("\n")[0]
                 continue
         pace = paces[key]
         if not pace:
@@ -80,11 +80,11 @@ def estimate(plan: Plan, context: Context, status: Callable[[str], str | None]) 
             per_image[cell.backbone] = _encoding(worker, store, plan, cell.backbone)
         if trained:
             steps, _ = total_steps(config, len(task.train), task.shots)
-            seconds[variant.method] += steps * _at(pace, len(task.classes), "step")
+            seconds[configuration.method] += steps * _at(pace, len(task.classes), "step")
             banks[cell.backbone, cell.task] = len(task.train) * config.views
         else:
             for test in task.tests:
-                seconds[variant.method] += len(test.examples) * _at(pace, len(test.classes), "image")
+                seconds[configuration.method] += len(test.examples) * _at(pace, len(test.classes), "image")
                 banks[cell.backbone, test.examples.digest] = len(test.examples)
     return Estimate(dict(seconds), sum(count * per_image[str(key[0])] for key, count in banks.items()), failed)
 
@@ -99,9 +99,9 @@ def _left(plan: Plan, status: Callable[[str], str | None]) -> Iterator[tuple[Cel
 
 def _trials(worker: Worker, store: FeatureStore, plan: Plan, cell: Cell) -> list[Pace]:
     """Trials on the tasks with the fewest and the most classes; none if the method does not work on the backbone."""
-    cls, on = worker.methods[cell.variant.method].cls, worker.backbone(cell.backbone)
+    cls, on = worker.methods[cell.configuration.method].cls, worker.backbone(cell.backbone)
     config = restore(cls, cell.settings)
-    if cls.why_not(config, on):
+    if cls.incompatibility(config, on):
         return []
     tasks = sorted(plan.tasks.values(), key=lambda task: len(task.classes))
     chosen = {len(task.classes): task for task in (tasks[0], tasks[-1])}

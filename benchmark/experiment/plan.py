@@ -27,7 +27,7 @@ DEFAULT = "default"
 
 
 @dataclass(frozen=True)
-class Variant:
+class Configuration:
     """A method with what the user changed of its preset; ``label`` says so."""
 
     method: str
@@ -52,7 +52,7 @@ class Cell:
     """"train", "eval", or one of an analysis's own."""
     key: str
     config: Mapping[str, Any]
-    variant: Variant
+    configuration: Configuration
     backbone: str
     """Where the module is trained, or evaluated."""
     task: TaskId
@@ -75,27 +75,33 @@ class Plan:
     pairs: tuple[tuple[str, str], ...]
     jobs: tuple[Job, ...]
     tasks: Mapping[TaskId, Task]
-    variants: tuple[Variant, ...]
+    configurations: tuple[Configuration, ...]
 
     def cells(self) -> Iterator[Cell]:
         for job in self.jobs:
             yield job.train
             yield from job.evals
 
-    def find(self, variant: Variant, task: TaskId, trained: str, tested: str) -> Cell | None:
+    def find(self, configuration: Configuration, task: TaskId, trained: str, tested: str) -> Cell | None:
         """The evaluation on ``tested`` of the module trained on ``trained``."""
-        return self._index.get((variant.method, variant.label, task, trained, tested))
+        return self._index.get((configuration.method, configuration.label, task, trained, tested))
 
     @cached_property
     def _index(self) -> dict[tuple[str, str, TaskId, str, str], Cell]:
         return {
-            (job.train.variant.method, job.train.variant.label, job.train.task, job.train.backbone, cell.backbone): cell
+            (
+                job.train.configuration.method,
+                job.train.configuration.label,
+                job.train.task,
+                job.train.backbone,
+                cell.backbone,
+            ): cell
             for job in self.jobs
             for cell in job.evals
         }
 
 
-def variants(methods: Registry[Method], names: Sequence[str], settings: Sequence[str]) -> tuple[Variant, ...]:
+def configurations(methods: Registry[Method], names: Sequence[str], settings: Sequence[str]) -> tuple[Configuration, ...]:
     """The methods to run, each once, or once for each value of ``--set method.key=value[,value]``.
 
     Raises:
@@ -108,7 +114,7 @@ def variants(methods: Registry[Method], names: Sequence[str], settings: Sequence
         if method not in names:
             raise UserError(f"--set {setting}: the method is not selected", fix="add it to --methods")
         changes.setdefault(method, {})[key] = values
-    found: list[Variant] = []
+    found: list[Configuration] = []
     for name in names:
         cls = methods[name].cls
         wanted = changes.get(name, {})
@@ -116,7 +122,7 @@ def variants(methods: Registry[Method], names: Sequence[str], settings: Sequence
             chosen = dict(zip(wanted, combination, strict=True))
             check(cls.Config, chosen, where=f"method {name}")
             label = ",".join(f"{key}={_short(value)}" for key, value in chosen.items()) or DEFAULT
-            found.append(Variant(name, label, chosen))
+            found.append(Configuration(name, label, chosen))
     return tuple(found)
 
 
@@ -163,7 +169,7 @@ def tasks(spec: RunSpec, chosen: Mapping[str, Dataset], loaded: Mapping[str, Spl
 
 def _training_sets(protocol: ProtocolSpec, chosen: Mapping[str, Dataset]) -> list[str]:
     """The chosen data sets that a protocol trains on."""
-    sets = [name for name, dataset in chosen.items() if dataset.variant_of is None]
+    sets = [name for name, dataset in chosen.items() if dataset.shift_of is None]
     if protocol.train_on is not None:
         for name in protocol.train_on:
             if name not in sets:
@@ -171,7 +177,7 @@ def _training_sets(protocol: ProtocolSpec, chosen: Mapping[str, Dataset]) -> lis
                 raise UserError(f"{name!r} is not among the training sets", where=where, fix=did_you_mean(name, sets))
         return [name for name in sets if name in protocol.train_on]
     if protocol.name in (DOMAIN, CROSS_DATASET):
-        with_variants = {dataset.variant_of for dataset in chosen.values()}
+        with_variants = {dataset.shift_of for dataset in chosen.values()}
         sets = [name for name in sets if name in with_variants]
     return [name for name in sets if protocol.name != CROSS_DATASET or tested_beside(chosen[name], CROSS_DATASET, chosen)]
 
@@ -179,7 +185,7 @@ def _training_sets(protocol: ProtocolSpec, chosen: Mapping[str, Dataset]) -> lis
 def make_plan(
     spec: RunSpec,
     plugins: Registry[Method],
-    selected: Sequence[Variant],
+    selected: Sequence[Configuration],
     task_set: Mapping[TaskId, Task],
     digests: Mapping[str, str],
     *,
@@ -197,24 +203,24 @@ def make_plan(
             if on not in tested[trained]:
                 tested[trained].append(on)
     jobs = []
-    for (task_id, task), (trained, targets), variant in itertools.product(task_set.items(), tested.items(), selected):
-        cls = plugins[variant.method].cls
-        settings = variant.settings(cls, spec.preset, task_id)
+    for (task_id, task), (trained, targets), configuration in itertools.product(task_set.items(), tested.items(), selected):
+        cls = plugins[configuration.method].cls
+        settings = configuration.settings(cls, spec.preset, task_id)
         common = {"numerics": NUMERICS, "device": device, "precision": precision}
         config = common | {
             "kind": "train",
-            "method": variant.method,
+            "method": configuration.method,
             "method_version": cls.info.version,
             "settings": settings,
             "backbone": digests[trained],
             "split": task.split_hash(),
             "task": asdict(task_id),
         }
-        train = Cell("train", cell_hash(config), config, variant, trained, task_id, settings)
+        train = Cell("train", cell_hash(config), config, configuration, trained, task_id, settings)
         evals = []
         for target in targets:
             how = common | {"kind": "eval", "module": train.key, "backbone": digests[target], "tests": task.test_hash()}
-            evals.append(Cell("eval", cell_hash(how), how, variant, target, task_id, settings))
+            evals.append(Cell("eval", cell_hash(how), how, configuration, target, task_id, settings))
         jobs.append(Job(train, tuple(evals)))
     return Plan(pairs, tuple(jobs), dict(task_set), tuple(selected))
 

@@ -44,10 +44,10 @@ class Progress:
         self.done += 1
         self.bar.advance(self.row)
         self.bar.refresh()
-        if status not in ("ok", "unfit", "blocked"):
+        if status not in ("ok", "incompatible", "blocked"):
             task = f"{cell.task.dataset} {cell.task.protocol} seed {cell.task.seed}"
             self.console.print(
-                f"{status}: {cell.kind} {cell.variant.method} on {cell.backbone}, {task}: {reason}", markup=False
+                f"{status}: {cell.kind} {cell.configuration.method} on {cell.backbone}, {task}: {reason}", markup=False
             )
         now = time.monotonic()
         if not self.console.is_terminal and (now - self.last > LOG_SECONDS or self.done == self.total):

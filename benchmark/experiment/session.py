@@ -45,7 +45,7 @@ class Wanted:
     """What a run asks for, by name; nothing of it is loaded yet."""
 
     spec: schema.RunSpec
-    variants: tuple[plan.Variant, ...]
+    configurations: tuple[plan.Configuration, ...]
     datasets: dict[str, Dataset]
     backbones: dict[str, schema.BackboneSpec]
 
@@ -54,7 +54,7 @@ def read(
     spec: schema.RunSpec, options: argparse.Namespace, methods: Registry[Method], datasets: Registry[Dataset]
 ) -> Wanted:
     """Look the names up."""
-    selected = plan.variants(methods, methods.select(spec.methods), options.set)
+    selected = plan.configurations(methods, methods.select(spec.methods), options.set)
     root = Path(spec.data_root) if spec.data_root else None
     chosen = {name: datasets[name].cls(root) for name in datasets.select(spec.datasets)}
     used = dict.fromkeys(name for pair in spec.pairs() for name in pair)
@@ -83,7 +83,7 @@ def prepare(wanted: Wanted, options: argparse.Namespace, methods: Registry[Metho
         console.print(f"warning: {warning}", markup=False, soft_wrap=True)
     kind = "cpu" if device == "cpu" else "cuda"
     digests = {facts.name: facts.digest for facts in backbones}
-    made = plan.make_plan(spec, methods, wanted.variants, task_set, digests, device=kind, precision=options.precision)
+    made = plan.make_plan(spec, methods, wanted.configurations, task_set, digests, device=kind, precision=options.precision)
     store = Store(options.out.resolve())
     context = Context(
         backbones=wanted.backbones,

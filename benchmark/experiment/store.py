@@ -22,11 +22,11 @@ from benchmark.config.errors import UserError
 
 SCHEMA = 1
 """Version of the record's layout."""
-FINAL = frozenset({"ok", "unfit", "diverged"})
+FINAL = frozenset({"ok", "incompatible", "diverged"})
 """Statuses that another run would only repeat; all others are tried again."""
 SURE = "~confidence"
 """Ends the names of arrays of confidences."""
-STATUSES = ("ok", "failed", "oom", "diverged", "timeout", "killed", "blocked", "unfit", "skipped")
+STATUSES = ("ok", "failed", "oom", "diverged", "timeout", "killed", "blocked", "incompatible", "skipped")
 
 
 def cell_hash(config: Mapping[str, Any]) -> str:

@@ -22,8 +22,8 @@ from benchmark.data.task import Task, TaskId, make_task, tested_beside
 from benchmark.experiment.plan import Cell, Job, restore
 from benchmark.experiment.store import FINAL, Store
 from benchmark.method import registry
-from benchmark.method.base import Unfit
-from benchmark.training.evaluation import accuracy, attach, judge, places
+from benchmark.method.base import Incompatible
+from benchmark.training.evaluation import accuracy, attach, places, predict_with_confidence
 from benchmark.training.loop import Diverged, Precision, derive_seed, few_shots, fit
 
 _LOADED: dict[tuple[str, Path | None], Splits] = {}
@@ -91,8 +91,8 @@ class Worker:
             if self.store.status(cell.key) in FINAL:
                 continue
             if trained is None or trained["status"] != "ok":
-                status = "unfit" if trained and trained["status"] == "unfit" else "blocked"
-                reason = blocked_by(trained, unfit=status == "unfit")
+                status = "incompatible" if trained and trained["status"] == "incompatible" else "blocked"
+                reason = blocked_by(trained, incompatible=status == "incompatible")
                 report("start", cell.key, "", "")
                 self.store.write(cell.key, cell.config, status, reason=reason)
                 report("end", cell.key, status, reason)
@@ -108,8 +108,8 @@ class Worker:
         reason, log = "", ""
         try:
             content, status = work(), "ok"
-        except Unfit as error:
-            content, status, reason = {}, "unfit", str(error)
+        except Incompatible as error:
+            content, status, reason = {}, "incompatible", str(error)
         except Diverged as error:
             content, status, reason = {}, "diverged", str(error)
         except (torch.OutOfMemoryError, MemoryError) as error:
@@ -121,7 +121,7 @@ class Worker:
             content, reason = {}, " ".join(f"{type(error).__name__}: {error}".split())[:500]
             log = traceback.format_exc()[-4000:]
         seconds = time.perf_counter() - start
-        about = {"seconds": seconds, "peak_mb": self._peak_mb(), "plugin": self.methods[cell.variant.method].digest}
+        about = {"seconds": seconds, "peak_mb": self._peak_mb(), "plugin": self.methods[cell.configuration.method].digest}
         if log:
             about["traceback"] = log
         self.store.write(cell.key, cell.config, status, reason=reason, **about, **content)
@@ -129,11 +129,11 @@ class Worker:
 
     def _train(self, cell: Cell) -> dict[str, Any]:
         backbone, task = self.backbone(cell.backbone), self.task(cell.task)
-        plugin = self.methods[cell.variant.method]
+        plugin = self.methods[cell.configuration.method]
         config = restore(plugin.cls, cell.settings)
-        why = plugin.cls.why_not(config, backbone)
+        why = plugin.cls.incompatibility(config, backbone)
         if why:
-            raise Unfit(f"{why} on {backbone.name}")
+            raise Incompatible(f"{why} on {backbone.name}")
         torch.manual_seed(derive_seed("init", cell.task.seed))
         method = plugin.cls(config, backbone, task.class_list(), few_shots(backbone, task, self.features))
         log = fit(method, task, self.features, precision=self.context.precision)
@@ -142,7 +142,7 @@ class Worker:
             raise RuntimeError(f"training changed the weights of backbone {cell.backbone}")
         tensors = method.tensors()
         about = {
-            "method": cell.variant.method,
+            "method": cell.configuration.method,
             "settings": dict(cell.settings),
             "classes": list(task.classes),
             "template": task.template,
@@ -162,11 +162,11 @@ class Worker:
 
     def _evaluate(self, cell: Cell, trained: Cell, record: Mapping[str, Any]) -> dict[str, Any]:
         backbone, task = self.backbone(cell.backbone), self.task(cell.task)
-        plugin = self.methods[cell.variant.method]
+        plugin = self.methods[cell.configuration.method]
         cls, config = plugin.cls, restore(plugin.cls, cell.settings)
-        why = cls.why_not(config, backbone)
+        why = cls.incompatibility(config, backbone)
         if why:
-            raise Unfit(f"{why} on {backbone.name}")
+            raise Incompatible(f"{why} on {backbone.name}")
         tensors = self.store.load_module(trained.key, record["module"])
         shown = few_shots(backbone, task, self.features) if cls.info.keeps_images else None
         predictions, confidences, figures = {}, {}, {}
@@ -177,7 +177,9 @@ class Worker:
             classes = task.class_list(test, all_classes=cls.info.class_bound)
             method = attach(cls, config, backbone, classes, tensors, shown)
             bank = self.features.testing(backbone, test.examples, pixels=method.needs_pixels)
-            predictions[test.key], confidences[test.key] = judge(method, bank, self.context.precision, columns)
+            predictions[test.key], confidences[test.key] = predict_with_confidence(
+                method, bank, self.context.precision, columns
+            )
             figures[test.key] = accuracy(predictions[test.key], bank.labels.cpu().numpy())
         self.store.save_predictions(cell.key, predictions, confidences)
         return {"accuracy": figures}
@@ -209,8 +211,10 @@ class Worker:
         return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def blocked_by(trained: dict[str, Any] | None, *, unfit: bool = False) -> str:
+def blocked_by(trained: dict[str, Any] | None, *, incompatible: bool = False) -> str:
     """Why an evaluation cannot be: what happened to the training of its module."""
     if trained is None:
         return "its module was not trained"
-    return str(trained["reason"]) if unfit else f"its module was not trained: {trained['status']}: {trained['reason']}"
+    return (
+        str(trained["reason"]) if incompatible else f"its module was not trained: {trained['status']}: {trained['reason']}"
+    )

@@ -86,7 +86,7 @@ class Info:
     bibtex: str = ""
     class_bound: bool = False
     """True if the module belongs to its training classes and has no say about others."""
-    control: bool = False
+    baseline: bool = False
     """True for a reference that is shown but neither ranked nor judged."""
     version: int = 1
     """Raise when an edit changes the method's results: modules of older versions are then trained again."""
@@ -101,10 +101,10 @@ class Info:
     """Other names that users may type."""
     keeps_images: bool = False
     """True if a module needs its few training images again wherever it is attached."""
-    yardstick: bool = False
+    reference: bool = False
     """True for the method whose training time the others' are given in multiples of."""
-    probe: bool = False
-    """True for a method that only an analysis asks for: "all" leaves it out."""
+    listed: bool = True
+    """False for a method that only an analysis asks for: "all" leaves it out."""
     ours: bool = False
     """True for an idea of this suite's authors: there is no paper to be faithful to."""
 
@@ -131,7 +131,7 @@ class Method(nn.Module):
         self.few_shots = few_shots
         """There while the module is trained, and wherever it is attached if the method ``keeps_images``."""
         if self.info.keeps_images and few_shots is None:
-            raise Unfit("it needs the few training images again, and they are not at hand")
+            raise Incompatible("it needs the few training images again, and they are not at hand")
         self._cached_classes: torch.Tensor | None = None
         self.build()
         self.to(backbone.device)
@@ -154,7 +154,7 @@ class Method(nn.Module):
         return []
 
     @classmethod
-    def why_not(cls, config: Any, backbone: Backbone) -> str | None:
+    def incompatibility(cls, config: Any, backbone: Backbone) -> str | None:
         """Why this method cannot work on ``backbone``, in a sentence; None if it can."""
         return None
 
@@ -163,7 +163,7 @@ class Method(nn.Module):
         """The module in a checkpoint of this method's official code; None if ``content`` is no such checkpoint.
 
         Raises:
-            Unfit: it is one, of a form that this method does not have.
+            Incompatible: it is one, of a form that this method does not have.
         """
         return None
 
@@ -251,12 +251,14 @@ class Method(nn.Module):
         """Put learnt tensors in place.
 
         Raises:
-            Unfit: names or shapes differ from what this backbone needs.
+            Incompatible: names or shapes differ from what this backbone needs.
         """
         own = dict(self.named_parameters())
-        problem = misfit({n: tuple(v.shape) for n, v in own.items()}, {n: tuple(v.shape) for n, v in tensors.items()})
+        problem = shape_mismatch(
+            {n: tuple(v.shape) for n, v in own.items()}, {n: tuple(v.shape) for n, v in tensors.items()}
+        )
         if problem:
-            raise Unfit(f"{problem} on {self.backbone.name}")
+            raise Incompatible(f"{problem} on {self.backbone.name}")
         with torch.no_grad():
             for name, value in tensors.items():
                 own[name].copy_(value)
@@ -268,7 +270,7 @@ def axes_of(name: str, spaces: Mapping[str, Sequence[Space]]) -> Sequence[Space]
     return next((axes for pattern, axes in spaces.items() if fnmatchcase(name, pattern)), None)
 
 
-class Unfit(Exception):
+class Incompatible(Exception):
     """A module or method cannot work on a backbone; the message says why."""
 
 
@@ -293,7 +295,7 @@ def official_state(content: Mapping[str, Any]) -> dict[str, torch.Tensor]:
     return {str(name).removeprefix("module."): value for name, value in state.items() if isinstance(value, torch.Tensor)}
 
 
-def misfit(needed: dict[str, tuple[int, ...]], given: dict[str, tuple[int, ...]]) -> str | None:
+def shape_mismatch(needed: dict[str, tuple[int, ...]], given: dict[str, tuple[int, ...]]) -> str | None:
     """Why learnt tensors of shapes ``given`` do not fit where ``needed`` is expected; None if they do."""
     for name in sorted(needed.keys() | given.keys()):
         if needed.get(name) != given.get(name):

@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 
 from benchmark.config.errors import UserError
 from benchmark.config.schema import check
-from benchmark.method.base import Method, Official, Unfit, misfit
+from benchmark.method.base import Incompatible, Method, Official, shape_mismatch
 from benchmark.method.registry import Registry
 
 
@@ -79,7 +79,7 @@ def _ask(file: Path, content: Mapping[str, Any], methods: Registry[Method], only
             continue  # it would only repeat what the class that it derives from says
         try:
             official = cls.from_official(content)
-        except Unfit as error:
+        except Incompatible as error:
             reasons.append(f"{name}: {error}")
             continue
         except Exception as error:  # a plugin may raise anything at a file that only looks like its own
@@ -110,7 +110,7 @@ def _stored(file: Path, about: Path, tensors: dict[str, Any], methods: Registry[
         problem = f"does not describe a module ({type(error).__name__}: {error})"
         raise UserError(problem, where=str(about), fix="copy both files of the module again") from None
     methods[name]
-    wrong = misfit(shapes, {tensor: tuple(value.shape) for tensor, value in tensors.items()})
+    wrong = shape_mismatch(shapes, {tensor: tuple(value.shape) for tensor, value in tensors.items()})
     if wrong:
         raise UserError(f"is not what {about.name} describes: {wrong}", where=str(file), fix="copy both files again")
     return name, Official(settings, tensors, f"trained by this suite on {backbone}", classes)

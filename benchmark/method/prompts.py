@@ -130,7 +130,7 @@ class ContextMethod(Method):
     spaces = {"context": ("", "tokens")}
 
     @classmethod
-    def why_not(cls, config: Any, backbone: Backbone) -> str | None:
+    def incompatibility(cls, config: Any, backbone: Backbone) -> str | None:
         return too_much_context(backbone, config.n_ctx)
 
     def build(self) -> None:

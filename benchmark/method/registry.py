@@ -47,8 +47,8 @@ class Registry(Generic[T]):
     aliases: dict[str, str] = field(default_factory=dict)
     """Other names by which users may ask for a plugin."""
     broken: dict[str, str] = field(default_factory=dict)
-    apart: Callable[[type[T]], bool] = lambda cls: False
-    """True for a plugin that "all" leaves out."""
+    listed: Callable[[type[T]], bool] = lambda cls: True
+    """False for a plugin that "all" leaves out."""
 
     def __getitem__(self, name: str) -> Plugin[T]:
         name = self.aliases.get(name, name)
@@ -59,7 +59,7 @@ class Registry(Generic[T]):
         raise UserError(f"unknown {self.kind} {name!r}", fix=did_you_mean(name, self.plugins))
 
     def select(self, patterns: Iterable[str]) -> list[str]:
-        """Names that match: plain names, globs such as ``co*``, or ``all`` but those that stand ``apart``.
+        """Names that match: plain names, globs such as ``co*``, or ``all``, which takes those that are ``listed``.
 
         Raises:
             UserError: a plain name is unknown or broken, or a glob matches nothing.
@@ -67,7 +67,7 @@ class Registry(Generic[T]):
         chosen: set[str] = set()
         for pattern in patterns:
             if pattern == "all":
-                chosen |= {name for name, plugin in self.plugins.items() if not self.apart(plugin.cls)}
+                chosen |= {name for name, plugin in self.plugins.items() if self.listed(plugin.cls)}
             elif is_glob(pattern):
                 found = {name for name in self.plugins if matches(name, pattern)}
                 if not found:
@@ -94,9 +94,9 @@ def _discover(
     folder: Path,
     name_of: Callable[[Any], str],
     aliases_of: Callable[[Any], Sequence[str]],
-    apart: Callable[[Any], bool] = lambda cls: False,
+    listed: Callable[[Any], bool] = lambda cls: True,
 ) -> Registry[T]:
-    registry: Registry[T] = Registry(kind, apart=apart)
+    registry: Registry[T] = Registry(kind, listed=listed)
     for file in sorted(folder.glob("*.py")):
         if file.name.startswith("_"):
             continue
@@ -161,7 +161,7 @@ def methods(folder: Path = ROOT / "methods") -> Registry[Method]:
         folder,
         lambda cls: _declared(cls, "info").name,
         lambda cls: cls.info.aliases,
-        lambda cls: cls.info.probe,
+        lambda cls: cls.info.listed,
     )
 
 

@@ -38,7 +38,7 @@ class TensorTuning(Method):
         raise NotImplementedError
 
     @classmethod
-    def why_not(cls, config: Any, backbone: Backbone) -> str | None:
+    def incompatibility(cls, config: Any, backbone: Backbone) -> str | None:
         if "vision" in cls.towers and not layers(backbone, "vision"):
             return "its image tower is no transformer"
         return None

@@ -27,7 +27,7 @@ DEPTHS: dict[str, tuple[str, str, Any]] = {
 
 
 def heat_map(
-    results: pd.DataFrame, rows: Sequence[MethodRow], view: Scope, control: str, titles: Mapping[str, str], name: str
+    results: pd.DataFrame, rows: Sequence[MethodRow], view: Scope, baseline: str, titles: Mapping[str, str], name: str
 ) -> Figure | None:
     """Lift in points, methods x data sets, mean over seeds; None where no cell has a figure.
 
@@ -36,12 +36,12 @@ def heat_map(
     results = table_prep.clean(results)
     pair = rows[0].pair if rows else ""
     results = results[(results.pair == pair) & (results.protocol == view.protocol)]
-    shown = [row for row in rows if not row.control]
+    shown = [row for row in rows if not row.baseline]
     datasets = list(dict.fromkeys(results.dataset))
-    table = table_prep.matched(results, control)
+    table = table_prep.matched(results, baseline)
     if table.empty or not shown:
         return None
-    table = table[(table.split == view.split) & (table.variant == "")]
+    table = table[(table.split == view.split) & (table.test_set == "")]
     means = table.groupby(["method", "config", "dataset"]).lift.mean()
     lifts = np.array([[float(means.get((r.method, r.config, d), NAN)) for d in datasets] for r in shown])
     if not np.isfinite(lifts).any():
@@ -124,7 +124,7 @@ def slopes(rows: Sequence[MethodRow], view: Scope, old: str, new: str) -> Figure
         title=f"Old and reused {view.word}, {old} to {new}",
         caption=caption,
         columns=("Method", "Learns at", f"Old {view.word}", f"Reuse {view.word}"),
-        data=tuple((row.label, "control" if row.control else row.depth, row.old.main, row.reuse.main) for row in shown),
+        data=tuple((row.label, "baseline" if row.baseline else row.depth, row.old.main, row.reuse.main) for row in shown),
     )
 
 
@@ -140,8 +140,8 @@ def _draw_slopes(rows: Sequence[MethodRow], view: Scope, old: str, new: str) -> 
         canvas = Canvas(figsize=(9, height))
         axes = canvas.add_subplot()
         for row, place in zip(ends, places, strict=True):
-            colour, marker, line = (SOFT, "D", "--") if row.control else DEPTHS.get(row.depth, DEPTHS["none"])
-            weight = 2.2 if row.control else 1.5
+            colour, marker, line = (SOFT, "D", "--") if row.baseline else DEPTHS.get(row.depth, DEPTHS["none"])
+            weight = 2.2 if row.baseline else 1.5
             axes.plot([0, 1], [row.old.main, row.reuse.main], line, color=colour, marker=marker, ms=5, lw=weight)
             axes.plot([1.02, 1.08], [row.reuse.main, place], "-", color=colour, lw=0.6)
             axes.text(1.09, place, f"{row.label}  {row.reuse.main:.1f}", va="center", color=colour, fontsize=8.5)
@@ -162,7 +162,9 @@ def _legend(rows: Sequence[MethodRow]) -> list[Line2D]:
     found = [
         Line2D([], [], color=colour, marker=marker, linestyle=line, label=words[depth], ms=5)
         for depth, (colour, marker, line) in DEPTHS.items()
-        if any(not row.control and row.depth == depth for row in rows)
+        if any(not row.baseline and row.depth == depth for row in rows)
     ]
-    control = [Line2D([], [], color=SOFT, marker="D", linestyle="--", label=row.label, ms=5) for row in rows if row.control]
-    return found + control[:1]
+    baseline = [
+        Line2D([], [], color=SOFT, marker="D", linestyle="--", label=row.label, ms=5) for row in rows if row.baseline
+    ]
+    return found + baseline[:1]

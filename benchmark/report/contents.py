@@ -23,7 +23,7 @@ class PairView:
     @property
     def order(self) -> str:
         """What is said of the order of the table."""
-        competing = [row for row in self.rows if not row.control and row.complete]
+        competing = [row for row in self.rows if not row.baseline and row.complete]
         if len(competing) > 1 and not competing[0].lift.known:
             return "Without an interval the order is only the order of the means: it is not a ranking."
         return ""

@@ -27,13 +27,13 @@ FIGURES = {
 """Columns of figures, and what the page calls them."""
 
 
-def packed(results: pd.DataFrame, control: str, methods: Mapping[str, Info], titles: Mapping[str, str]) -> str:
+def packed(results: pd.DataFrame, baseline: str, methods: Mapping[str, Info], titles: Mapping[str, str]) -> str:
     """JSON of the means over seeds: columns, the words of each column of texts, and rows of places and figures.
 
     It stands in a script element, so it holds no "<".
     """
-    table = table_prep.matched(table_prep.clean(results), control)
-    keys = ["pair", "method", "config", "dataset", "variant", "protocol", "split"]
+    table = table_prep.matched(table_prep.clean(results), baseline)
+    keys = ["pair", "method", "config", "dataset", "test_set", "protocol", "split"]
     if table.empty:
         means = pd.DataFrame(columns=[*keys, *FIGURES])
     else:
@@ -49,12 +49,12 @@ def packed(results: pd.DataFrame, control: str, methods: Mapping[str, Info], tit
 
 
 def _texts(row: Mapping[Any, Any], methods: Mapping[str, Info], titles: Mapping[str, str]) -> tuple[str, ...]:
-    dataset, variant = str(row["dataset"]), str(row["variant"])
+    dataset, test_set = str(row["dataset"]), str(row["test_set"])
     return (
         str(row["pair"]).replace("->", " \N{RIGHTWARDS ARROW} "),
         table_prep.label(str(row["method"]), str(row["config"]), methods),
         titles.get(dataset, dataset),
-        titles.get(variant, variant) if variant else titles.get(dataset, dataset),
+        titles.get(test_set, test_set) if test_set else titles.get(dataset, dataset),
         str(row["protocol"]),
         str(row["split"]),
     )

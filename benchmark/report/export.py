@@ -68,7 +68,7 @@ def headline_grid(rows: Sequence[MethodRow], name: str, view: Scope) -> Grid:
         old, reuse = ((s.base, s.new, s.main) if view.parts else (s.main,) for s in (row.old, row.reuse))
         kept = f"{number(100 * row.retained.mean, 0)} %" if math.isfinite(row.retained.mean) else ""
         last = (row.lift.mean, row.lift.half, row.gain.mean, kept, row.flips, row.ece[1])
-        found.append((row.label, *old, *reuse, row.retrain, *last, "control" if row.control else row.verdict))
+        found.append((row.label, *old, *reuse, row.retrain, *last, "baseline" if row.baseline else row.verdict))
     return Grid(f"upgrade {name}", columns, tuple(found))
 
 

@@ -83,7 +83,7 @@ class MethodRow:
     config: str
     label: str
     depth: str
-    control: bool = False
+    baseline: bool = False
     old: Strategy = Strategy()
     reuse: Strategy = Strategy()
     retrain: float = NAN
@@ -125,12 +125,12 @@ class MethodRow:
 
 @dataclass(frozen=True)
 class ShiftRow:
-    """One method beside the headline of one pair, on one test set or the mean over several, named by ``variant``."""
+    """One method beside the headline of one pair, on one test set or the mean over several, named by ``test_set``."""
 
     label: str
-    control: bool
+    baseline: bool
     dataset: str
-    variant: str
+    test_set: str
     old: float
     reuse: float
     retrain: float
@@ -138,7 +138,7 @@ class ShiftRow:
     lift: Interval
     verdict: str = ""
     missing: int = 0
-    """Cells (data set, variant, seed) without a reuse figure, of ``cells``."""
+    """Cells (data set, test_set, seed) without a reuse figure, of ``cells``."""
     cells: int = 0
 
 
@@ -190,7 +190,7 @@ class CostRow:
 
 @dataclass(frozen=True)
 class CapabilityRow:
-    """What a method can do, in words for a table, and what it costs beside the yardstick."""
+    """What a method can do, in words for a table, and what it costs beside the reference."""
 
     label: str
     changes: str
@@ -203,7 +203,7 @@ class CapabilityRow:
     parameters: str
     """A formula."""
     relative: float
-    """Training time in multiples of the yardstick's on the same tasks; NaN if there is none."""
+    """Training time in multiples of the reference's on the same tasks; NaN if there is none."""
 
 
 Cell = str | float

@@ -23,7 +23,7 @@ LABELLED = 8
 
 def strip(pairs: Sequence[tuple[str, Sequence[MethodRow]]], view: Scope) -> Figure | None:
     """Lift of every method on every pair, one line of points a pair, coloured by verdict; None without any lift."""
-    shown = [(name, [r for r in rows if not r.control and math.isfinite(r.lift.mean)]) for name, rows in pairs]
+    shown = [(name, [r for r in rows if not r.baseline and math.isfinite(r.lift.mean)]) for name, rows in pairs]
     shown = [(name, rows) for name, rows in shown if rows]
     if not shown:
         return None
@@ -81,13 +81,13 @@ class Point:
 def base_and_new(rows: Sequence[MethodRow], view: Scope, name: str) -> Figure | None:
     """Reused accuracy on base against new classes, with zero-shot's as a cross; None where there are no two halves."""
     points = [Point(row, row.reuse.base, row.reuse.new) for row in rows if _all(row.reuse.base, row.reuse.new)]
-    mine = [point for point in points if not point.row.control]
+    mine = [point for point in points if not point.row.baseline]
     if not mine:
         return None
     canvas, axes = _sheet("accuracy on base classes, %", "accuracy on new classes, %")
     with styled():
         for point in points:
-            if point.row.control:
+            if point.row.baseline:
                 axes.axvline(point.x, color=SOFT, lw=1, ls="--")
                 axes.axhline(point.y, color=SOFT, lw=1, ls="--")
         _draw(axes, mine, sorted(mine, key=lambda p: -abs(p.x - _centre(mine, "x")) - abs(p.y - _centre(mine, "y"))))
@@ -103,7 +103,7 @@ def base_and_new(rows: Sequence[MethodRow], view: Scope, name: str) -> Figure | 
 def flips(rows: Sequence[MethodRow], name: str) -> Figure | None:
     """Negative against positive flips of reused modules, with zero-shot's own; None where there are none."""
     points = [Point(row, row.flips, row.positive_flips) for row in rows if _all(row.flips, row.positive_flips)]
-    mine = [point for point in points if not point.row.control]
+    mine = [point for point in points if not point.row.baseline]
     if not mine:
         return None
     canvas, axes = _sheet("right before, wrong after (negative flips), %", "wrong before, right after, %")
@@ -113,7 +113,7 @@ def flips(rows: Sequence[MethodRow], name: str) -> Figure | None:
         axes.annotate("as many lost as won", (high, high), (-4, -14), textcoords="offset points", ha="right", color=SOFT)
         _draw(axes, mine, sorted(mine, key=lambda p: p.y - p.x))
         for point in points:
-            if point.row.control:
+            if point.row.baseline:
                 axes.plot(point.x, point.y, "D", color=SOFT, ms=8)
                 axes.annotate(point.row.label, (point.x, point.y), (7, 3), textcoords="offset points", color=SOFT)
         axes.set_xlim(0, high)
@@ -132,7 +132,7 @@ def pareto(rows: Sequence[MethodRow], costs: Mapping[str, CostRow], view: Scope,
     points = [
         Point(row, costs[row.label].seconds, row.lift.mean)
         for row in rows
-        if not row.control and row.label in costs and _all(costs[row.label].seconds, row.lift.mean)
+        if not row.baseline and row.label in costs and _all(costs[row.label].seconds, row.lift.mean)
     ]
     points = [point for point in points if point.x > 0]
     if len(points) < 2:
@@ -195,4 +195,4 @@ def _all(*values: float) -> bool:
 
 
 def _depth(row: MethodRow) -> str:
-    return "control" if row.control else row.depth
+    return "baseline" if row.baseline else row.depth

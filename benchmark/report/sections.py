@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from benchmark.method.base import Info
     from benchmark.training.checks.capability import Capability
 
-OWN, SHIFTED, OTHERS = "own test split", "all shifted variants", "all other data sets"
+OWN, SHIFTED, OTHERS = "own test split", "all shifted test sets", "all other data sets"
 
 
 def elsewhere(
     results: pd.DataFrame,
     pairs: Mapping[str, str],
-    control: str,
+    baseline: str,
     methods: Mapping[str, Info],
     covariances: Covariances | None = None,
 ) -> list[Section]:
@@ -45,10 +45,10 @@ def elsewhere(
     def shifted(scope: Scope, name: str) -> list[ElsewhereView]:
         found = []
         for pair, title in pairs.items():
-            rows = shifts(results, pair, control, methods, scope, name, covariances)
-            groups = {group: mine for group in (OWN, name) if (mine := [row for row in rows if row.variant == group])}
+            rows = shifts(results, pair, baseline, methods, scope, name, covariances)
+            groups = {group: mine for group in (OWN, name) if (mine := [row for row in rows if row.test_set == group])}
             if groups:
-                found.append(ElsewhereView(title, groups, [row for row in rows if row.variant not in groups]))
+                found.append(ElsewhereView(title, groups, [row for row in rows if row.test_set not in groups]))
         return found
 
     sections = [
@@ -56,13 +56,13 @@ def elsewhere(
             "few-shot",
             "Few shots",
             "Modules are trained on all classes of a data set with so many images each, and tested on all of them.",
-            _by_shots(results, pairs, control, methods, covariances),
+            _by_shots(results, pairs, baseline, methods, covariances),
             FEW_SHOT,
         ),
         Section(
             "shifted",
-            "Shifted variants",
-            "Modules are trained on all classes of a data set and tested on its own test split and on variants of it: the "
+            "Shifted test sets",
+            "Modules are trained on all classes of a data set and tested on its own test split and on on shifted test sets: the "
             "same classes in another style.",
             shifted(DOMAIN, SHIFTED),
             DOMAIN.protocol,
@@ -81,7 +81,7 @@ def elsewhere(
 def _by_shots(
     results: pd.DataFrame,
     pairs: Mapping[str, str],
-    control: str,
+    baseline: str,
     methods: Mapping[str, Info],
     covariances: Covariances | None,
 ) -> list[ElsewhereView]:
@@ -89,8 +89,8 @@ def _by_shots(
     scopes = table_prep.few_shots(results)
     found = []
     for pair, title in pairs.items():
-        tables = {each.protocol: shifts(results, pair, control, methods, each, "", covariances) for each in scopes}
-        groups = {name: mine for name, rows in tables.items() if (mine := [row for row in rows if row.variant == OWN])}
+        tables = {each.protocol: shifts(results, pair, baseline, methods, each, "", covariances) for each in scopes}
+        groups = {name: mine for name, rows in tables.items() if (mine := [row for row in rows if row.test_set == OWN])}
         if groups:
             found.append(ElsewhereView(title, groups))
     return found
@@ -99,7 +99,7 @@ def _by_shots(
 def shifts(
     results: pd.DataFrame,
     pair: str,
-    control: str,
+    baseline: str,
     methods: Mapping[str, Info],
     scope: Scope = DOMAIN,
     all_of: str = SHIFTED,
@@ -108,19 +108,19 @@ def shifts(
     """Rows of one pair under a protocol that tests on several sets: per method the own test split, the mean of all other
     sets (named ``all_of``), and each of these.
 
-    The mean is over variants and data sets within a seed, then over seeds. The control comes first in each group.
+    The mean is over test sets and data sets within a seed, then over seeds. The baseline comes first in each group.
     """
     results = table_prep.clean(results)
     results = results[(results.pair == pair) & (results.protocol == scope.protocol)]
-    table = table_prep.matched(results, control)
+    table = table_prep.matched(results, baseline)
     if table.empty:
         return []
     table = table[table.split == scope.split]
-    own, shifted = table[table.variant == ""], table[table.variant != ""]
+    own, shifted = table[table.test_set == ""], table[table.test_set != ""]
     groups = [(own, "", OWN), (shifted, "", all_of)]
-    groups += [(part, str(name[0]), str(name[1])) for name, part in shifted.groupby(["dataset", "variant"], sort=True)]
+    groups += [(part, str(name[0]), str(name[1])) for name, part in shifted.groupby(["dataset", "test_set"], sort=True)]
     return [
-        row for part, dataset, name in groups for row in _group(part, results, dataset, name, control, methods, covariances)
+        row for part, dataset, name in groups for row in _group(part, results, dataset, name, baseline, methods, covariances)
     ]
 
 
@@ -129,26 +129,26 @@ def _group(
     results: pd.DataFrame,
     dataset: str,
     name: str,
-    control: str,
+    baseline: str,
     methods: Mapping[str, Info],
     covariances: Covariances | None,
 ) -> list[ShiftRow]:
     """One row per method over the cells in ``part``, sorted by reuse."""
     everything = _places(part)
     some = part.groupby(["method", "config"]).reuse.transform("count") > 0
-    part = part[part.reuse.notna() | ~some].assign(variant_name=part.variant, variant=name)
+    part = part[part.reuse.notna() | ~some].assign(own_test_set=part.test_set, test_set=name)
     found = [] if dataset else _absent(part, results, name, methods)
-    for key, row in table_prep.summary_rows(part, covariances, control).items():
-        mine = key[1] == control
+    for key, row in table_prep.summary_rows(part, covariances, baseline).items():
+        mine = key[1] == baseline
         bad = table_prep.statuses(results, key[0], key[1], key[2], key[3])
         have = part[(part.method == key[1]) & (part.config == key[2]) & part.reuse.notna()]
         lift = Interval() if mine else Interval(*(row[n] for n in ("lift", "lift_low", "lift_high", "p", "p_outside")))
         found.append(
             ShiftRow(
                 label=table_prep.label(key[1], key[2], methods),
-                control=mine,
+                baseline=mine,
                 dataset=dataset,
-                variant=name,
+                test_set=name,
                 old=row["old"],
                 reuse=row["reuse"],
                 retrain=NAN if mine else row["retrain"],
@@ -159,14 +159,14 @@ def _group(
                 cells=len(everything),
             )
         )
-    return sorted(found, key=lambda row: (not row.control, -row.reuse if math.isfinite(row.reuse) else math.inf, row.label))
+    return sorted(found, key=lambda row: (not row.baseline, -row.reuse if math.isfinite(row.reuse) else math.inf, row.label))
 
 
 def _absent(part: pd.DataFrame, results: pd.DataFrame, name: str, methods: Mapping[str, Info]) -> list[ShiftRow]:
     """Rows for the methods that have no figure at all, not even on the old backbone."""
     have = set(zip(part.method, part.config, strict=True))
     found = []
-    for method, config in table_prep.variants(results) if have else []:
+    for method, config in table_prep.configurations(results) if have else []:
         if (method, config) not in have:
             bad = table_prep.statuses(results, str(results.pair.iloc[0]), method, config, str(results.protocol.iloc[0]))
             verdict = table_prep.judge(Interval(), bad, empty=True)
@@ -176,8 +176,8 @@ def _absent(part: pd.DataFrame, results: pd.DataFrame, name: str, methods: Mappi
 
 
 def _places(part: pd.DataFrame) -> set[tuple[object, ...]]:
-    """The (data set, variant, seed) that any method has."""
-    return set(part[["dataset", "variant", "seed"]].itertuples(index=False, name=None))
+    """The (data set, test_set, seed) that any method has."""
+    return set(part[["dataset", "test_set", "seed"]].itertuples(index=False, name=None))
 
 
 def failures(results: pd.DataFrame, methods: Mapping[str, Info]) -> list[FailureRow]:
@@ -240,8 +240,8 @@ def _trained(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def capabilities(found: Sequence[Capability], runs: pd.DataFrame, methods: Mapping[str, Info]) -> list[CapabilityRow]:
-    """What methods can do, with the time that they take in multiples of the yardstick's."""
-    times = _relative(runs, next((name for name, info in methods.items() if info.yardstick), ""))
+    """What methods can do, with the time that they take in multiples of the reference's."""
+    times = _relative(runs, next((name for name, info in methods.items() if info.reference), ""))
     return [
         CapabilityRow(
             label=methods[each.name].title,
@@ -259,13 +259,13 @@ def capabilities(found: Sequence[Capability], runs: pd.DataFrame, methods: Mappi
     ]
 
 
-def _relative(runs: pd.DataFrame, yardstick: str) -> dict[str, float]:
-    """Median over (backbone, data set, protocol, seed) of a method's training time over the yardstick's."""
+def _relative(runs: pd.DataFrame, reference: str) -> dict[str, float]:
+    """Median over (backbone, data set, protocol, seed) of a method's training time over the reference's."""
     place = ["backbone", "dataset", "protocol", "seed"]
     done = _trained(runs)
     if not {*place} <= set(done.columns) or done.empty:
         return {}
     seconds = done.pivot_table(index=place, columns="method", values="seconds")
-    if yardstick not in seconds:
+    if reference not in seconds:
         return {}
-    return {str(name): float(value) for name, value in seconds.div(seconds[yardstick], axis=0).median().items()}
+    return {str(name): float(value) for name, value in seconds.div(seconds[reference], axis=0).median().items()}

@@ -16,7 +16,7 @@ COUNTED = ("helps", "harms", "no effect", "undecided")
 def answer(pair: str, anchor: str, rows: Sequence[MethodRow], view: Scope, repair: str = "") -> Answer:
     """What a team should do at one upgrade: keep the module where one surely helps, else retrain where that brings more than
     a point on average, else take the new backbone as it is. ``repair`` is a sentence from the analysis of repairs."""
-    judged = [row for row in rows if not row.control and row.verdict in COUNTED]
+    judged = [row for row in rows if not row.baseline and row.verdict in COUNTED]
     if not judged:
         text = "No module was put on the new backbone with a result."
         return Answer(pair, anchor, "no figures", "undecided", text, repair)
@@ -50,16 +50,18 @@ def _kept(best: MethodRow, view: Scope) -> str:
 def _counts(
     rows: Sequence[MethodRow], judged: Sequence[MethodRow], helps: Sequence[MethodRow], harms: Sequence[MethodRow]
 ) -> str:
-    unfit = sum(row.verdict == "does not fit" for row in rows)
+    incompatible = sum(row.verdict == "incompatible" for row in rows)
     helping = f"{len(helps) or 'none'} of {plural(len(judged), 'method')} {'helps' if len(helps) == 1 else 'help'}"
     harming = f"{len(harms) or 'none'} {'does' if len(harms) == 1 else 'do'} harm"
-    return f"{helping}, {harming}" + (f", {unfit} more {'does' if unfit == 1 else 'do'} not fit" if unfit else "")
+    return f"{helping}, {harming}" + (
+        f", {incompatible} more {'does' if incompatible == 1 else 'do'} not fit" if incompatible else ""
+    )
 
 
 def overview(pairs: Sequence[Sequence[MethodRow]]) -> list[OverviewRow]:
     """Every method on all pairs, best mean lift first among those that work on most pairs."""
     names = dict.fromkeys(
-        (row.method, row.config, row.label, row.depth) for rows in pairs for row in rows if not row.control
+        (row.method, row.config, row.label, row.depth) for rows in pairs for row in rows if not row.baseline
     )
     found = []
     for method, config, label, depth in names:

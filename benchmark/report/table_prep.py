@@ -1,4 +1,4 @@
-"""From the tidy results to one row per (pair, method, config, data set, split, seed) with the controls beside it."""
+"""From the tidy results to one row per (pair, method, config, data set, split, seed) with the baselines beside it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Key = tuple[str, ...]
 TEXT = [name for name in results_summary.COLUMNS if name not in ("shots", "seed", "value", "n")]
-SUMMARY = ["pair", "method", "config", "protocol", "variant", "split"]
+SUMMARY = ["pair", "method", "config", "protocol", "test_set", "split"]
 
 
 def clean(results: pd.DataFrame) -> pd.DataFrame:
@@ -40,20 +40,20 @@ def covariances(table: pd.DataFrame | None) -> results_summary.Covariances:
     """What is known of the images' part in the uncertainty, with protocols named as in the report."""
     if table is None or table.empty:
         return results_summary.Covariances()
-    return results_summary.Covariances(_named(table, ("variant", "config", "other_config")))
+    return results_summary.Covariances(_named(table, ("test_set", "config", "other_config")))
 
 
-def matched(results: pd.DataFrame, control: str) -> pd.DataFrame:
-    """``results_summary.with_controls`` of cleaned results, so that all figures of a method stand on the same cells.
+def matched(results: pd.DataFrame, baseline: str) -> pd.DataFrame:
+    """``results_summary.with_baseline`` of cleaned results, so that all figures of a method stand on the same cells.
 
     Where a method has a reuse figure for some cells of a split and none for others, the others are left out of its old,
-    retrain and zero-shot figures too: otherwise the means would be over different data sets. The control counts once,
+    retrain and zero-shot figures too: otherwise the means would be over different data sets. The baseline counts once,
     with its first configuration.
     """
-    mine = results[results.method == control]
+    mine = results[results.method == baseline]
     if len(mine):
-        results = results[(results.method != control) | (results.config == mine.config.iloc[0])]
-    table = results_summary.with_controls(results_summary.accuracies(results), control)
+        results = results[(results.method != baseline) | (results.config == mine.config.iloc[0])]
+    table = results_summary.with_baseline(results_summary.accuracies(results), baseline)
     if table.empty:
         return table
     some = table.groupby(SUMMARY).reuse.transform("count") > 0
@@ -61,10 +61,10 @@ def matched(results: pd.DataFrame, control: str) -> pd.DataFrame:
 
 
 def summary_rows(
-    table: pd.DataFrame, covariances: results_summary.Covariances | None = None, control: str = ""
+    table: pd.DataFrame, covariances: results_summary.Covariances | None = None, baseline: str = ""
 ) -> dict[Key, Mapping[str, Any]]:
-    """``results_summary.summarise`` by (pair, method, config, protocol, variant, split)."""
-    rows = results_summary.summarise(table, covariances, control).to_dict("records")
+    """``results_summary.summarise`` by (pair, method, config, protocol, test_set, split)."""
+    rows = results_summary.summarise(table, covariances, baseline).to_dict("records")
     return {tuple(str(row[name]) for name in SUMMARY): {str(k): v for k, v in row.items()} for row in rows}
 
 
@@ -120,7 +120,7 @@ def depth(method: str, methods: Mapping[str, Info]) -> str:
     return methods[method].depth if method in methods else "none"
 
 
-def variants(results: pd.DataFrame) -> list[tuple[str, str]]:
+def configurations(results: pd.DataFrame) -> list[tuple[str, str]]:
     """The (method, config) that occur, in order of appearance."""
     return list(dict.fromkeys(zip(results.method, results.config, strict=True)))
 

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 def headline(
-    results: pd.DataFrame, control: str, methods: Mapping[str, Info], covariances: Covariances | None = None
+    results: pd.DataFrame, baseline: str, methods: Mapping[str, Info], covariances: Covariances | None = None
 ) -> list[MethodRow]:
-    """All rows, pairs in order of appearance; in each the control first, then methods from best to worst reuse.
+    """All rows, pairs in order of appearance; in each the baseline first, then methods from best to worst reuse.
 
     ``covariances`` say what the images contribute to the uncertainty; without, intervals cover seeds only.
     """
@@ -28,34 +28,37 @@ def headline(
     results = table_prep.clean(results)
     view = table_prep.scope(results)
     results = results[results.protocol == view.protocol]
-    table = table_prep.matched(results, control)
-    rows = table_prep.summary_rows(table, covariances, control)
+    table = table_prep.matched(results, baseline)
+    rows = table_prep.summary_rows(table, covariances, baseline)
     found: list[MethodRow] = []
     for pair in dict.fromkeys(results.pair):
         part = results[results.pair == pair]
         cells = _cells(part, view)
-        made = [_row(part, rows, (pair, *variant), cells, view, control, methods) for variant in _variants(part, control)]
+        made = [
+            _row(part, rows, (pair, *configuration), cells, view, baseline, methods)
+            for configuration in _configurations(part, baseline)
+        ]
         found += _placed(sorted(made, key=_order), table, (str(pair), view.protocol, view.split), covariances)
     return found
 
 
-def _variants(part: pd.DataFrame, control: str) -> list[tuple[str, str]]:
-    """The (method, config) of a pair; the control once only."""
-    every = table_prep.variants(part)
-    first = [variant for variant in every if variant[0] == control][:1]
-    return first + [variant for variant in every if variant[0] != control]
+def _configurations(part: pd.DataFrame, baseline: str) -> list[tuple[str, str]]:
+    """The (method, config) of a pair; the baseline once only."""
+    every = table_prep.configurations(part)
+    first = [configuration for configuration in every if configuration[0] == baseline][:1]
+    return first + [configuration for configuration in every if configuration[0] != baseline]
 
 
 def _order(row: MethodRow) -> tuple[bool, float, float, str, str]:
-    """The control first, then by reuse, then by reuse on base classes, then by name."""
+    """The baseline first, then by reuse, then by reuse on base classes, then by name."""
     figures = (row.reuse.main, row.reuse.base)
     main, base = (-value if math.isfinite(value) else math.inf for value in figures)
-    return (not row.control, main, base, row.method, row.config)
+    return (not row.baseline, main, base, row.method, row.config)
 
 
 def _cells(part: pd.DataFrame, view: Scope) -> set[tuple[str, int]]:
     """The (data set, seed) that a pair has; each method should have a figure for all."""
-    rows = part[(part.strategy == "reuse") & (part.variant == "") & (part.protocol == view.protocol)]
+    rows = part[(part.strategy == "reuse") & (part.test_set == "") & (part.protocol == view.protocol)]
     return set(zip(rows.dataset, rows.seed, strict=True))
 
 
@@ -65,7 +68,7 @@ def _row(
     name: tuple[str, str, str],
     cells: set[tuple[str, int]],
     view: Scope,
-    control: str,
+    baseline: str,
     methods: Mapping[str, Info],
 ) -> MethodRow:
     """The row of ``name`` = (pair, method, config)."""
@@ -78,7 +81,7 @@ def _row(
         *name,
         label=table_prep.label(name[1], name[2], methods),
         depth=table_prep.depth(name[1], methods),
-        control=name[1] == control,
+        baseline=name[1] == baseline,
         old=_strategy(rows, main, parts, "old"),
         reuse=_strategy(rows, main, parts, "reuse"),
         retrain=table_prep.figure(rows, main, "retrain"),
@@ -94,7 +97,7 @@ def _row(
         missing=len(cells - reused),
         cells=len(cells),
     )
-    if row.control:
+    if row.baseline:
         return replace(row, lift=Interval(), retained=Interval(), retrain=NAN)
     bound = name[1] in methods and methods[name[1]].class_bound and not math.isfinite(row.reuse.main)
     if bound and math.isfinite(row.reuse.base):
@@ -107,7 +110,7 @@ def _row(
 
 def _have(part: pd.DataFrame, name: tuple[str, str, str], view: Scope, strategy: str) -> set[tuple[str, int]]:
     """The (data set, seed) for which a method has the headline figure."""
-    rows = part[(part.method == name[1]) & (part.config == name[2]) & (part.status == "ok") & (part.variant == "")]
+    rows = part[(part.method == name[1]) & (part.config == name[2]) & (part.status == "ok") & (part.test_set == "")]
     rows = rows[(rows.split == view.split) & (rows.strategy == strategy) & (rows.metric == "accuracy") & rows.value.notna()]
     return set(zip(rows.dataset, rows.seed, strict=True))
 
@@ -141,13 +144,13 @@ def _placed(
     rows: list[MethodRow], table: pd.DataFrame, where: tuple[str, str, str], covariances: Covariances
 ) -> list[MethodRow]:
     """Give ranks to the methods with all their cells, where differences between them can be judged."""
-    competing = [row for row in rows if not row.control and row.complete]
+    competing = [row for row in rows if not row.baseline and row.complete]
     if not competing or not competing[0].lift.known:
         return rows
     names = [(row.method, row.config) for row in competing]
-    shown = table[table.variant == ""]
+    shown = table[table.test_set == ""]
     ranks = dict(zip(names, rank_intervals(shown, names, where, covariances), strict=True))
-    return [replace(row, rank=ranks.get((row.method, row.config)) if not row.control else None) for row in rows]
+    return [replace(row, rank=ranks.get((row.method, row.config)) if not row.baseline else None) for row in rows]
 
 
 def _retained(rows: Mapping[table_prep.Key, Mapping[str, Any]], main: table_prep.Key) -> Interval:

@@ -14,7 +14,7 @@ VERBS = {
     "harms": ("harms", "harm"),
     "no effect": ("has no effect", "have no effect"),
     "undecided": ("is undecided", "are undecided"),
-    "does not fit": ("does not fit", "do not fit"),
+    "incompatible": ("is incompatible", "are incompatible"),
     "no result": ("has no result", "have no result"),
     BOUND: ("covers its training classes only", "cover their training classes only"),
 }
@@ -65,7 +65,7 @@ def plural(number_of: int, noun: str) -> str:
 
 def findings(rows: Sequence[MethodRow], view: Scope) -> list[str]:
     """What one pair's rows say, in up to five sentences."""
-    methods = [row for row in rows if not row.control]
+    methods = [row for row in rows if not row.baseline]
     if not methods:
         return ["No method was run on this pair."]
     if not any(math.isfinite(row.reuse.main) for row in methods):
@@ -76,11 +76,11 @@ def findings(rows: Sequence[MethodRow], view: Scope) -> list[str]:
 
 
 def _zero_shot(rows: Sequence[MethodRow], view: Scope) -> str:
-    control = next((row for row in rows if row.control and math.isfinite(row.gain.mean)), None)
-    if control is None:
+    baseline = next((row for row in rows if row.baseline and math.isfinite(row.gain.mean)), None)
+    if baseline is None:
         return ""
-    before, after = number(control.old.main), number(control.reuse.main)
-    return f"{control.label}, with no module, goes from {view.word} {before} to {after} ({signed(control.gain.mean)})."
+    before, after = number(baseline.old.main), number(baseline.reuse.main)
+    return f"{baseline.label}, with no module, goes from {view.word} {before} to {after} ({signed(baseline.gain.mean)})."
 
 
 def _verdicts(methods: Sequence[MethodRow], view: Scope) -> str:

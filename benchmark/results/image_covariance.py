@@ -12,19 +12,19 @@ import numpy as np
 import pandas as pd
 
 from benchmark.data.task import Task, TaskId
-from benchmark.experiment.plan import Plan, Variant
+from benchmark.experiment.plan import Configuration, Plan
 from benchmark.experiment.store import Store
 from benchmark.results.paired import by_drawing, image_variance, joined, linearised
 
-COLUMNS = "pair dataset protocol shots variant split figure method config other other_config covariance drawings".split()
+COLUMNS = "pair dataset protocol shots test_set split figure method config other other_config covariance drawings".split()
 """``figure`` is lift, gain or retrain_lift, or retained for the covariance of lift and retrain_lift; the covariance is in
 squared points, of means over seeds; lift has a row for every two methods, the others for a method with itself."""
 
 
-def table(plan: Plan, store: Store, control: str) -> pd.DataFrame:
-    """All covariances of a plan. ``control`` names the zero-shot method."""
+def table(plan: Plan, store: Store, baseline: str) -> pd.DataFrame:
+    """All covariances of a plan. ``baseline`` names the zero-shot method."""
     rows: list[dict[str, object]] = []
-    reader = _Reader(plan, store, control)
+    reader = _Reader(plan, store, baseline)
     for old, new in plan.pairs:
         for seeds in reader.tasks():
             for name, effects in reader.effects(old, new, seeds):
@@ -43,9 +43,9 @@ Right = dict[str, dict[tuple[str, str], np.ndarray]]
 class _Reader:
     """Per-image effects of one pair and task, all seeds of it together."""
 
-    def __init__(self, plan: Plan, store: Store, control: str) -> None:
+    def __init__(self, plan: Plan, store: Store, baseline: str) -> None:
         self.plan = plan
-        self.control = next((v for v in plan.variants if v.method == control), None)
+        self.baseline = next((v for v in plan.configurations if v.method == baseline), None)
         self._predictions = lru_cache(maxsize=None)(store.predictions)
         self._status = lru_cache(maxsize=None)(store.status)
 
@@ -58,57 +58,59 @@ class _Reader:
         return list(found.values())
 
     def effects(self, old: str, new: str, seeds: list[Task]) -> Iterator[tuple[tuple[str, str], Effects]]:
-        """For each split of the task (test set's part, its variant), and H."""
-        if self.control is None:
+        """For each split of the task (test set's part, its test_set), and H."""
+        if self.baseline is None:
             return
-        sides, control = {"old": (old, old), "reuse": (old, new), "retrain": (new, new)}, self._key(self.control)
+        sides, baseline = {"old": (old, old), "reuse": (old, new), "retrain": (new, new)}, self._key(self.baseline)
         seen: dict[str, tuple[Right, np.ndarray]] = {}
         for test in seeds[0].tests:
             groups, labels = np.asarray(test.examples.groups), np.asarray(test.examples.labels)
             right = {side: self._right(test.key, labels, seeds, *where) for side, where in sides.items()}
             seen[test.key] = right, groups
-            yield (test.part, test.variant), _effects(right, control, groups)
+            yield (test.part, test.name), _effects(right, baseline, groups)
         if {"base", "new"} <= seen.keys():
-            yield ("H", ""), _harmonic(*seen["base"], *seen["new"], control)
+            yield ("H", ""), _harmonic(*seen["base"], *seen["new"], baseline)
 
     def _right(
         self, key: str, labels: np.ndarray, seeds: list[Task], trained: str, tested: str
     ) -> dict[tuple[str, str], np.ndarray]:
         """Whether each image is right, (seeds, images), by method; only methods that have all seeds."""
         found = {}
-        for variant in self.plan.variants:
-            rows = [self._row(variant, task, key, trained, tested) for task in seeds]
+        for configuration in self.plan.configurations:
+            rows = [self._row(configuration, task, key, trained, tested) for task in seeds]
             if all(row is not None for row in rows):
-                found[self._key(variant)] = np.stack([row == labels for row in rows]).astype(float)  # type: ignore[misc]
+                found[self._key(configuration)] = np.stack([row == labels for row in rows]).astype(float)  # type: ignore[misc]
         return found
 
-    def _row(self, variant: Variant, task: Task, key: str, trained: str, tested: str) -> np.ndarray | None:
-        cell = self.plan.find(variant, task.id, trained, tested)
+    def _row(self, configuration: Configuration, task: Task, key: str, trained: str, tested: str) -> np.ndarray | None:
+        cell = self.plan.find(configuration, task.id, trained, tested)
         if cell is None or self._status(cell.key) != "ok":
             return None
         return self._predictions(cell.key).get(key)
 
     @staticmethod
-    def _key(variant: Variant) -> tuple[str, str]:
-        return variant.method, variant.label
+    def _key(configuration: Configuration) -> tuple[str, str]:
+        return configuration.method, configuration.label
 
 
-def _harmonic(base: Right, base_groups: np.ndarray, new: Right, new_groups: np.ndarray, control: tuple[str, str]) -> Effects:
+def _harmonic(
+    base: Right, base_groups: np.ndarray, new: Right, new_groups: np.ndarray, baseline: tuple[str, str]
+) -> Effects:
     parts = {
         side: {name: linearised(base[side][name], new[side][name]) for name in base[side] if name in new[side]}
         for side in base
     }
-    return _effects(parts, control, joined(base_groups, new_groups), scaled=True)
+    return _effects(parts, baseline, joined(base_groups, new_groups), scaled=True)
 
 
-def _effects(right: Right, control: tuple[str, str], groups: np.ndarray, *, scaled: bool = False) -> Effects:
+def _effects(right: Right, baseline: tuple[str, str], groups: np.ndarray, *, scaled: bool = False) -> Effects:
     """Effects of drawings by figure. ``scaled``: the values are effects on the mean already."""
 
     def drawings(values: np.ndarray) -> np.ndarray:
         mean = values.mean(0)
         return by_drawing(mean if scaled else (mean - mean.mean()) / len(mean), groups)
 
-    zero = right["reuse"].get(control)
+    zero = right["reuse"].get(baseline)
     found: Effects = {}
     for name, reuse in right["reuse"].items():
         mine = found[name] = {}
@@ -128,7 +130,7 @@ def _rows(pair: str, task: Task, split: tuple[str, str], effects: Effects) -> It
         "protocol": task.id.protocol,
         "shots": task.shots,
         "split": split[0],
-        "variant": split[1],
+        "test_set": split[1],
     }
     names = [name for name, figures in effects.items() if "lift" in figures]
     if not names:

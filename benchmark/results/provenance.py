@@ -34,7 +34,7 @@ class DatasetAbout:
     classes: int
     train: int
     test: int
-    variant_of: str | None = None
+    shift_of: str | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class About:
     """Hyper-parameters by method."""
     device: str = "cpu"
     zero_shot: str = ""
-    """Name of the control method; empty if the run has none."""
+    """Name of the baseline method; empty if the run has none."""
     published: Sequence[PublishedRow] = ()
     """What others report, beside what was measured."""
     notes: Mapping[str, str] = field(default_factory=dict)
@@ -101,7 +101,7 @@ def describe(
     capabilities: Sequence[Capability] = (),
 ) -> About:
     """Everything that the report says about how its results were made."""
-    controls = sorted({v.method for v in plan.variants if methods[v.method].cls.info.control})
+    baselines = sorted({v.method for v in plan.configurations if methods[v.method].cls.info.baseline})
     return About(
         command=command,
         created=created,
@@ -115,7 +115,7 @@ def describe(
         machine=machine(),
         settings=_settings(plan),
         device=device,
-        zero_shot=controls[0] if controls else "",
+        zero_shot=baselines[0] if baselines else "",
         published=published,
         capabilities=capabilities,
         notes={task.id.dataset: task.note for task in plan.tasks.values() if task.note},
@@ -126,8 +126,8 @@ def _settings(plan: Plan) -> dict[str, dict[str, Any]]:
     """Hyper-parameters by method; where they differ between tasks, all values."""
     found: dict[str, dict[str, Any]] = {}
     for job in plan.jobs:
-        variant = job.train.variant
-        name = variant.method if variant.label == DEFAULT else f"{variant.method} ({variant.label})"
+        configuration = job.train.configuration
+        name = configuration.method if configuration.label == DEFAULT else f"{configuration.method} ({configuration.label})"
         known = found.setdefault(name, {})
         for key, value in job.train.settings.items():
             known.setdefault(key, [])
@@ -144,7 +144,7 @@ def datasets(chosen: Mapping[str, Dataset], plan: Plan) -> dict[str, DatasetAbou
     found: dict[str, DatasetAbout] = {}
     for task in plan.tasks.values():
         for test in task.tests:
-            name = test.variant or task.id.dataset
+            name = test.name or task.id.dataset
             dataset = chosen[name]
             before = found.get(name)
             found[name] = DatasetAbout(
@@ -154,9 +154,9 @@ def datasets(chosen: Mapping[str, Dataset], plan: Plan) -> dict[str, DatasetAbou
                 source=dataset.source,
                 template=dataset.template,
                 classes=max(len(test.classes), before.classes if before else 0),
-                train=max(0 if test.variant else len(task.train), before.train if before else 0),
+                train=max(0 if test.name else len(task.train), before.train if before else 0),
                 test=max(len(test.examples), before.test if before else 0),
-                variant_of=dataset.variant_of,
+                shift_of=dataset.shift_of,
             )
     return found
 

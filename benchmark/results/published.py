@@ -23,32 +23,32 @@ def _content() -> dict[str, Any]:
     return content
 
 
-def compare(results: pd.DataFrame, backbones: Mapping[str, BackboneSpec], control: str) -> list[PublishedRow]:
+def compare(results: pd.DataFrame, backbones: Mapping[str, BackboneSpec], baseline: str) -> list[PublishedRow]:
     """The published figures that a run has a counterpart for; a module is compared where it was trained."""
     own = results[(results.status == "ok") & (results.metric == "accuracy")]
     own = own[own.strategy.isin(("old", "retrain")) & (own.config == "default")].copy()
     own["backbone"] = own.old.where(own.strategy == "old", own.new)
-    own = own.drop_duplicates(["backbone", "method", "dataset", "variant", "protocol", "shots", "split", "seed"])
-    return [*_zero_shot(own, backbones, control), *_base_to_new(own, backbones)]
+    own = own.drop_duplicates(["backbone", "method", "dataset", "test_set", "protocol", "shots", "split", "seed"])
+    return [*_zero_shot(own, backbones, baseline), *_base_to_new(own, backbones)]
 
 
-def _zero_shot(own: pd.DataFrame, backbones: Mapping[str, BackboneSpec], control: str) -> Iterator[PublishedRow]:
+def _zero_shot(own: pd.DataFrame, backbones: Mapping[str, BackboneSpec], baseline: str) -> Iterator[PublishedRow]:
     about = _content()["zero_shot"]
-    own = own[(own.method == control) & (own.split == "all")]
+    own = own[(own.method == baseline) & (own.split == "all")]
     for name, figure in _matching(about["figures"], backbones):
         for dataset, value in zip(about["datasets"], figure["values"], strict=False):
-            tested = own.variant.where(own.variant != "", own.dataset)
+            tested = own.test_set.where(own.test_set != "", own.dataset)
             mine = own[(own.backbone == name) & (tested == dataset)].value
             if len(mine):
                 measured = float(mine.mean())
                 wrong = abs(measured - value) > about["band"]
                 what = f"zero-shot accuracy on {dataset}"
-                yield PublishedRow(name, control, what, value, measured, about["difference"], about["source"], wrong)
+                yield PublishedRow(name, baseline, what, value, measured, about["difference"], about["source"], wrong)
 
 
 def _base_to_new(own: pd.DataFrame, backbones: Mapping[str, BackboneSpec]) -> Iterator[PublishedRow]:
     about = _content()["base_to_new"]
-    own = own[(own.protocol == "base-to-new") & (own.variant == "") & (own.shots == about["shots"])]
+    own = own[(own.protocol == "base-to-new") & (own.test_set == "") & (own.shots == about["shots"])]
     for name, figure in _matching(about["figures"], backbones):
         mine = own[(own.backbone == name) & (own.method == figure["method"]) & own.dataset.isin(about["datasets"])]
         by_dataset = {part: mine[mine.split == part].groupby("dataset").value.mean() for part in ("base", "new")}

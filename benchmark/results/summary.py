@@ -1,7 +1,7 @@
 """Compatibility figures from the tidy results: what happens to a module when the backbone under it is replaced.
 
 For a pair O -> N: ``old`` is trained and tested on O, ``reuse`` is trained on O and tested on N, ``retrain`` is trained and
-tested on N; the zero-shot rows of the same table give the two controls. All accuracies are in per cent, all differences
+tested on N; the zero-shot rows of the same table give the two baselines. All accuracies are in per cent, all differences
 in percentage points.
 """
 
@@ -19,18 +19,18 @@ import pandas as pd
 from benchmark.results.intervals import ERROR_RATE, Estimate, combine, holm, ranks, ratio_interval
 
 COLUMNS = (
-    "pair old new method config dataset variant protocol split shots seed strategy metric value n status reason".split()
+    "pair old new method config dataset test_set protocol split shots seed strategy metric value n status reason".split()
 )
 """Columns of results.csv, in order. One row is one figure of one cell; a cell without figures has one row with its status.
 
 ``strategy`` is old, reuse or retrain. ``split`` is base, new, all, or H: for accuracy the harmonic mean of base and new,
 for flips and ece the images of both. ``metric`` is accuracy, ece (calibration error), negative_flip or positive_flip.
-``variant`` names a shifted test set and is empty otherwise.
+``test_set`` names a shifted test set and is empty otherwise.
 """
 
 EQUIVALENCE = 1.0
 """Points of lift that count as no effect."""
-VERDICTS = ("helps", "no effect", "harms", "undecided", "does not fit", "no result")
+VERDICTS = ("helps", "no effect", "harms", "undecided", "incompatible", "no result")
 
 
 def verdict(lift: float, p: float, p_outside: float, statuses: Collection[str] = ()) -> str:
@@ -40,7 +40,7 @@ def verdict(lift: float, p: float, p_outside: float, statuses: Collection[str] =
     least ``EQUIVALENCE`` from 0.
     """
     if not math.isfinite(lift):
-        return "does not fit" if "unfit" in statuses else "no result" if statuses else "undecided"
+        return "incompatible" if "incompatible" in statuses else "no result" if statuses else "undecided"
     if p_outside < ERROR_RATE:
         return "no effect"
     if p < ERROR_RATE:
@@ -58,7 +58,7 @@ class Covariances:
             one, other = (str(row["method"]), str(row["config"])), (str(row["other"]), str(row["other_config"]))
             for first, second in {(one, other), (other, one)}:
                 places = self._found.setdefault((*key, *first, *second), {})
-                places[str(row["dataset"]), str(row["variant"])] = (float(row["covariance"]), int(row["drawings"]))
+                places[str(row["dataset"]), str(row["test_set"])] = (float(row["covariance"]), int(row["drawings"]))
 
     def of(
         self,
@@ -68,7 +68,7 @@ class Covariances:
         other: tuple[str, str],
         tests: Sequence[tuple[str, str]],
     ) -> tuple[float, int]:
-        """(covariance, drawings) of the mean of a figure over ``tests`` (data set, variant) of one data set; NaN where it is
+        """(covariance, drawings) of the mean of a figure over ``tests`` (data set, test_set) of one data set; NaN where it is
         not known. ``where``: pair, protocol, split."""
         known = self._found.get((figure, *where, *one, *other), {})
         found = [known.get(test) for test in tests]
@@ -79,9 +79,9 @@ class Covariances:
 
 
 def accuracies(results: pd.DataFrame) -> pd.DataFrame:
-    """One row per (pair, method, config, dataset, variant, protocol, split, seed): accuracies old, reuse and retrain,
+    """One row per (pair, method, config, dataset, test_set, protocol, split, seed): accuracies old, reuse and retrain,
     calibration errors old and reuse, and the flips of reuse."""
-    keys = ["pair", "method", "config", "dataset", "variant", "protocol", "split", "seed"]
+    keys = ["pair", "method", "config", "dataset", "test_set", "protocol", "split", "seed"]
     figures = results[(results.status == "ok")]
     wide = figures[figures.metric == "accuracy"].pivot_table(index=keys, columns="strategy", values="value")
     for name in ("old", "reuse", "retrain"):
@@ -94,7 +94,7 @@ def accuracies(results: pd.DataFrame) -> pd.DataFrame:
     return wide.reset_index()
 
 
-CONTROLS = {
+BASELINES = {
     "old": "zs_old",
     "reuse": "zs_new",
     "negative_flip": "zs_negative_flip",
@@ -102,13 +102,13 @@ CONTROLS = {
     "ece_old": "zs_ece_old",
     "ece_reuse": "zs_ece_new",
 }
-"""Figures of the control by what they are called beside a method's."""
+"""Figures of the baseline by what they are called beside a method's."""
 
 
-def with_controls(table: pd.DataFrame, control: str) -> pd.DataFrame:
-    """``accuracies`` with the zero-shot figures of the method ``control`` beside every row, and lift and gain."""
-    keys = ["pair", "dataset", "variant", "protocol", "split", "seed"]
-    zero = table[table.method == control].set_index(keys)[list(CONTROLS)].rename(columns=CONTROLS)
+def with_baseline(table: pd.DataFrame, baseline: str) -> pd.DataFrame:
+    """``accuracies`` with the zero-shot figures of the method ``baseline`` beside every row, and lift and gain."""
+    keys = ["pair", "dataset", "test_set", "protocol", "split", "seed"]
+    zero = table[table.method == baseline].set_index(keys)[list(BASELINES)].rename(columns=BASELINES)
     joined = table.join(zero, on=keys)
     joined["lift"] = joined.reuse - joined.zs_new
     joined["gain"] = joined.reuse - joined.old
@@ -120,8 +120,8 @@ FIGURES = ["old", "reuse", "retrain", "zs_old", "zs_new", "lift", "gain", "negat
 FIGURES += ["zs_negative_flip", "zs_positive_flip", "ece_old", "ece_reuse", "zs_ece_old", "zs_ece_new", "retrain_lift"]
 
 
-def summarise(table: pd.DataFrame, covariances: Covariances | None = None, control: str = "") -> pd.DataFrame:
-    """One row per (pair, method, config, protocol, variant, split): means over data sets and seeds, the intervals of lift
+def summarise(table: pd.DataFrame, covariances: Covariances | None = None, baseline: str = "") -> pd.DataFrame:
+    """One row per (pair, method, config, protocol, test_set, split): means over data sets and seeds, the intervals of lift
     and gain, the share of the retrained lift that reuse retains (NaN where retraining itself lifts by less than a point,
     or may), and p-values of lift corrected for the number of methods (Holm)."""
     covariances = covariances or Covariances()
@@ -135,10 +135,10 @@ def summarise(table: pd.DataFrame, covariances: Covariances | None = None, contr
             row[f"{name}_low"], row[f"{name}_high"] = estimate.interval()
         rows.append(row | _retained(part, lift, covariances))
     summary = pd.DataFrame(rows)
-    return summary if summary.empty else _corrected(summary, control)
+    return summary if summary.empty else _corrected(summary, baseline)
 
 
-GROUP = ["pair", "method", "config", "protocol", "variant", "split"]
+GROUP = ["pair", "method", "config", "protocol", "test_set", "split"]
 Row = dict[str, float]
 
 
@@ -149,7 +149,7 @@ class _Part:
     key: tuple[str, ...]
     rows: dict[str, dict[int, list[Row]]] = field(default_factory=dict)
     tested: dict[str, dict[str, None]] = field(default_factory=dict)
-    """Names of the test sets (variants) by data set."""
+    """Names of the test sets (test sets) by data set."""
 
     @property
     def where(self) -> tuple[str, str, str]:
@@ -181,15 +181,15 @@ class _Part:
         return combine([list(seeds.values()) for seeds in values.values()], [v for v, _ in spread], [n for _, n in spread])
 
     def tests(self, dataset: str) -> list[tuple[str, str]]:
-        return [(dataset, variant) for variant in self.tested[dataset]]
+        return [(dataset, test_set) for test_set in self.tested[dataset]]
 
 
 def _groups(table: pd.DataFrame) -> dict[tuple[str, ...], _Part]:
     """The rows of a table by the row of the summary that they go into.
 
-    Where rows of several variants were put together under another name, the column ``variant_name`` has theirs.
+    Where rows of several test sets were put together under another name, the column ``own_test_set`` has theirs.
     """
-    own = "variant_name" if "variant_name" in table else "variant"
+    own = "own_test_set" if "own_test_set" in table else "test_set"
     found: dict[tuple[str, ...], _Part] = {}
     for row in table.to_dict("records"):
         key = tuple(str(row[name]) for name in GROUP)
@@ -230,11 +230,11 @@ def _retained(part: _Part, lift: Estimate, covariances: Covariances) -> dict[str
     return {"retained": lift.mean / retrained.mean, "retained_low": low, "retained_high": high}
 
 
-def _corrected(rows: pd.DataFrame, control: str) -> pd.DataFrame:
+def _corrected(rows: pd.DataFrame, baseline: str) -> pd.DataFrame:
     """P-values of lift, corrected for the number of methods that stand in one table."""
     rows = rows.assign(p=math.nan, p_outside=math.nan)
-    judged = rows[rows.method != control]
-    for _, mine in judged.groupby(["pair", "protocol", "variant", "split"], sort=False):
+    judged = rows[rows.method != baseline]
+    for _, mine in judged.groupby(["pair", "protocol", "test_set", "split"], sort=False):
         lifts = [Estimate(*map(float, each)) for each in mine[["lift", "lift_error", "lift_freedom"]].to_numpy()]
         rows.loc[mine.index, "p"] = holm([lift.p_value() for lift in lifts])
         rows.loc[mine.index, "p_outside"] = holm([lift.p_outside(EQUIVALENCE) for lift in lifts])
@@ -246,7 +246,7 @@ def rank_intervals(
 ) -> list[tuple[int, int]]:
     """Best and worst rank by reuse of each of ``names`` (method, config), compared on the same data sets, seeds and images.
 
-    ``table`` is that of ``with_controls`` for the variant and the methods that are compared; ``where`` is pair, protocol and
+    ``table`` is that of ``with_baseline`` for the test_set and the methods that are compared; ``where`` is pair, protocol and
     split.
     """
     parts = {part.name: part for part in _groups(table).values() if part.where == where}

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark.data.task import Task
-from benchmark.experiment.plan import Cell, Plan, Variant
+from benchmark.experiment.plan import Cell, Configuration, Plan
 from benchmark.experiment.store import Store, write_atomically
 from benchmark.results.metrics import calibration_error, flips, harmonic_mean
 from benchmark.results.summary import COLUMNS
@@ -28,9 +28,9 @@ def results(plan: Plan, store: Store) -> pd.DataFrame:
     rows = [
         row
         for old, new in plan.pairs
-        for variant in plan.variants
+        for configuration in plan.configurations
         for task in plan.tasks.values()
-        for row in reader.rows(old, new, variant, task)
+        for row in reader.rows(old, new, configuration, task)
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
@@ -44,21 +44,21 @@ class _Reader:
         self.predictions = lru_cache(maxsize=None)(store.predictions)
         self.confidences = lru_cache(maxsize=None)(store.confidences)
 
-    def rows(self, old: str, new: str, variant: Variant, task: Task) -> Iterator[dict[str, Any]]:
+    def rows(self, old: str, new: str, configuration: Configuration, task: Task) -> Iterator[dict[str, Any]]:
         same = {
             "pair": f"{old}->{new}",
             "old": old,
             "new": new,
-            "method": variant.method,
-            "config": variant.label,
+            "method": configuration.method,
+            "config": configuration.label,
             "dataset": task.id.dataset,
             "protocol": task.id.protocol,
             "shots": task.shots,
             "seed": task.id.seed,
         }
-        before = self.plan.find(variant, task.id, old, old)
+        before = self.plan.find(configuration, task.id, old, old)
         for strategy, trained, tested in (("old", old, old), ("reuse", old, new), ("retrain", new, new)):
-            cell = self.plan.find(variant, task.id, trained, tested)
+            cell = self.plan.find(configuration, task.id, trained, tested)
             assert cell is not None
             yield from self._cell(same | {"strategy": strategy}, cell, before if strategy == "reuse" else None, task)
 
@@ -67,14 +67,14 @@ class _Reader:
         status = "skipped" if record is None else record["status"]
         if record is None or status != "ok":
             reason = "not run" if record is None else record.get("reason", "")
-            parts = {test.part for test in task.tests if not test.variant}
+            parts = {test.part for test in task.tests if not test.name}
             for part in sorted(parts):
                 yield self._row(same, part, "", "accuracy", None, None, status, reason)
             return
         figures, counts = record["accuracy"], {test.key: len(test.examples) for test in task.tests}
         for test in task.tests:
             if test.key in figures:
-                yield self._row(same, test.part, test.variant, "accuracy", figures[test.key], counts[test.key])
+                yield self._row(same, test.part, test.name, "accuracy", figures[test.key], counts[test.key])
         if {"base", "new"} <= figures.keys():
             mean = harmonic_mean(figures["base"], figures["new"])
             yield self._row(same, "H", "", "accuracy", mean, counts["base"] + counts["new"])
@@ -89,7 +89,7 @@ class _Reader:
             if test.key in sure:
                 right = predicted[test.key] == np.asarray(test.examples.labels)
                 pooled.append((sure[test.key], right))
-                yield self._row(same, test.part, test.variant, "ece", calibration_error(*pooled[-1]), len(right))
+                yield self._row(same, test.part, test.name, "ece", calibration_error(*pooled[-1]), len(right))
         if {"base", "new"} <= sure.keys():  # over the images of both halves
             confidences, right = (np.concatenate(column) for column in zip(*pooled, strict=True))
             yield self._row(same, "H", "", "ece", calibration_error(confidences, right), len(right))
@@ -104,23 +104,23 @@ class _Reader:
             if test.key in first and test.key in second:
                 labels = np.asarray(test.examples.labels)
                 pooled.append((first[test.key], second[test.key], labels))
-                yield from self._flip_rows(same, test.part, test.variant, pooled[-1:])
+                yield from self._flip_rows(same, test.part, test.name, pooled[-1:])
         if {"base", "new"} <= first.keys() & second.keys():
             yield from self._flip_rows(same, "H", "", pooled)  # over the images of both halves
 
     def _flip_rows(
-        self, same: dict[str, Any], part: str, variant: str, triples: list[tuple[np.ndarray, np.ndarray, np.ndarray]]
+        self, same: dict[str, Any], part: str, test_set: str, triples: list[tuple[np.ndarray, np.ndarray, np.ndarray]]
     ) -> Iterator[dict[str, Any]]:
         before, after, labels = (np.concatenate(column) for column in zip(*triples, strict=True))
         negative, positive = flips(before, after, labels)
-        yield self._row(same, part, variant, "negative_flip", negative, len(labels))
-        yield self._row(same, part, variant, "positive_flip", positive, len(labels))
+        yield self._row(same, part, test_set, "negative_flip", negative, len(labels))
+        yield self._row(same, part, test_set, "positive_flip", positive, len(labels))
 
     @staticmethod
     def _row(
         same: dict[str, Any],
         split: str,
-        variant: str,
+        test_set: str,
         metric: str,
         value: float | None,
         count: int | None,
@@ -128,7 +128,7 @@ class _Reader:
         reason: str = "",
     ) -> dict[str, Any]:
         shown = None if value is None else round(value, 4)
-        figures = {"split": split, "variant": variant, "metric": metric, "value": shown, "n": count}
+        figures = {"split": split, "test_set": test_set, "metric": metric, "value": shown, "n": count}
         return same | figures | {"status": status, "reason": reason}
 
 
@@ -142,8 +142,8 @@ def runs(plan: Plan, store: Store) -> pd.DataFrame:
         row = {
             "key": cell.key,
             "kind": cell.kind,
-            "method": cell.variant.method,
-            "config": cell.variant.label,
+            "method": cell.configuration.method,
+            "config": cell.configuration.label,
             "backbone": cell.backbone,
             "dataset": cell.task.dataset,
             "protocol": cell.task.protocol,

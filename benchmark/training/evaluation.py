@@ -36,7 +36,7 @@ def scores(
             yield logits
 
 
-def judge(
+def predict_with_confidence(
     method: Method, bank: Bank, precision: Precision = "fp32", columns: Sequence[int] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Predicted labels (N,) uint16 of a bank's plain images, and the largest of each one's probabilities (N,).
@@ -50,8 +50,8 @@ def judge(
 
 
 def predict(method: Method, bank: Bank, precision: Precision = "fp32", columns: Sequence[int] | None = None) -> np.ndarray:
-    """The labels of ``judge``."""
-    return judge(method, bank, precision, columns)[0]
+    """The labels of ``predict_with_confidence``."""
+    return predict_with_confidence(method, bank, precision, columns)[0]
 
 
 def accuracy(predictions: np.ndarray, labels: np.ndarray) -> float:
@@ -78,7 +78,7 @@ def attach(
     """Bind a module to a backbone and a class list: build everything that is derived, then load what was learnt.
 
     Raises:
-        Unfit: the module does not fit.
+        Incompatible: the module does not fit.
     """
     method = cls(config, backbone, classes, few_shots)
     method.load(tensors)

@@ -138,7 +138,7 @@ def test_depth_has_every_layer_and_an_identity_upgrade_changes_nothing_at_any(wo
 def test_what_does_not_fit_says_so(world):
     """LoRA in both towers: the new image tower is wider."""
     rows = only(world.table("depth"), pair=UPGRADE, method="clip-lora")
-    assert set(rows.status) == {"unfit"}
+    assert set(rows.status) == {"incompatible"}
     assert rows.reason.str.contains("must be").all()
     assert rows[["reuse", "lift", "change", "change_low"]].isna().all(axis=None)
     assert rows.old.notna().all()
@@ -199,7 +199,7 @@ def test_what_does_not_fit_has_its_reason_and_its_scratch_training(world):
     table = only(world.table("repair"), pair=NARROWER, method="clip-adapter")
     for strategy in ("reuse", "remap", "ensemble", "warm-start-5"):
         row = only(table, strategy=strategy).iloc[0]
-        assert row.status == "unfit", strategy
+        assert row.status == "incompatible", strategy
         assert "must be" in row.reason
         assert math.isnan(row.accuracy)
     scratch = only(table, strategy="scratch-5").iloc[0]
@@ -211,10 +211,10 @@ def test_a_map_makes_a_module_fit_another_width(tmp_path, backbone_folders):
     """CoOp's context has the width of the text tower, 32 before and 48 after."""
     table = small_repair(tmp_path, backbone_folders, "coop", "wide")
     reuse, remap = (only(table, strategy=strategy).iloc[0] for strategy in ("reuse", "remap"))
-    assert (reuse.status, remap.status) == ("unfit", "ok")
+    assert (reuse.status, remap.status) == ("incompatible", "ok")
     assert 0 <= remap.accuracy <= 100
     assert math.isnan(remap.over_reuse)
-    assert only(table, strategy="warm-start-5").iloc[0].status == "unfit"
+    assert only(table, strategy="warm-start-5").iloc[0].status == "incompatible"
 
 
 def small_repair(folder, backbones, method, new, **images):
@@ -291,7 +291,7 @@ def test_snapshots_have_their_way_and_step(world):
 MISTAKES = {
     "unknown pair": (("drift", "--pairs=native->evva"), "not an upgrade", "did you mean 'native->eva'"),
     "unknown data set": (("drift", "--dataset=square"), "'square'", "did you mean 'squares'"),
-    "a variant": (("repair", "--dataset=icon-objects-remix"), "no training images", "name 'icon-objects'"),
+    "a shifted test set": (("repair", "--dataset=icon-objects-remix"), "no training images", "name 'icon-objects'"),
     "unknown method": (("repair", "--methods=cop"), "'cop'", "did you mean 'coop'"),
     "no depth": (("depth", "--methods=coop"), "has a setting for its depth", "layer-prompt"),
     "seeds": (("break-even", "--seeds=1,two"), "not a list of whole numbers", "write 1,2,3"),

@@ -29,7 +29,7 @@ from benchmark.data.features import FeatureStore
 from benchmark.data.task import Task, TaskId
 from benchmark.experiment.devices import give_back
 from benchmark.method import registry
-from benchmark.method.base import Unfit
+from benchmark.method.base import Incompatible
 from benchmark.training.checks.tiny_clips import CLASSES, pictures
 from benchmark.training.evaluation import attach, predict
 from benchmark.training.loop import few_shots, fit, learnt_by_gradient
@@ -370,7 +370,7 @@ def modules(spec, three, examples, store) -> Modules:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_method_trains_and_is_evaluated(name, backbone, three, examples, store):
     """Or says why it cannot: CLIP-LoRA knows the attention of transformers only."""
-    why = METHODS[name].cls.why_not(config_of(name), backbone)
+    why = METHODS[name].cls.incompatibility(config_of(name), backbone)
     if why:
         assert backbone.name == "rn50"
         assert "vision" in METHODS[name].cls.info.tunes
@@ -382,7 +382,7 @@ def test_every_method_trains_and_is_evaluated(name, backbone, three, examples, s
 
 @pytest.mark.parametrize("backbone", ["rn50"], indirect=True)
 def test_the_text_tower_of_a_resnet_can_be_tuned(backbone, three, examples, store):
-    assert METHODS["clip-lora"].cls.why_not(config_of("clip-lora", encoder="text"), backbone) is None
+    assert METHODS["clip-lora"].cls.incompatibility(config_of("clip-lora", encoder="text"), backbone) is None
     evaluate(trained("clip-lora", backbone, three, examples, store, encoder="text"), examples, store)
 
 
@@ -416,11 +416,11 @@ KNOWN = {"zero-shot", *DIFFERS["l14"]}
 def test_modules_of_the_b16_elsewhere(name, backbone, modules, three, examples, store):
     """On EVA-02's B/16, which has the same widths, all fit; where one does not, it says why."""
     cls, config = METHODS[name].cls, modules.configs[name]
-    why = cls.why_not(config, backbone)
+    why = cls.incompatibility(config, backbone)
     if why is None:
         try:
             method = moved(name, config, backbone, three, modules.tensors[name], examples, store)
-        except Unfit as error:
+        except Incompatible as error:
             why = str(error).removesuffix(f" on {backbone.name}")
         else:
             evaluate(method, examples, store)

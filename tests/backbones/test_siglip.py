@@ -24,7 +24,7 @@ from benchmark.config.schema import BackboneSpec
 from benchmark.data.batch import ClassList
 from benchmark.data.features import FeatureStore
 from benchmark.method import registry
-from benchmark.method.base import Unfit
+from benchmark.method.base import Incompatible
 from benchmark.method.prompts import PromptTemplate, initial_context
 from benchmark.training.checks import tiny_clips
 from benchmark.training.checks.tiny_clips import CLASSES, WORDS
@@ -201,7 +201,7 @@ def run(name: str, backbone: Backbone):
     """Train a method for two steps; a method that cannot work on the backbone says why, and that ends the test."""
     cls, task = METHODS[name].cls, tiny_clips.task()
     config = cls.Config.model_validate(cls.presets.get("small", {}) | {"steps": 2, "batch_size": 6, "views": 1})
-    why = cls.why_not(config, backbone)
+    why = cls.incompatibility(config, backbone)
     if why:
         assert "does not read a class token" in why
         assert name in ("vpt", "ivlp", "maple", "promptsrc")
@@ -248,9 +248,9 @@ def test_what_does_not_fit_it_says_why(name, there, siglip, backbones):
     if name in ("word-prompt", "tip-adapter"):
         assert torch.isfinite(moved(method, new).tensors()[sorted(method.tensors())[0]]).all()
         return
-    if type(method).why_not(method.config, new):
+    if type(method).incompatibility(method.config, new):
         return
-    with pytest.raises(Unfit) as caught:
+    with pytest.raises(Incompatible) as caught:
         moved(method, new)
     said = rf"^[\w.]+ is (absent|[\w ]*\b\d+\b[\w ]*) in the module but must be (absent|[\w ]*\b\d+\b[\w ]*) on {new.name}$"
     assert re.match(said, str(caught.value)), str(caught.value)

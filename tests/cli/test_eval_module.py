@@ -109,7 +109,7 @@ def test_a_checkpoint_of_coop(evaluate, checkpoint, context, backbones, world, t
         zero, module, lift = shown["toy", f"local-dir:{wide}", part]
         assert 0 <= float(zero) <= 100
         assert module == lift == "-"
-    lines = [line for line in done.out.splitlines() if line.startswith("does not fit")]
+    lines = [line for line in done.out.splitlines() if line.startswith("incompatible")]
     assert lines == [
         f"does not fit local-dir:{wide}: context is 4 x 32 in the module but must be 4 x 48 on local-dir:{wide}"
     ]

@@ -68,7 +68,7 @@ def test_an_identity_upgrade_gains_nothing_and_is_retrained_to_the_same(identity
         assert (row.gain.mean, row.gain.low, row.gain.high) == (0, 0, 0)
         assert row.flips == row.positive_flips == 0
         assert row.ece[0] == row.ece[1]
-    assert all(row.reuse.main == pytest.approx(row.retrain) for row in rows.values() if not row.control)
+    assert all(row.reuse.main == pytest.approx(row.retrain) for row in rows.values() if not row.baseline)
 
 
 def test_what_equals_its_retraining_is_retained_whole():
@@ -80,7 +80,7 @@ def test_what_equals_its_retraining_is_retained_whole():
                 row = dict.fromkeys(summary.COLUMNS, "") | {"pair": IDENTITY, "method": method, "dataset": "d", "seed": seed}
                 row |= {"protocol": "base-to-new", "split": "H", "strategy": strategy, "metric": "accuracy"}
                 rows.append(row | {"value": figure, "status": "ok"})
-    table = summary.with_controls(summary.accuracies(pd.DataFrame(rows)), "zero")
+    table = summary.with_baseline(summary.accuracies(pd.DataFrame(rows)), "zero")
     (found,) = summary.summarise(table[table.method == "module"]).to_dict("records")
     assert (found["retained"], found["gain"]) == (pytest.approx(1), 0)
     assert (found["retained_low"], found["retained_high"]) == (pytest.approx(1), pytest.approx(1))
@@ -106,7 +106,7 @@ def test_random_backbones_on_noise_are_at_chance(tmp_path, backbone_folders):
     error = 100 * np.sqrt(1 / 3 * 2 / 3 / 90)
     assert (halves.value - 100 / 3).abs().max() < 4 * error
     for row in headline(tmp_path / "out").values():
-        assert row.control or row.lift.low <= 0 <= row.lift.high
+        assert row.baseline or row.lift.low <= 0 <= row.lift.high
         assert row.verdict in ("", "undecided", "no effect")
 
 

@@ -123,7 +123,7 @@ def test_cite_without_results_is_one_line(cli, tmp_path, content):
 
 def test_capabilities_are_what_the_formulas_say():
     names = "coop cocoop clip-adapter tip-adapter clip-lora-text vpt linear-probe word-prompt zero-shot".split()
-    found = {each.name: each for each in capability.probe({name: METHODS[name].cls for name in names})}
+    found = {each.name: each for each in capability.check_capabilities({name: METHODS[name].cls for name in names})}
     assert found.keys() == set(names) - {"zero-shot"}
     changes = {name: each.changes for name, each in found.items()}
     assert changes == {
@@ -158,5 +158,5 @@ def test_probing_leaves_random_numbers_as_they_were():
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    capability.probe({"vpt": METHODS["vpt"].cls})
+    capability.check_capabilities({"vpt": METHODS["vpt"].cls})
     assert torch.equal(torch.rand(3), expected)

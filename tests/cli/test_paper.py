@@ -82,11 +82,11 @@ def test_pairs_make_the_tasks_that_they_promise(file, data_root):
     assert {task.dataset for task in tasks} == {name for name in chosen if name not in VARIANTS}
     assert {task.seed for task in tasks} == {1, 2, 3}
     assert (spec.preset, spec.shots, spec.warning) == ("paper", 16, None)
-    variants = plan.variants(METHODS, METHODS.select(spec.methods), [])
-    probes = {name for name, plugin in METHODS.plugins.items() if plugin.cls.info.probe}
-    assert {variant.method for variant in variants} == set(METHODS.plugins) - probes
-    for task, variant in itertools.product(tasks, variants):
-        variant.settings(METHODS[variant.method].cls, spec.preset, task)
+    configurations = plan.configurations(METHODS, METHODS.select(spec.methods), [])
+    probes = {name for name, plugin in METHODS.plugins.items() if plugin.cls.info.listed}
+    assert {configuration.method for configuration in configurations} == set(METHODS.plugins) - probes
+    for task, configuration in itertools.product(tasks, configurations):
+        configuration.settings(METHODS[configuration.method].cls, spec.preset, task)
 
 
 def test_the_full_icon_world_is_the_default_with_more_data_sets():
@@ -95,7 +95,7 @@ def test_the_full_icon_world_is_the_default_with_more_data_sets():
     known = registry.datasets()
     few, many = set(known.select(default.datasets)), set(known.select(full.datasets))
     assert few < many
-    assert len([name for name in many if known[name].cls.variant_of is None]) == 6
+    assert len([name for name in many if known[name].cls.shift_of is None]) == 6
     same = {name: getattr(default, name) for name in ("backbones", "upgrades", "protocols", "preset", "shots", "seeds")}
     assert same == {name: getattr(full, name) for name in same}
     assert default.warning == full.warning
@@ -115,7 +115,7 @@ def test_the_papers_plan(data_root):
     assert found == wanted
     assert len(tasks) == 3 * len(wanted)
     for task in tasks.values():
-        tested = {test.variant for test in task.tests} - {""}
+        tested = {test.test_set for test in task.tests} - {""}
         assert tested == {"domain": VARIANTS, "cross-dataset": TRAINED - {"imagenet"}}.get(task.id.protocol, set())
 
 
@@ -164,13 +164,13 @@ def test_every_cell_has_a_figure_or_a_reason(paper):
     assert "Traceback" not in paper.first.err
     assert set(found.pair) == {paper.pair}
     assert set(found.method) == ALL
-    assert set(found.status) <= {"ok", "unfit"}
+    assert set(found.status) <= {"ok", "incompatible"}
     fine = found[found.status == "ok"]
     assert fine.value.astype(float).between(0, 100).all()
     assert (fine.n.astype(float) > 0).all()
-    unfit = found[found.status == "unfit"]
-    assert set(unfit.strategy) <= {"reuse"}, "what does not fit the new backbone can still be trained on it"
-    assert unfit.reason.str.contains("must be").all()
+    incompatible = found[found.status == "incompatible"]
+    assert set(incompatible.strategy) <= {"reuse"}, "what does not fit the new backbone can still be trained on it"
+    assert incompatible.reason.str.contains("must be").all()
     assert set(fine[fine.strategy == "reuse"].method) >= {"zero-shot", "coop", "cocoop", "contcoop", "clip-adapter"}
 
 
@@ -212,8 +212,8 @@ def test_domain_rows_for_the_four_variants(paper):
     assert set(found.dataset) == {"imagenet"}
     fine = found[found.status == "ok"]
     for _, rows in fine.groupby(["method", "strategy"]):
-        assert set(rows.variant) == {"", *VARIANTS}
-        sizes = dict(zip(rows.variant, rows.n.astype(float), strict=True))
+        assert set(rows.test_set) == {"", *VARIANTS}
+        sizes = dict(zip(rows.test_set, rows.n.astype(float), strict=True))
         assert sizes == {"": 24, "imagenet-v2": 36, "imagenet-sketch": 24, "imagenet-a": 12, "imagenet-r": 16}
     seen = set()
     for file in paper.place.glob("results/cells/*/*/predictions.npz"):
@@ -234,7 +234,7 @@ def test_cross_dataset_rows_for_the_ten_others(paper):
     fine = found[found.status == "ok"]
     for (method, _), rows in fine.groupby(["method", "strategy"]):
         elsewhere = [] if method in CLASS_BOUND else sorted(TRAINED - {"imagenet"})
-        assert sorted(rows.variant) == ["", *elsewhere]
+        assert sorted(rows.test_set) == ["", *elsewhere]
 
 
 def test_the_report_has_its_sections(paper):

@@ -71,7 +71,7 @@ def test_a_run_writes_tables_records_and_report(base):
     for name in ("results.csv", "runs.csv", "report.html"):
         assert (base.folder / name).stat().st_size > 1000, name
     assert "Traceback" not in base.err
-    assert "90 ok, 6 unfit" in base.out
+    assert "90 ok, 6 incompatible" in base.out
     assert "report.html" in base.out
     assert len(records(base.folder)) == 96
 
@@ -85,7 +85,7 @@ def test_every_pair_method_and_strategy_has_its_rows(base):
     assert len(counts) == 3 * 6 * 3 * 2
     shown = found[found.status == "ok"]
     assert shown.value.astype(float).between(0, 100).all()
-    assert set(shown[shown.protocol == "domain"].variant) == {"", "toy-noisy"}
+    assert set(shown[shown.protocol == "domain"].test_set) == {"", "toy-noisy"}
     assert not found.duplicated([name for name in found.columns if name not in ("value", "n", "status", "reason")]).any()
 
 
@@ -110,19 +110,19 @@ def test_accuracies_are_those_of_the_stored_predictions(base, world):
 
 def test_what_does_not_fit_has_a_row_and_a_reason(base):
     found = table(base.folder)
-    unfit = found[found.status == "unfit"]
-    assert set(unfit.method) == {"clip-adapter", "cocoop", "clip-lora"}
-    assert set(unfit.strategy) == {"reuse"}
-    assert set(unfit.value) == {""}
-    assert unfit.reason.str.contains("must be").all()
-    assert set(unfit[unfit.method == "clip-adapter"].pair) == {"native->narrow"}
+    incompatible = found[found.status == "incompatible"]
+    assert set(incompatible.method) == {"clip-adapter", "cocoop", "clip-lora"}
+    assert set(incompatible.strategy) == {"reuse"}
+    assert set(incompatible.value) == {""}
+    assert incompatible.reason.str.contains("must be").all()
+    assert set(incompatible[incompatible.method == "clip-adapter"].pair) == {"native->narrow"}
 
 
 def test_identity_upgrade_changes_nothing(base):
     """Old and reuse rows are equal to the last digit, retraining too, and nothing flips."""
     found = table(base.folder)
     same = found[found.pair == "native->native"]
-    keys = ["method", "config", "dataset", "variant", "protocol", "split"]
+    keys = ["method", "config", "dataset", "test_set", "protocol", "split"]
     columns = same[same.metric == "accuracy"].pivot(index=keys, columns="strategy", values="value")
     assert len(columns) == 6 * 5
     assert (columns.old == columns.reuse).all()
@@ -144,20 +144,20 @@ def test_the_images_part_in_the_uncertainty_is_a_table_too(base):
     same = found[(found.pair == "native->native") & (found.figure == "gain")]
     assert len(same)
     assert (same.covariance == 0).all()
-    assert set(found[(found.protocol == "domain")].variant) == {"", "toy-noisy"}
+    assert set(found[(found.protocol == "domain")].test_set) == {"", "toy-noisy"}
 
 
 def test_a_method_of_its_training_classes_is_scored_on_variants_of_them(base, copy, world):
-    """Tip-Adapter knows all classes of the toy set, so also the six of its variant; it has no say about new ones."""
+    """Tip-Adapter knows all classes of the toy set, so also the six of the shifted test set; it has no say about new ones."""
     options = ["--device=cpu", "--workers=1", f"--out={copy}", f"--report={copy}/report.html"]
     done = world.run(*options, "--methods=zero-shot,tip-adapter")
     assert done.status == 0, done.err
     found = table(copy)
     mine = found[(found.method == "tip-adapter") & (found.metric == "accuracy")]
     assert set(mine.status) == {"ok"}
-    assert set(mine[mine.protocol == "domain"].variant) == {"", "toy-noisy"}
+    assert set(mine[mine.protocol == "domain"].test_set) == {"", "toy-noisy"}
     assert set(mine[mine.protocol == "base-to-new"].split) == {"base"}
-    same = mine[mine.pair == "native->native"].pivot(index=["protocol", "variant"], columns="strategy", values="value")
+    same = mine[mine.pair == "native->native"].pivot(index=["protocol", "test_set"], columns="strategy", values="value")
     assert (same.old == same.reuse).all()
     assert (same.old == same.retrain).all()
 
@@ -165,7 +165,7 @@ def test_a_method_of_its_training_classes_is_scored_on_variants_of_them(base, co
 def test_zero_shot_is_the_same_whatever_it_was_trained_on(base):
     found = table(base.folder)
     zero = found[(found.method == "zero-shot") & (found.metric == "accuracy")]
-    wide = zero.pivot(index=["pair", "protocol", "variant", "split"], columns="strategy", values="value")
+    wide = zero.pivot(index=["pair", "protocol", "test_set", "split"], columns="strategy", values="value")
     assert (wide.reuse == wide.retrain).all()
 
 
@@ -238,7 +238,7 @@ def test_ctrl_c_stops_with_130_and_keeps_what_is_finished(world, tmp_path):
     wait_for(lambda: all(gone(worker) for worker in workers), 15)  # the resource tracker takes a moment
     kept = records(out)
     assert len(kept) >= 4
-    assert {record["status"] for record in kept.values()} <= {"ok", "unfit"}
+    assert {record["status"] for record in kept.values()} <= {"ok", "incompatible"}
     with FileLock(out / ".lock", timeout=0):
         pass
 

@@ -215,7 +215,7 @@ METHODS = registry.methods()
 @given(text=st.text(max_size=40))
 def test_no_setting_raises_anything_but_a_user_error(text):
     try:
-        plan.variants(METHODS, ["coop"], [f"coop.lr={text}"])
+        plan.configurations(METHODS, ["coop"], [f"coop.lr={text}"])
     except UserError as error:
         assert "\n" not in str(error)  # noqa: PT017
 
@@ -241,7 +241,7 @@ OPTIONS = {
     "unknown protocol": (["--protocols=nonsense"], "protocols"),
     "no shots": (["--shots=0"], "shots"),
     "duplicate seed": (["--seeds=1,1"], "given twice"),
-    "variant without its set": (["--datasets=toy-noisy"], "no task is left"),
+    "shifted test set without its data set": (["--datasets=toy-noisy"], "no task is left"),
     "setting of nothing": (["--set=coop"], "METHOD.KEY=VALUE"),
     "setting without key": (["--set=coop=3"], "METHOD.KEY=VALUE"),
     "setting of unknown method": (["--set=coopp.lr=1"], "did you mean 'coop'"),

@@ -30,7 +30,7 @@ class Shifted(Dataset):
     name = "toy-shifted"
     title = "Shifted"
     template = "other {}."
-    variant_of = "toy"
+    shift_of = "toy"
 
 
 def numbered(labels, offset=0) -> Examples:

@@ -10,7 +10,7 @@ from benchmark.experiment.estimate import Pace
 
 @pytest.fixture
 def prepared(cli, world, tmp_path, monkeypatch):
-    """A session of the toy world, prepared and not run: two trained methods, and the control."""
+    """A session of the toy world, prepared and not run: two trained methods, and the baseline."""
     held = {}
     monkeypatch.setattr(session, "_print_plan", lambda made, options: held.setdefault("session", made))
     methods = "--methods=coop,clip-lora,zero-shot"
@@ -25,12 +25,12 @@ def test_the_sum_is_that_of_its_parts(prepared, monkeypatch):
         "clip-lora": [Pace(4, 1.0, 0.0)],
         "zero-shot": [Pace(4, 0, 0)],
     }
-    monkeypatch.setattr(estimate, "_trials", lambda worker, features, plan, cell: paces[cell.variant.method])
+    monkeypatch.setattr(estimate, "_trials", lambda worker, features, plan, cell: paces[cell.configuration.method])
     monkeypatch.setattr(estimate, "_encoding", lambda *_: 0.1)
     found = estimate.estimate(plan, prepared.context, store.status)
 
-    trainings = [job.train for job in plan.jobs if job.train.variant.method == "coop"]
-    evaluations = [cell for job in plan.jobs if job.train.variant.method == "coop" for cell in job.evals]
+    trainings = [job.train for job in plan.jobs if job.train.configuration.method == "coop"]
+    evaluations = [cell for job in plan.jobs if job.train.configuration.method == "coop" for cell in job.evals]
     expected = 0.0
     for cell in trainings:  # a half of the 8 classes, or all of them
         expected += 7 * {4: 0.5, 8: 0.9}[len(plan.tasks[cell.task].classes)]
@@ -55,7 +55,7 @@ def test_what_is_done_costs_nothing(prepared, monkeypatch):
 
 def test_a_method_that_cannot_be_tried_is_named(prepared, monkeypatch):
     def trials(worker, features, plan, cell):
-        if cell.variant.method == "clip-lora":
+        if cell.configuration.method == "clip-lora":
             raise RuntimeError("CUDA out of memory.\nTried to allocate")
         return [Pace(4, 1.0, 0.1)]
 

@@ -25,7 +25,7 @@ from benchmark.results import provenance
 from benchmark.training.checks.tiny_clips import CLASSES, pictures
 
 
-def made(name: str, classes: str, *, shots: int = 16, per_class: int = 8, variant_of: str | None = None):
+def made(name: str, classes: str, *, shots: int = 16, per_class: int = 8, shift_of: str | None = None):
     """A data set with one class a letter; the pixels of an image are its data set, label and number."""
 
     def examples(offset: int) -> Examples:
@@ -35,18 +35,18 @@ def made(name: str, classes: str, *, shots: int = 16, per_class: int = 8, varian
         pixels[:, 1, 0, 0], pixels[:, 1, 1, 0] = labels, range(len(labels))
         return Examples(ArrayImages(pixels), labels)
 
-    about = {"name": name, "title": name, "template": f"{name} {{}}.", "shots": shots, "variant_of": variant_of}
+    about = {"name": name, "title": name, "template": f"{name} {{}}.", "shots": shots, "shift_of": shift_of}
     data = type("Made", (Dataset,), about | {"context_words": f"words of {name}"})()
-    train = None if variant_of else examples(0)
+    train = None if shift_of else examples(0)
     return data, Splits(tuple(f"{name} {letter}" for letter in classes), examples(1), train)
 
 
 SETS = {
     "pets": made("pets", "abcd"),
     "big": made("big", "abcdef"),
-    "big-sketch": made("big-sketch", "cab", variant_of="big"),
+    "big-sketch": made("big-sketch", "cab", shift_of="big"),
     "cars": made("cars", "abcde", shots=4),
-    "big-art": made("big-art", "ab", variant_of="big"),
+    "big-art": made("big-art", "ab", shift_of="big"),
 }
 CHOSEN = {name: data for name, (data, _) in SETS.items()}
 LOADED = {name: splits for name, (_, splits) in SETS.items()}
@@ -152,7 +152,7 @@ def test_a_protocol_that_suits_nothing_is_told(protocol, chosen):
 
 def test_cross_dataset_tests_each_other_set_on_its_own_terms():
     (task,) = tasks({"name": CROSS_DATASET, "train_on": "big"}).values()
-    assert [(test.key, test.part, test.variant, test.template, test.classes) for test in task.tests] == [
+    assert [(test.key, test.part, test.test_set, test.template, test.classes) for test in task.tests] == [
         ("all", "all", "", "big {}.", LOADED["big"].classes),
         ("cars", "all", "cars", "cars {}.", LOADED["cars"].classes),
         ("pets", "all", "pets", "pets {}.", LOADED["pets"].classes),
@@ -314,7 +314,7 @@ def test_a_run_of_all_protocols(cli, pairs, tmp_path):
     assert done.status == 0, done.err
     table = pd.read_csv(out / "results.csv", keep_default_na=False)
     table = table[(table.metric == "accuracy") & (table.strategy == "reuse")]
-    found = {(row.dataset, row.variant, row.protocol, row.split, row.shots, row.n) for row in table.itertuples()}
+    found = {(row.dataset, row.test_set, row.protocol, row.split, row.shots, row.n) for row in table.itertuples()}
     assert found == {
         *(("toy", "", BASE_TO_NEW, split, 2, n) for split, n in (("base", 20), ("new", 20), ("H", 40))),
         *(("mine", "", BASE_TO_NEW, split, 2, n) for split, n in (("base", 6), ("new", 6), ("H", 12))),
@@ -325,7 +325,7 @@ def test_a_run_of_all_protocols(cli, pairs, tmp_path):
         ("mine", "toy", CROSS_DATASET, "all", 4, 40),
     }
     on_toy = table[
-        ((table.dataset == "toy") | (table.variant == "toy")) & (table.split == "all") & (table.variant != "toy-noisy")
+        ((table.dataset == "toy") | (table.test_set == "toy")) & (table.split == "all") & (table.test_set != "toy-noisy")
     ]
     assert len(on_toy) == 4
     assert on_toy.value.nunique() == 1, "zero-shot knows nothing of what others are trained on"

@@ -24,7 +24,7 @@ from benchmark.data.batch import Batch, ClassList
 from benchmark.experiment.plan import restore
 from benchmark.experiment.store import Store
 from benchmark.method import registry
-from benchmark.method.base import Unfit
+from benchmark.method.base import Incompatible
 from benchmark.method.checkpoints import read_module
 from benchmark.training.evaluation import attach
 
@@ -291,7 +291,7 @@ def test_contexts_of_training_classes(target, backbones, pixels, tmp_path):
 def test_a_context_of_another_width_does_not_fit(backbones, tmp_path):
     module = read_module(save(dassl({"ctx": torch.zeros(4, 48)}), tmp_path / "wide.pth"), METHODS)
     cls = METHODS[module.method].cls
-    with pytest.raises(Unfit, match="context is 4 x 48 in the module but must be 4 x 32 on native"):
+    with pytest.raises(Incompatible, match="context is 4 x 48 in the module but must be 4 x 32 on native"):
         attach(cls, restore(cls, module.settings), backbones["native"], CLASSES, module.tensors)
 
 

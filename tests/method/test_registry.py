@@ -158,7 +158,7 @@ def test_shipped_plugins_are_whole():
         assert cls.licence, name
         assert cls.source, name
         assert cls.template.count("{}") == 1, name
-        assert cls.variant_of is None or cls.variant_of in datasets.plugins, name
+        assert cls.shift_of is None or cls.shift_of in datasets.plugins, name
 
 
 def test_no_method_is_named_outside_its_own_file():

@@ -981,7 +981,7 @@ def test_tip_adapter_f_searches_after_training(backbone, name):
 
 @pytest.mark.parametrize("name", list(TRAINED_KEYS))
 def test_tip_adapter_f_on_another_backbone(backbone, other, name):
-    """The change is added to keys that are encoded there; the other variant's keys stay those of the old backbone. alpha
+    """The change is added to keys that are encoded there; the other method's keys stay those of the old backbone. alpha
     and beta are carried along."""
     method, views = with_images(name, backbone, SHOWN, alpha=20.0, beta=2.0)
     moved, there = with_images(name, other, SHOWN, seed=1, images=4)

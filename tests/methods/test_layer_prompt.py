@@ -60,7 +60,7 @@ def test_it_acts_at_its_layer_only(bench):
 def test_a_tower_without_the_layer_is_refused(bench):
     cls, backbone = METHODS["layer-prompt"].cls, bench.backbones["native"]
     config = cls.Config(layer=backbone.text_layers)
-    assert "the prompt is made for layer" in cls.why_not(config, backbone)
+    assert "the prompt is made for layer" in cls.incompatibility(config, backbone)
     assert [each["layer"] for each in cls.depths(backbone)] == list(range(backbone.text_layers))
 
 

@@ -49,21 +49,21 @@ OFFICIAL = [  # method, (protocol, shots, data set), settings of the reference, 
 @pytest.mark.parametrize(("name", "task", "expected"), OFFICIAL)
 def test_official_settings(name, task, expected):
     protocol, shots, dataset = task
-    (variant,) = plan.variants(METHODS, [name], [])
-    found = variant.settings(METHODS[name].cls, "paper", TaskId(dataset, protocol, shots, 1))
+    (configuration,) = plan.configurations(METHODS, [name], [])
+    found = configuration.settings(METHODS[name].cls, "paper", TaskId(dataset, protocol, shots, 1))
     assert {key: found[key] for key in expected} == expected
 
 
 def test_what_the_user_changes_goes_before_the_presets():
-    (variant,) = plan.variants(METHODS, ["coop"], ["coop.epochs=7", "coop.n_ctx=3"])
+    (configuration,) = plan.configurations(METHODS, ["coop"], ["coop.epochs=7", "coop.n_ctx=3"])
     for preset in ("paper", "small"):
-        found = variant.settings(METHODS["coop"].cls, preset, TaskId("dtd", "few-shot", 1, 1))
+        found = configuration.settings(METHODS["coop"].cls, preset, TaskId("dtd", "few-shot", 1, 1))
         assert (found["epochs"], found["n_ctx"]) == (7, 3)
 
 
 def test_an_alias_may_be_set():
-    (variant,) = plan.variants(METHODS, ["clip-lora"], ["lora.rank=5"])
-    assert variant.settings(METHODS["clip-lora"].cls, "paper", TaskId("dtd", "few-shot", 1, 1))["rank"] == 5
+    (configuration,) = plan.configurations(METHODS, ["clip-lora"], ["lora.rank=5"])
+    assert configuration.settings(METHODS["clip-lora"].cls, "paper", TaskId("dtd", "few-shot", 1, 1))["rank"] == 5
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def log() -> dict[str, list[tuple[str, float, float]]]:
     return found
 
 
-@pytest.mark.parametrize("name", [name for name in METHODS.select(["all"]) if not METHODS[name].cls.info.control])
+@pytest.mark.parametrize("name", [name for name in METHODS.select(["all"]) if not METHODS[name].cls.info.baseline])
 def test_the_small_preset_is_the_logs_best_of_as_many_trials_as_all_have(name, log):
     cls, trials = METHODS[name].cls, log[name]
     config = check(cls.Config, cls.presets["small"], where=name)

@@ -48,8 +48,10 @@ def rows() -> pd.DataFrame:
                 row |= {"dataset": "icons", "protocol": "base-to-new", "split": "H", "shots": 4, "seed": seed}
                 row |= {"config": "default", "strategy": strategy, "metric": "accuracy", "n": 10, "status": "ok"}
                 value = reuse + seed / 10 if strategy == "reuse" else 40.0
-                unfit = {} if math.isfinite(value) else {"status": "unfit", "reason": "too wide", "split": "base"}
-                found.append(row | {"value": value} | unfit)
+                incompatible = (
+                    {} if math.isfinite(value) else {"status": "incompatible", "reason": "too wide", "split": "base"}
+                )
+                found.append(row | {"value": value} | incompatible)
     return pd.DataFrame(found, columns=summary.COLUMNS)
 
 
@@ -64,7 +66,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrom
     browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=str(DRIVER)))
     page = folder / "compat.html"
     runs = pd.DataFrame(columns=["kind", "method", "config", "status", "seconds", "peak_mb", "parameters"])
-    methods = {name: Info(name, name.title(), "-", ("text",), "shallow", control=name == "zero") for name in REUSE}
+    methods = {name: Info(name, name.title(), "-", ("text",), "shallow", baseline=name == "zero") for name in REUSE}
     about = About("test", "2025-01-01", [("v1", "v2"), ("v1", "v3")], [], ["base-to-new"], [1, 2], "small", zero_shot="zero")
     write(page, rows(), runs, about, methods, {})
     browser.get("about:blank")
@@ -95,7 +97,7 @@ def test_click_sorts_both_ways_and_missing_stays_last(driver: webdriver.Chrome) 
     assert (names(driver), sort_state(driver)) == (["Alpha", "Gamma", "Beta", "Delta"], ["ascending"])
     button.click()
     assert (names(driver), sort_state(driver)) == (["Beta", "Gamma", "Alpha", "Delta"], ["descending"])
-    assert names(driver, "control") == ["Zero"]
+    assert names(driver, "baseline") == ["Zero"]
 
 
 def test_keyboard_sorts_by_name(driver: webdriver.Chrome) -> None:
@@ -226,7 +228,7 @@ def test_print_leaves_out_what_paper_cannot_do(driver: webdriver.Chrome) -> None
 
 
 def test_everything_can_be_reached_by_keyboard(driver: webdriver.Chrome) -> None:
-    """Every frame that scrolls can be focused and has a name, every control has a name, figures have a description."""
+    """Every frame that scrolls can be focused and has a name, every baseline has a name, figures have a description."""
     fresh(driver)
     assert (
         driver.execute_script(

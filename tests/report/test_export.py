@@ -63,7 +63,7 @@ def test_tables_say_what_the_page_says(folder: Path) -> None:
     assert r"\toprule" in tex
     assert f"{float(rows['Prompt']['Reuse H']):.1f}" in tex
     overview = (tables / "lift-in-h-on-all-upgrades.csv").read_text(encoding="utf-8")
-    assert "does not fit" in overview
+    assert "incompatible" in overview
 
 
 def test_markdown_has_the_answer_the_tables_and_the_commands(folder: Path) -> None:
@@ -125,7 +125,7 @@ def test_answer_keeps_the_best_that_helps() -> None:
         row("one", "undecided", 9.0),
         row("two", "helps", 5.0, kept=Interval(0.71, 0.63, 0.78)),
         row("three", "harms", -4.0),
-        row("four", "does not fit", math.nan),
+        row("four", "incompatible", math.nan),
     ]
     found = summary.answer("a → b", "pair-1", rows, BASE_TO_NEW)
     assert (found.decision, found.kind) == ("keep Two", "helps")
@@ -143,11 +143,11 @@ def test_answer_keeps_the_best_that_helps() -> None:
         (["undecided", "no effect"], 5.0, "retrain", "undecided"),
         (["undecided", "no effect"], 0.5, "use no module", "undecided"),
         (["harms", "harms"], -3.0, "do not reuse: use no module", "harms"),
-        (["does not fit"], 5.0, "no figures", "undecided"),
+        (["incompatible"], 5.0, "no figures", "undecided"),
     ],
 )
 def test_answer_where_nothing_helps(verdicts: list[str], retrained: float, decision: str, kind: str) -> None:
-    lifts = {"harms": -5.0, "does not fit": math.nan}
+    lifts = {"harms": -5.0, "incompatible": math.nan}
     rows = [row(f"m{i}", verdict, lifts.get(verdict, 0.1), retrain=50 + retrained) for i, verdict in enumerate(verdicts)]
     found = summary.answer("a", "x", rows, BASE_TO_NEW)
     assert (found.decision, found.kind) == (decision, kind)
@@ -169,7 +169,7 @@ def test_mean_over_upgrades_takes_errors_for_one_and_the_same() -> None:
 
 def test_overview_puts_first_what_works_everywhere() -> None:
     first = [row("one", "helps", 9.0), row("two", "helps", 1.0)]
-    second = [row("one", "does not fit", math.nan), row("two", "undecided", 3.0)]
+    second = [row("one", "incompatible", math.nan), row("two", "undecided", 3.0)]
     found = summary.overview([first, second])
     assert [(each.method, each.pairs, each.mean.mean) for each in found] == [("two", 2, 2.0), ("one", 1, 9.0)]
 
@@ -178,7 +178,7 @@ def test_key_numbers_count_what_can_be_reused() -> None:
     rows = [
         row("one", "helps", 4.0, retrain=60.0),
         row("two", "harms", -6.0, retrain=50.0),
-        row("x", "does not fit", math.nan),
+        row("x", "incompatible", math.nan),
     ]
     found = summary.key_numbers(summary.overview([rows]), 1, BASE_TO_NEW)
     assert [each.value for each in found] == ["1 of 2", "+4.0 ± 2.0", f"{words.MINUS}6.0"]

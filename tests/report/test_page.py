@@ -77,7 +77,7 @@ def text(results: pd.DataFrame, runs: pd.DataFrame) -> str:
 
 def by_seed(results: pd.DataFrame, method: str, strategy: str, new: str = "v2", **where: str) -> pd.Series[float]:
     """Mean over data sets for each seed, computed from the rows alone."""
-    where = {"protocol": "base-to-new", "split": "H", "variant": "", "metric": "accuracy", **where}
+    where = {"protocol": "base-to-new", "split": "H", "test_set": "", "metric": "accuracy", **where}
     where |= {"method": method, "strategy": strategy, "new": new, "status": "ok"}
     rows = results
     for name, value in where.items():
@@ -123,7 +123,7 @@ def test_headline_figures(results: pd.DataFrame, text: str) -> None:
 def test_control_is_first_and_has_no_verdict(text: str) -> None:
     for table in Page(text).rows(*HEADLINE):
         assert table[0][0] == "Zero"
-        assert (table[0][9], table[0][11], table[0][1]) == (words.DASH, words.DASH, "control")
+        assert (table[0][9], table[0][11], table[0][1]) == (words.DASH, words.DASH, "baseline")
         assert table[0][5:8] == [words.number(66.5)] * 3
 
 
@@ -133,7 +133,7 @@ def test_verdicts_ties_and_order(results: pd.DataFrame) -> None:
     assert found["prompt"] == found["prompt-b"] == ("helps", "tied with the best")
     assert found["adapter"] == ("harms", "")
     assert found["bound"] == (BOUND, "")
-    reuse = [row.reuse.main for row in rows if not row.control and math.isfinite(row.reuse.main)]
+    reuse = [row.reuse.main for row in rows if not row.baseline and math.isfinite(row.reuse.main)]
     assert reuse == sorted(reuse, reverse=True)
     assert rows[-1].method == "bound"
 
@@ -146,10 +146,10 @@ def test_best_alone_is_not_tied(results: pd.DataFrame) -> None:
 def test_a_method_that_does_not_fit_says_why(text: str) -> None:
     line = next(row for row in Page(text).rows(*HEADLINE)[1] if row[0] == "Adapter")
     assert line[5:8] == [words.DASH] * 3
-    assert "does not fit" in line[1]
+    assert "incompatible" in line[1]
     assert "needs 128, has <96>" in line[1]
     failed = Page(text).rows("Upgrade", "Method", "Status", "Evaluations", "Strategies", "Data sets", "Reason")[0]
-    assert failed == [["v1->v5", "Adapter", "unfit", "24", "reuse, retrain", "icons, digits", "needs 128, has <96>"]]
+    assert failed == [["v1->v5", "Adapter", "incompatible", "24", "reuse, retrain", "icons, digits", "needs 128, has <96>"]]
 
 
 def test_missing_cells_are_said_and_kept_out_of_the_race(results: pd.DataFrame) -> None:
@@ -175,7 +175,7 @@ def test_heat_map_and_slope_data(results: pd.DataFrame, text: str) -> None:
     expected = [words.number(means["prompt", d] - means["zero", d], 2) for d in DATASETS]
     assert next(row for row in heat[0] if row[0] == "Prompt")[1:] == expected
     assert next(row for row in heat[0] if row[0] == "Bound")[1:] == ["n/a", "n/a"]
-    assert next(row for row in heat[1] if row[0] == "Adapter")[1:] == ["unfit", "unfit"]
+    assert next(row for row in heat[1] if row[0] == "Adapter")[1:] == ["incompatible", "incompatible"]
     slope = Page(text).rows("Method", "Learns at", "Old H", "Reuse H")[0]
     ends = [words.number(by_seed(results, "adapter", s).mean(), 2) for s in ("old", "reuse")]
     assert next(row for row in slope if row[0] == "Adapter") == ["Adapter", "deep", *ends]
@@ -188,22 +188,22 @@ def test_shifted_variants(results: pd.DataFrame, text: str) -> None:
     line = next(row for row in own if row[0] == "Prompt")
     assert line[2] == words.number(by_seed(results, "prompt", "reuse", **where).mean())
     line = next(row for row in shifted if row[0] == "Prompt")
-    both = [by_seed(results, "prompt", "reuse", variant=v, **where) for v in VARIANTS["icons"]]
-    zero = [by_seed(results, "zero", "reuse", variant=v, **where) for v in VARIANTS["icons"]]
+    both = [by_seed(results, "prompt", "reuse", test_set=v, **where) for v in VARIANTS["icons"]]
+    zero = [by_seed(results, "zero", "reuse", test_set=v, **where) for v in VARIANTS["icons"]]
     lift = (both[0] + both[1] - zero[0] - zero[1]) / 2
     assert line[2] == words.number((both[0] + both[1]).mean() / 2)
     assert line[5] == f"{words.signed(lift.mean())} \N{PLUS-MINUS SIGN} {words.number(half_width(lift))}"
     each = Page(text).rows("Trained on", "Tested on", *headings)[0]
     line = next(row for row in each if row[1:3] == ["icons-bold", "Prompt"])
-    assert line[4] == words.number(by_seed(results, "prompt", "reuse", variant="icons-bold", **where).mean())
+    assert line[4] == words.number(by_seed(results, "prompt", "reuse", test_set="icons-bold", **where).mean())
 
 
 def test_shifted_variants_name_what_does_not_fit(results: pd.DataFrame) -> None:
     gone = (results.method == "adapter") & (results.strategy == "old")
     for part in (results, results[~gone]):  # with figures on the old backbone, and without any
         rows = [row for row in sections.shifts(part, "v1->v5", "zero", METHODS) if row.label == "Adapter"]
-        found = {row.variant: row.verdict for row in rows}
-        assert found[sections.OWN] == found[sections.SHIFTED] == "does not fit"
+        found = {row.test_set: row.verdict for row in rows}
+        assert found[sections.OWN] == found[sections.SHIFTED] == "incompatible"
 
 
 def test_costs(text: str) -> None:
@@ -222,9 +222,9 @@ def test_terminal_summary(results: pd.DataFrame) -> None:
     half = lift_half_width(results, "prompt")
     wanted = [f"{value:.1f}" for value in figures] + [f"{lift.mean():+.1f} ± {half:.1f}", "helps"]
     assert [cell.strip() for cell in line.strip("│ ").split("│")] == ["prompt", *wanted]
-    control = next(line for line in text.splitlines() if "zero " in line)
-    assert "no module" in control
-    assert f"{by_seed(results, 'zero', 'reuse').mean():.1f}" in control
+    baseline = next(line for line in text.splitlines() if "zero " in line)
+    assert "no module" in baseline
+    assert f"{by_seed(results, 'zero', 'reuse').mean():.1f}" in baseline
 
 
 def plain(table: Table) -> str:
@@ -316,14 +316,14 @@ STATES = {
     "nothing": lambda r: r.iloc[:0],
     "one seed": lambda r: r[r.seed == 1],
     "one method": lambda r: r[r.method.isin(["zero", "prompt"])],
-    "control only": lambda r: r[r.method == "zero"],
-    "no control": lambda r: r[r.method != "zero"],
+    "baseline only": lambda r: r[r.method == "zero"],
+    "no baseline": lambda r: r[r.method != "zero"],
     "one data set": lambda r: r[r.dataset == "digits"],
     "no domain": lambda r: r[r.protocol == "base-to-new"],
     "domain only": lambda r: r[r.protocol == "domain"],
     "all failed": _all_failed,
     "one pair": lambda r: r[r.new == "v5"],
-    "unfit only": lambda r: r[(r.new == "v5") & r.method.isin(["zero", "adapter"])],
+    "incompatible only": lambda r: r[(r.new == "v5") & r.method.isin(["zero", "adapter"])],
     "old only": lambda r: r[r.strategy == "old"],
     "two configurations": lambda r: pd.concat([r, r.assign(config="lr=0.1")]),
 }
@@ -350,7 +350,7 @@ def test_no_run_at_all() -> None:
 def test_one_seed_is_not_judged(results: pd.DataFrame) -> None:
     part = results[results.seed == 1]
     rows = tables.headline(part, "zero", METHODS)
-    assert {row.verdict for row in rows if not row.control and row.reuse.main == row.reuse.main} == {"undecided"}
+    assert {row.verdict for row in rows if not row.baseline and row.reuse.main == row.reuse.main} == {"undecided"}
     assert not any(row.place for row in rows)
     text = page(part)
     assert "it is not a ranking" in text
@@ -432,7 +432,7 @@ def cross() -> pd.DataFrame:
     rows = [
         row
         for variant, base in (("", 60), ("digits", 30), ("letters", 20))
-        for row in figures_of(base, rng, methods, protocol="cross-dataset", variant=variant)
+        for row in figures_of(base, rng, methods, protocol="cross-dataset", test_set=variant)
     ]
     return pd.DataFrame(rows, columns=summary.COLUMNS)
 
@@ -505,9 +505,9 @@ def test_cross_dataset_shows_the_mean_of_the_others_and_each_of_them(cross: pd.D
     for method in ("zero", "prompt", "adapter"):
         title = METHODS[method].title
         line = next(row for row in own if row[0] == title)
-        assert line[2] == words.number(mean(cross, method, "reuse", variant=""))
+        assert line[2] == words.number(mean(cross, method, "reuse", test_set=""))
         line = next(row for row in others if row[0] == title)
-        each = [mean(cross, method, "reuse", variant=name) for name in ("digits", "letters")]
+        each = [mean(cross, method, "reuse", test_set=name) for name in ("digits", "letters")]
         assert line[2] == words.number(sum(each) / 2)
     (details,) = Page(part).rows("Trained on", "Tested on", *SHIFTS)
     assert [row[:3] for row in details if row[2] == "Prompt"] == [
@@ -515,14 +515,14 @@ def test_cross_dataset_shows_the_mean_of_the_others_and_each_of_them(cross: pd.D
         ["icons", "letters", "Prompt"],
     ]
     line = next(row for row in details if row[1:3] == ["letters", "Adapter"])
-    assert line[4] == words.number(mean(cross, "adapter", "reuse", variant="letters"))
+    assert line[4] == words.number(mean(cross, "adapter", "reuse", test_set="letters"))
     assert line[8] == "harms"
 
 
 def test_cross_dataset_alone_is_the_headline(cross: pd.DataFrame) -> None:
     assert table_prep.scope(cross).protocol == "cross-dataset"
     row = next(row for row in tables.headline(cross, "zero", METHODS) if row.method == "prompt")
-    assert row.reuse.main == pytest.approx(mean(cross, "prompt", "reuse", variant="")), "of its own test images"
+    assert row.reuse.main == pytest.approx(mean(cross, "prompt", "reuse", test_set="")), "of its own test images"
 
 
 PROTOCOLS = ["few-shot, 16 shots", "few-shot, 4 shots", "few-shot, 1 shot", "domain", "cross-dataset"]
@@ -557,7 +557,7 @@ def test_all_protocols_on_one_page(results: pd.DataFrame, shots: pd.DataFrame, c
     assert page(pd.read_csv(again)) == text
 
 
-@pytest.mark.parametrize("state", ["one seed", "no control", "control only", "all failed", "old only"])
+@pytest.mark.parametrize("state", ["one seed", "no baseline", "baseline only", "all failed", "old only"])
 @pytest.mark.filterwarnings("error")
 @pytest.mark.usefixtures("undrawn")
 def test_every_state_of_the_other_protocols_renders(state: str, shots: pd.DataFrame, cross: pd.DataFrame) -> None:

@@ -25,7 +25,7 @@ def answers(rng, images: int, drawings: int, level: float, hardness: np.ndarray,
 
 @pytest.fixture
 def drawn():
-    """Answers of a method, another and the control on base and new images: 60 drawings in two images each."""
+    """Answers of a method, another and the baseline on base and new images: 60 drawings in two images each."""
     rng = np.random.default_rng(5)
     parts = {}
     for part in ("base", "new"):

@@ -72,7 +72,7 @@ def test_zero_shot_on_each_backbone_by_itself():
     rows = compare(
         result("imagenet", 66.0),
         result("imagenet", 68.0, seed=2),
-        result("imagenet", 60.0, variant="imagenet-v2"),
+        result("imagenet", 60.0, test_set="imagenet-v2"),
         result("imagenet", 73.0, strategy="retrain"),
         result("imagenet", 1.0, strategy="reuse"),  # would be the module's
         result("caltech101", 90.0),  # nobody has published it
@@ -88,7 +88,7 @@ def test_zero_shot_on_each_backbone_by_itself():
 
 
 def test_a_set_that_was_tested_beside_another_counts_as_itself():
-    rows = compare(result("caltech101", 67.0, protocol="cross-dataset", variant="imagenet"))
+    rows = compare(result("caltech101", 67.0, protocol="cross-dataset", test_set="imagenet"))
     assert brief(rows) == [("old", "imagenet", 68.34, 67.0)]
 
 
@@ -115,7 +115,7 @@ def test_another_backbone_has_no_counterpart(spec):
         {"status": "failed"},
         {"config": "lr=0.1"},
         {"strategy": "reuse"},
-        {"dataset": "imagenet", "variant": "imagenet-c"},
+        {"dataset": "imagenet", "test_set": "imagenet-c"},
     ],
     ids=lambda change: "-".join(change),
 )
@@ -186,11 +186,11 @@ def test_two_reports_of_one_method_both_stand():
         table("coop", protocol="few-shot", split="all"),
         table("coop", shots=4),
         table("coop", config="n_ctx=16"),
-        table("coop", variant="x"),
+        table("coop", test_set="x"),
         table("contcoop"),
         table("coop", status="failed"),
     ],
-    ids=["ten data sets", "half of one", "protocol", "shots", "config", "variant", "method", "status"],
+    ids=["ten data sets", "half of one", "protocol", "shots", "config", "test_set", "method", "status"],
 )
 def test_anything_less_is_not_compared(rows):
     assert compare(*rows) == []
@@ -231,7 +231,7 @@ def test_the_report_flags_what_is_wrong():
 
 @pytest.mark.parametrize("wrong", [True, False])
 def test_a_run_tells_of_it_in_the_terminal_and_to_the_report(wrong, cli, world, tmp_path, backbone_folders, monkeypatch):
-    """A whole run of the control on a backbone of which something is published."""
+    """A whole run of the baseline on a backbone of which something is published."""
     written = {}
     monkeypatch.setattr("benchmark.report.write", lambda page, figures, costs, about, *_: written.update(about=about))
     model = f"local-dir:{backbone_folders['native'].resolve()}"

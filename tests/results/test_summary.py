@@ -23,8 +23,8 @@ from benchmark.results import summary
         (3.0, 0.05, 0.05, (), "undecided"),
         (3.0, math.nan, math.nan, (), "undecided"),
         (math.nan, math.nan, math.nan, (), "undecided"),
-        (math.nan, math.nan, math.nan, ("unfit",), "does not fit"),
-        (math.nan, math.nan, math.nan, ("unfit", "failed"), "does not fit"),
+        (math.nan, math.nan, math.nan, ("incompatible",), "incompatible"),
+        (math.nan, math.nan, math.nan, ("incompatible", "failed"), "incompatible"),
         (math.nan, math.nan, math.nan, ("failed",), "no result"),
         (math.nan, math.nan, math.nan, ("diverged",), "no result"),
     ],
@@ -38,7 +38,7 @@ def test_verdicts(mean, p, p_outside, statuses, expected):
 
 
 def results() -> pd.DataFrame:
-    """Method "m" beside the control "z" on two data sets and three seeds."""
+    """Method "m" beside the baseline "z" on two data sets and three seeds."""
     rows = []
     for dataset, shift in (("a", 0.0), ("b", 20.0)):
         for seed in (1, 2, 3):
@@ -58,7 +58,7 @@ def results() -> pd.DataFrame:
 
 
 def test_lift_and_gain_by_hand():
-    table = summary.with_controls(summary.accuracies(results()), "z")
+    table = summary.with_baseline(summary.accuracies(results()), "z")
     rows = table[table.method == "m"].set_index(["dataset", "seed"])
     assert rows.lift.tolist() == [66 + seed - 62 for seed in (1, 2, 3)] * 2
     assert rows.gain.tolist() == [6.0] * 6
@@ -72,8 +72,8 @@ def test_lift_and_gain_by_hand():
 def test_summary_by_hand():
     """Lift per seed 5, 6, 7 on two data sets: mean 6, variance (1 / 3 + 1 / 3) / 4 with 4 degrees of freedom; retrained 11,
     12, 13: retained 6 / 12."""
-    table = summary.with_controls(summary.accuracies(results()), "z")
-    row = summary.summarise(table, control="z").set_index("method").loc["m"]
+    table = summary.with_baseline(summary.accuracies(results()), "z")
+    row = summary.summarise(table, baseline="z").set_index("method").loc["m"]
     half = stats.t.ppf(0.975, 4) * math.sqrt(1 / 6)
     assert (row.lift, row.seeds, row.datasets) == (6.0, 3, 2)
     assert (row.lift_low, row.lift_high) == pytest.approx((6 - half, 6 + half))
@@ -82,15 +82,15 @@ def test_summary_by_hand():
     assert 0 < row.retained_low < 0.5 < row.retained_high < 1
     assert summary.verdict(row.lift, row.p, row.p_outside) == "helps"
     assert row.old == pytest.approx(72.0)
-    zero = summary.summarise(table, control="z").set_index("method").loc["z"]
-    assert math.isnan(zero.p), "the control is not judged"
+    zero = summary.summarise(table, baseline="z").set_index("method").loc["z"]
+    assert math.isnan(zero.p), "the baseline is not judged"
 
 
 def images(covariance: float) -> pd.DataFrame:
     """The images' part for "m" on both data sets, beside that of another method."""
     rows = []
     for dataset in ("a", "b"):
-        same = {"pair": "o->n", "dataset": dataset, "protocol": "base-to-new", "shots": 4, "variant": "", "split": "H"}
+        same = {"pair": "o->n", "dataset": dataset, "protocol": "base-to-new", "shots": 4, "test_set": "", "split": "H"}
         for figure in ("lift", "gain", "retrain_lift", "retained"):
             own = {"figure": figure, "method": "m", "config": "default", "other": "m", "other_config": "default"}
             rows.append(same | own | {"covariance": covariance, "drawings": 50})
@@ -98,7 +98,7 @@ def images(covariance: float) -> pd.DataFrame:
 
 
 def test_images_widen_the_interval_by_hand():
-    table = summary.with_controls(summary.accuracies(results()), "z")
+    table = summary.with_baseline(summary.accuracies(results()), "z")
     row = summary.summarise(table, summary.Covariances(images(0.5))).set_index("method").loc["m"]
     variance = (1 / 3 + 1 / 3 + 0.5 + 0.5) / 4
     freedom = variance**2 / (2 * (1 / 12) ** 2 / 2 + 2 * (0.5 / 4) ** 2 / 49)
@@ -109,22 +109,22 @@ def test_images_widen_the_interval_by_hand():
 def test_covariances_of_several_test_sets():
     """The mean over two test sets of one data set has a quarter of the sum of their variances; an unknown one spoils it."""
     table = images(0.5)
-    known = summary.Covariances(table.assign(variant=["", "x"] * 4, dataset="a"))
+    known = summary.Covariances(table.assign(test_set=["", "x"] * 4, dataset="a"))
     name, where = ("m", "default"), ("o->n", "base-to-new", "H")
     assert known.of("gain", where, name, name, [("a", "x")]) == (0.5, 50)
     assert math.isnan(known.of("gain", where, name, name, [("a", "x"), ("a", "gone")])[0])
-    both = summary.Covariances(pd.concat([table.assign(dataset="a"), table.assign(dataset="a", variant="x")]))
+    both = summary.Covariances(pd.concat([table.assign(dataset="a"), table.assign(dataset="a", test_set="x")]))
     assert both.of("lift", where, name, name, [("a", ""), ("a", "x")]) == (0.25, 50)
 
 
 def test_ranks_are_of_methods_compared_seed_by_seed():
-    """ "m" is 5 points above "k" on every seed, whatever the seeds do; the control takes no part."""
+    """ "m" is 5 points above "k" on every seed, whatever the seeds do; the baseline takes no part."""
     frame = results()
     other = frame[frame.method == "m"].assign(method="k")
     other.loc[other.strategy == "reuse", "value"] -= np.where(
         other[other.strategy == "reuse"].metric == "accuracy", 5.0, 0.0
     )
-    table = summary.with_controls(summary.accuracies(pd.concat([frame, other])), "z")
+    table = summary.with_baseline(summary.accuracies(pd.concat([frame, other])), "z")
     where = ("o->n", "base-to-new", "H")
     assert summary.rank_intervals(table, [("m", "default"), ("k", "default")], where, summary.Covariances()) == [
         (1, 1),
@@ -140,16 +140,16 @@ def test_retained_is_blank_where_retraining_gains_nothing_sure():
     frame = results()
     chosen = (frame.method == "m") & (frame.strategy == "retrain")
     frame.loc[chosen, "value"] = frame.loc[chosen, "value"] - 10
-    row = summary.summarise(summary.with_controls(summary.accuracies(frame), "z")).set_index("method").loc["m"]
+    row = summary.summarise(summary.with_baseline(summary.accuracies(frame), "z")).set_index("method").loc["m"]
     assert math.isnan(row.retained)
 
 
 def test_what_does_not_fit_keeps_its_other_figures():
     frame = results()
     chosen = (frame.method == "m") & (frame.strategy == "reuse") & (frame.metric == "accuracy")
-    frame.loc[chosen, "status"] = "unfit"
+    frame.loc[chosen, "status"] = "incompatible"
     frame = frame[~((frame.method == "m") & frame.metric.str.endswith("flip"))]
-    row = summary.summarise(summary.with_controls(summary.accuracies(frame), "z")).set_index("method").loc["m"]
-    assert summary.verdict(row.lift, row.p, row.p_outside, {"unfit"}) == "does not fit"
+    row = summary.summarise(summary.with_baseline(summary.accuracies(frame), "z")).set_index("method").loc["m"]
+    assert summary.verdict(row.lift, row.p, row.p_outside, {"incompatible"}) == "incompatible"
     assert math.isnan(row.reuse)
     assert row.retrain == pytest.approx(84.0)

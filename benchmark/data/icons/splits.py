@@ -145,7 +145,7 @@ def objects() -> Splits:
     return split(pool, [each.name for each in OBJECTS], train=8, val=4, test=6)
 
 
-def variant(pool: Pool, limit: int = 3) -> Splits:
+def shifted_test_set(pool: Pool, limit: int = 3) -> Splits:
     """A shifted test set from a pool: one picture a group, at most ``limit`` a class, classes without any left out."""
     numbers = groups(pool)
     spanning = {n for n in numbers if len({label for m, label in zip(numbers, pool.labels, strict=True) if m == n}) > 1}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from benchmark.data.batch import Batch, ClassList
-from benchmark.method.base import Method, Unfit
+from benchmark.method.base import Incompatible, Method
 from benchmark.training.checks.contract import Bench, Subject
 from benchmark.training.checks.tiny_clips import UNSEEN
 from benchmark.training.loop import learnt_by_gradient
@@ -35,18 +35,18 @@ class Capability:
     """Whether the few training images must be kept (declared)."""
 
 
-def probe(methods: Mapping[str, type[Method]]) -> list[Capability]:
+def check_capabilities(methods: Mapping[str, type[Method]]) -> list[Capability]:
     """Try every method; one that cannot be built on the tiny CLIPs is left out."""
     found = []
     with torch.random.fork_rng(), Bench.make() as bench:
         for name, cls in methods.items():
             subject = Subject(cls, bench)
-            if subject.why_not("native") is None and not cls.info.control:
-                found.append(_probe(name, subject))
+            if subject.incompatibility("native") is None and not cls.info.baseline:
+                found.append(_check(name, subject))
     return found
 
 
-def _probe(name: str, subject: Subject) -> Capability:
+def _check(name: str, subject: Subject) -> Capability:
     method = subject.build("native")
     batch = _batch(subject, method)
     return Capability(
@@ -107,15 +107,15 @@ def _scores_unseen(subject: Subject) -> bool:
     try:
         method = subject.attach(subject.build("native"), "native", ClassList(UNSEEN))
         return subject.scores(method, subject.bench.task.train).shape[1] == len(UNSEEN)
-    except (Unfit, RuntimeError):
+    except (Incompatible, RuntimeError):
         return False
 
 
 def _fits(subject: Subject, old: str, new: str) -> bool:
-    if subject.why_not(old) or subject.why_not(new):
+    if subject.incompatibility(old) or subject.incompatibility(new):
         return False
     try:
         subject.attach(subject.build(old), new)
-    except Unfit:
+    except Incompatible:
         return False
     return True

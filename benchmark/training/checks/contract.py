@@ -23,7 +23,7 @@ from benchmark.data.batch import ClassList
 from benchmark.data.dataset import Examples
 from benchmark.data.features import FeatureStore
 from benchmark.data.task import Task
-from benchmark.method.base import Method, Unfit, axes_of
+from benchmark.method.base import Incompatible, Method, axes_of
 from benchmark.training.checks import tiny_clips
 from benchmark.training.evaluation import attach
 from benchmark.training.loop import derive_seed, few_shots, fit, learnt_by_gradient, make_optimizer
@@ -93,17 +93,17 @@ class Subject:
         with torch.no_grad():
             return method.eval().logits(bank.all())
 
-    def why_not(self, on: str) -> str | None:
-        return self.cls.why_not(self.config, self.bench.backbones[on])
+    def incompatibility(self, on: str) -> str | None:
+        return self.cls.incompatibility(self.config, self.bench.backbones[on])
 
 
 def describes_itself(subject: Subject) -> None:
     info = subject.cls.info
     assert info.title, "info.title is empty: say what the tables call it"
     assert info.summary, "info.summary is empty: say in a few words what is learnt"
-    assert info.control or info.tunes, 'info.tunes is empty: name what is tuned ("text", "vision", "features")'
-    assert info.control or subject.cls.__doc__, "the class has no docstring: give the formula and its source"
-    assert info.ours or info.control or info.paper, "info.paper is empty: name it, or set info.ours"
+    assert info.baseline or info.tunes, 'info.tunes is empty: name what is tuned ("text", "vision", "features")'
+    assert info.baseline or subject.cls.__doc__, "the class has no docstring: give the formula and its source"
+    assert info.ours or info.baseline or info.paper, "info.paper is empty: name it, or set info.ours"
     assert not info.paper or info.bibtex.startswith("@"), "info.bibtex is empty: reports cite every method"
 
 
@@ -116,8 +116,8 @@ def presets_are_valid(subject: Subject) -> None:
 
 def builds_on_both_layouts(subject: Subject) -> None:
     for on in LAYOUTS:
-        why = subject.why_not(on)
-        assert why is None or len(why.split()) > 3, f"why_not says {why!r}: give the reason in a sentence"
+        why = subject.incompatibility(on)
+        assert why is None or len(why.split()) > 3, f"incompatibility says {why!r}: give the reason in a sentence"
         if why is None:
             subject.build(on)
 
@@ -206,7 +206,7 @@ def treats_unseen_classes_as_declared(subject: Subject) -> None:
         try:
             method = subject.attach(subject.trained(on), on, unseen)
             found = subject.scores(method, subject.bench.task.train)
-        except (Unfit, RuntimeError, IndexError) as error:
+        except (Incompatible, RuntimeError, IndexError) as error:
             if not subject.cls.info.class_bound:
                 why = f"other class names fail ({error}): set info.class_bound, or re-derive them"
                 raise AssertionError(why) from None
@@ -221,16 +221,16 @@ def treats_unseen_classes_as_declared(subject: Subject) -> None:
 def moves_to_another_backbone(subject: Subject) -> None:
     """Nothing of the old backbone may be asked once the module is on a new one."""
     for old, new in (("native", "eva"), ("eva", "native"), ("native", "narrow"), ("native", "wide")):
-        if subject.why_not(old) or subject.why_not(new):
+        if subject.incompatibility(old) or subject.incompatibility(new):
             continue
         method, train = subject.trained(old), subject.bench.task.train
         spies: dict[str, Any] = dict.fromkeys(ASKED, _forbidden)
         with patch.multiple(subject.bench.backbones[old], **spies):
             try:
                 found = subject.scores(subject.attach(method, new), train)
-            except Unfit as error:
+            except Incompatible as error:
                 if len(str(error).split()) < 4:
-                    raise AssertionError(f"Unfit says {str(error)!r}: give the reason in a sentence") from None
+                    raise AssertionError(f"Incompatible says {str(error)!r}: give the reason in a sentence") from None
                 continue
         assert bool(found.isfinite().all()), f"trained on {old}, the logits on {new} are NaN or infinite"
         own = subject.scores(subject.attach(method, old), train)
@@ -246,7 +246,7 @@ def _forbidden(*_: Any, **__: Any) -> None:
 
 def counts_its_parameters(subject: Subject) -> None:
     info = subject.cls.info
-    if not info.parameters or subject.why_not("native"):
+    if not info.parameters or subject.incompatibility("native"):
         return
     formula = formula_count(subject.cls, subject.config, subject.bench.backbones["native"], subject.bench.task)
     real = sum(value.numel() for value in subject.build("native").tensors().values())
@@ -314,4 +314,4 @@ def run(cls: type[Method], bench: Bench) -> dict[str, str]:
 
 
 def _fitting(subject: Subject) -> list[str]:
-    return [on for on in LAYOUTS if not subject.why_not(on)]
+    return [on for on in LAYOUTS if not subject.incompatibility(on)]

@@ -26,7 +26,7 @@ from benchmark.data.task import BASE_TO_NEW, DOMAIN, TaskId, halves, make_task
 from benchmark.method import registry
 
 PLUGINS = {name: registry.datasets()[name].cls for name in miniature.NAMES}
-VARIANTS = tuple(name for name in PLUGINS if PLUGINS[name].variant_of)
+VARIANTS = tuple(name for name in PLUGINS if PLUGINS[name].shift_of)
 TRAINED = tuple(name for name in PLUGINS if name not in VARIANTS)
 RULED = tuple(miniature.SPLIT_FILES)
 
@@ -106,7 +106,7 @@ def test_facts(name):
     assert cls.template == template
     assert cls.counts == Counts(*counts)
     assert (cls.context_words, cls.shots, cls.augmentation) == ("a photo of a", 16, Augmentation())
-    assert (cls.variant_of == "imagenet") == name.startswith("imagenet-")
+    assert (cls.shift_of == "imagenet") == name.startswith("imagenet-")
     assert cls.size
     assert cls.where.startswith("https://")
     if groups:
@@ -451,7 +451,7 @@ def test_flowers_have_the_same_names_without_their_file(tmp_path, monkeypatch):
     assert "cat_to_name.json: no names for the classes" in error(plugin.load)
 
 
-# --- ImageNet and its variants ---------------------------------------------------------------------------------------
+# --- ImageNet and its shifted test sets ---
 
 
 def test_two_classes_of_one_name_stay_two(with_splits):

@@ -19,7 +19,7 @@ from benchmark.data.icons.classes import COMPASS, FRAMES, MODIFIERS, OBJECTS, PO
 from benchmark.data.icons.duplicates import THRESHOLD, fingerprints, merge, similar_pairs
 from benchmark.data.icons.families import DOWNSTREAM, FAMILIES, PRETRAINING
 from benchmark.data.icons.render import ink_maps
-from benchmark.data.icons.splits import Pool, split, variant
+from benchmark.data.icons.splits import Pool, shifted_test_set, split
 from benchmark.data.task import BASE_TO_NEW, TaskId, few_shot, halves, make_task
 from benchmark.method import registry
 from pretraining import corpus
@@ -30,8 +30,8 @@ from pretraining.recipes import RECIPES
 DATASETS = {name: each for name, each in registry.datasets().plugins.items() if each.cls().missing() is None}
 """Those that come with the suite."""
 NAMES = sorted(DATASETS)
-PARENTS = [name for name in NAMES if DATASETS[name].cls.variant_of is None]
-VARIANTS = [name for name in NAMES if DATASETS[name].cls.variant_of is not None]
+PARENTS = [name for name in NAMES if DATASETS[name].cls.shift_of is None]
+VARIANTS = [name for name in NAMES if DATASETS[name].cls.shift_of is not None]
 DEFAULT_THRESHOLD = ("icon-modifiers", "icon-objects")
 """Sets whose splits are cut at the usual similarity; digits, letters, frames and directions are alike by nature."""
 
@@ -119,7 +119,7 @@ def test_both_halves_have_four_classes_or_more(name, loaded):
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_a_variant_has_classes_of_its_parent_and_only_a_test_split(name, loaded):
-    splits, parent = loaded(name), loaded(DATASETS[name].cls.variant_of)
+    splits, parent = loaded(name), loaded(DATASETS[name].cls.shift_of)
     assert splits.train is None
     assert splits.val is None
     assert set(splits.classes) <= set(parent.classes)
@@ -129,7 +129,7 @@ def test_a_variant_has_classes_of_its_parent_and_only_a_test_split(name, loaded)
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_a_variant_shows_no_training_picture_of_its_parent(name, loaded):
-    parent = loaded(DATASETS[name].cls.variant_of)
+    parent = loaded(DATASETS[name].cls.shift_of)
     trained = {picture.tobytes() for part in (parent.train, parent.val) for picture in pixels(part)}
     assert not trained & {picture.tobytes() for picture in pixels(loaded(name).test)}
 
@@ -214,7 +214,7 @@ def test_a_class_with_too_few_drawings_is_an_error():
 
 def test_variants_take_at_most_so_many_of_a_class_and_one_of_a_drawing():
     made = pool([0] * 9 + [3] * 4, [0, 0, *range(2, 13)])
-    splits = variant(made, limit=6)
+    splits = shifted_test_set(made, limit=6)
     assert splits.classes == (OBJECTS[0].name, OBJECTS[3].name)
     assert Counter(splits.test.labels) == {0: 6, 1: 4}
     assert len(set(splits.test.groups)) == 10

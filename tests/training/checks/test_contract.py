@@ -17,14 +17,14 @@ from benchmark.data.batch import ClassList
 from benchmark.data.features import FeatureStore
 from benchmark.experiment.store import Store
 from benchmark.method import registry
-from benchmark.method.base import Unfit
+from benchmark.method.base import Incompatible
 from benchmark.training.checks import contract
 from benchmark.training.evaluation import attach, predict
 from benchmark.training.loop import few_shots, fit
 
 PLUGINS = registry.methods()
 OPEN = [name for name in sorted(PLUGINS.plugins) if not PLUGINS[name].cls.info.class_bound]
-LEARNERS = [name for name in sorted(PLUGINS.plugins) if not PLUGINS[name].cls.info.control]
+LEARNERS = [name for name in sorted(PLUGINS.plugins) if not PLUGINS[name].cls.info.baseline]
 SCALE_FREE = {"linear-probe"}
 """Its scores have no logit scale: there is no text in them."""
 
@@ -231,8 +231,8 @@ def test_a_bad_method_is_found_out(case, tmp_path, load_backbone):
 def test_describes_itself(name):
     info = PLUGINS[name].cls.info
     assert info.depth in ("shallow", "deep", "none")
-    assert info.transfer or info.control
-    assert info.parameters or info.control
+    assert info.transfer or info.baseline
+    assert info.parameters or info.baseline
     if not info.paper:
         assert info.ours
         return
@@ -286,7 +286,7 @@ def test_on_another_backbone_it_uses_that_ones_logit_scale(name, old, new, subje
     method, train = subject.trained(old), subject.bench.task.train
     try:
         here = subject.scores(subject.attach(method, new), train)
-    except Unfit as error:
+    except Incompatible as error:
         assert new in str(error)  # noqa: PT017 - a method may not fit, and then says so
         return
     assert torch.equal(here, subject.scores(subject.attach(method, new), train))
@@ -323,7 +323,7 @@ def test_a_module_that_does_not_fit_says_why(name, subjects):
     if own == {key: tuple(p.shape) for key, p in method.named_parameters()}:
         assert torch.isfinite(subject.scores(subject.attach(method, "narrow"), subject.bench.task.train)).all()
         return
-    with pytest.raises(Unfit, match=r"^[\w.]+ is [\w ]+ in the module but must be [\w ]+ on narrow$"):
+    with pytest.raises(Incompatible, match=r"^[\w.]+ is [\w ]+ in the module but must be [\w ]+ on narrow$"):
         subject.attach(method, "narrow")
 
 
@@ -354,7 +354,7 @@ def test_who_fits_where(name, subjects):
     for old, new in (("native", "narrow"), ("native", "wide"), ("twin", "eva")):
         try:
             subjects[name].attach(subjects[name].build(old), new)
-        except Unfit:
+        except Incompatible:
             found.append(False)
         else:
             found.append(True)
@@ -366,10 +366,10 @@ def test_who_fits_where(name, subjects):
 )
 def test_too_much_context_is_refused_in_words(name, backbones):
     cls = PLUGINS[name].cls
-    reason = cls.why_not(cls.Config(n_ctx=17), backbones["narrow"])
+    reason = cls.incompatibility(cls.Config(n_ctx=17), backbones["narrow"])
     assert "17 context tokens" in reason
     assert "20" in reason
-    assert cls.why_not(cls.Config(n_ctx=16), backbones["narrow"]) is None
+    assert cls.incompatibility(cls.Config(n_ctx=16), backbones["narrow"]) is None
 
 
 @every_method
@@ -389,9 +389,9 @@ def test_load_refuses_missing_and_foreign_tensors(name, subjects):
     method = subjects[name].build("native")
     tensors = method.tensors()
     first = sorted(tensors)[0]
-    with pytest.raises(Unfit, match="absent"):
+    with pytest.raises(Incompatible, match="absent"):
         method.load({key: value for key, value in tensors.items() if key != first})
-    with pytest.raises(Unfit, match="token_prefix is 1 x 2 in the module but must be absent"):
+    with pytest.raises(Incompatible, match="token_prefix is 1 x 2 in the module but must be absent"):
         method.load(tensors | {"token_prefix": torch.zeros(1, 2)})
 
 
@@ -409,7 +409,7 @@ def test_scores_follow_a_newly_loaded_module(name, subjects):
 def test_a_method_that_keeps_images_is_unfit_without_them(name, subjects):
     subject = subjects[name]
     method = subject.trained("native")
-    with pytest.raises(Unfit, match="needs the few training images"):
+    with pytest.raises(Incompatible, match="needs the few training images"):
         attach(type(method), method.config, method.backbone, method.classes, method.tensors())
 
 
