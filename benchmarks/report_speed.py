@@ -18,7 +18,7 @@ import pandas as pd
 from benchmark import report
 from benchmark.report.page import write
 from benchmark.results import image_covariance, summary
-from benchmark.results.metrics import harmonic_mean
+from benchmark.results.metric import harmonic_mean
 
 METHODS, SETS, PAIRS, SEEDS = 20, 15, 4, 3
 

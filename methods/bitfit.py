@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from pydantic import Field
 
-from benchmark.backbones.addresses import biases
+from benchmark.backbones.towers.tensors import biases
 from benchmark.method import AdamWConfig, Info
 from benchmark.method.tensor_tuning import TensorTuning
 

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from benchmark.backbones.attention import Projection, layers, projections
+from benchmark.backbones.towers import tower
+from benchmark.backbones.towers.attention import Projection, projections
 from benchmark.method import AdamWConfig, Incompatible, Info, Method, Official
 from benchmark.method.lora import LowRank, unknown_attention
 
@@ -98,19 +99,19 @@ class ClipLora(Method):
         border = changes[0] if changes else len(found) // 2
         text = {"text": len(found), "vision": 0, "both": border}[encoder]
         tensors, places = {}, []
-        for tower, part in (("text", found[:text]), ("vision", found[text:])):
+        for encoder_name, part in (("text", found[:text]), ("vision", found[text:])):
             if not part:
                 continue
             first, last = POSITIONS[position]
             depth = round(len(part) / (last - first))
             start = round(first * depth)
-            places.append(f"{tower} layers {start}-{start + len(part) - 1} of {depth}")
+            places.append(f"{encoder_name} layers {start}-{start + len(part) - 1} of {depth}")
             for number, layer in enumerate(part, start):
                 for name, pair in layer.items():
                     down, up = pair["w_lora_A"], pair["w_lora_B"]  # (r, d_in), (d_out, r)
                     if not len(down) == up.shape[1] == about["r"]:
                         raise Incompatible(f"its matrices are not of the rank {about['r']} that it names")
-                    key = f"{tower}_{number}_{OFFICIAL_ROLES[name]}"
+                    key = f"{encoder_name}_{number}_{OFFICIAL_ROLES[name]}"
                     tensors[f"lora.down.{key}"], tensors[f"lora.up.{key}"] = down, up
         settings = {
             "encoder": encoder,
@@ -127,12 +128,12 @@ class ClipLora(Method):
 
     def build(self):
         config = self.config
-        self.sites: list[Projection] = [site for tower in _towers(config) for site in self._chosen(tower)]
+        self.sites: list[Projection] = [site for name in _towers(config) for site in self._chosen(name)]
         self.lora = LowRank(self.sites, config.rank, config.alpha, config.dropout)
 
-    def _chosen(self, tower):
-        first, last = (round(share * layers(self.backbone, tower)) for share in POSITIONS[self.config.position])
-        sites = projections(self.backbone, tower)
+    def _chosen(self, name):
+        first, last = (round(share * len(tower(self.backbone, name).blocks)) for share in POSITIONS[self.config.position])
+        sites = projections(self.backbone, name)
         return [site for site in sites if first <= site.layer < last and site.role in self.config.roles]
 
     def class_features(self):

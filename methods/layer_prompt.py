@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from benchmark.backbones.insertion import text_prompts
+from benchmark.backbones.towers.prompts import text_prompts
 from benchmark.method import Info
 from benchmark.method.prompts import ContextConfig, ContextMethod, initial_context, padded_context
 

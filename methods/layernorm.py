@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from pydantic import Field
 
-from benchmark.backbones.addresses import norms
+from benchmark.backbones.towers.tensors import norms
 from benchmark.method import AdamWConfig, Info
 from benchmark.method.tensor_tuning import TensorTuning
 

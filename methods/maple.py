@@ -6,8 +6,8 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from benchmark.backbones.attention import layers
-from benchmark.backbones.insertion import image_prompts, text_prompts, vision_width
+from benchmark.backbones.towers import tower
+from benchmark.backbones.towers.prompts import image_prompts, text_prompts
 from benchmark.method import Info, Method
 from benchmark.method.deep_prompts import no_deep_prompts
 from benchmark.method.prompts import ContextConfig, PromptTemplate, initial_context
@@ -67,11 +67,11 @@ class Maple(Method):
         return True
 
     def build(self):
-        config, d_t, d_v = self.config, self.backbone.text_width, vision_width(self.backbone)
+        config, d_t, d_v = self.config, self.backbone.text_width, tower(self.backbone, "vision").width
         words = self.classes.first_words(config.init_words)
         self.prompt = PromptTemplate(self.backbone, self.classes, config.n_ctx, words)
         self.context = nn.Parameter(initial_context(self.backbone, words, config.n_ctx))
-        deeper = min(config.depth, layers(self.backbone, "text"), layers(self.backbone, "vision")) - 1
+        deeper = min(config.depth, *(len(tower(self.backbone, name).blocks) for name in ("text", "vision"))) - 1
         self.first_map = nn.Linear(d_t, d_v)
         self.maps = nn.ModuleList()
         if deeper:

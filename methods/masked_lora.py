@@ -6,7 +6,8 @@ from dataclasses import replace
 import torch
 from pydantic import Field
 
-from benchmark.backbones.attention import blocks, projections
+from benchmark.backbones.towers import tower
+from benchmark.backbones.towers.attention import projections
 from benchmark.method import AdamWConfig, Info, Method
 from benchmark.method.lora import LowRank, unknown_attention
 
@@ -66,14 +67,15 @@ class MaskedLora(Method):
 
     def build(self):
         c = self.config
-        sites = [site for tower in self.towers for site in projections(self.backbone, tower) if site.role != "out"]
+        sites = [site for name in self.towers for site in projections(self.backbone, name) if site.role != "out"]
         self.lora = LowRank(sites, c.rank, c.alpha, c.dropout)
 
     @contextmanager
-    def _within(self, tower):
-        with self.lora.within(self.backbone, tower), ExitStack() as stack:
-            for mlp in (block.mlp for block in blocks(self.backbone, tower) if self.training):
-                last = mlp.c_proj if hasattr(mlp, "c_proj") else mlp.fc2
+    def _within(self, name):
+        with self.lora.within(self.backbone, name), ExitStack() as stack:
+            encoder = tower(self.backbone, name)
+            for block in encoder.blocks if self.training else ():
+                mlp, last = encoder.mlp(block), encoder.mlp_output(block)
                 kept = torch.rand(last.in_features, device=last.weight.device) >= self.config.mask
                 stack.callback(last.register_forward_pre_hook(_silencing(kept)).remove)
                 if torch.rand(()) < self.config.skip:

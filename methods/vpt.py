@@ -4,8 +4,8 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from benchmark.backbones.attention import layers
-from benchmark.backbones.insertion import image_prompts, no_image_prompts, vision_width
+from benchmark.backbones.towers import tower
+from benchmark.backbones.towers.prompts import image_prompts
 from benchmark.method import Info, Method, MethodConfig
 
 
@@ -50,15 +50,16 @@ class Vpt(Method):
 
     @classmethod
     def incompatibility(cls, config, backbone):
-        return no_image_prompts(backbone)
+        return tower(backbone, "vision").prompt_incompatibility()
 
     @property
     def needs_pixels(self):
         return True
 
     def build(self):
-        depth = min(self.config.depth, layers(self.backbone, "vision"))
-        shape = (depth, self.config.n_image, vision_width(self.backbone))
+        encoder = tower(self.backbone, "vision")
+        depth = min(self.config.depth, len(encoder.blocks))
+        shape = (depth, self.config.n_image, encoder.width)
         self.prompts = nn.Parameter(torch.empty(shape).normal_(std=0.02))
 
     def image_features(self, batch):

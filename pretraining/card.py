@@ -10,15 +10,15 @@ from benchmark.data.batch import ClassList
 from benchmark.data.dataset import Dataset, Splits
 from benchmark.data.features import FeatureStore
 from benchmark.data.icons.families import FAMILIES
-from benchmark.method.base import Method, MethodConfig
 from benchmark.method.registry import datasets
 from benchmark.training.evaluation import accuracy, predict
+from benchmark.training.modules import zero_shot_of
 from pretraining.recipes import RECIPES, Recipe
 
 
 def zero_shot(backbone: Backbone, dataset: Dataset, splits: Splits, store: FeatureStore) -> float:
     """Accuracy in per cent over all classes of a test split."""
-    method = Method(MethodConfig(), backbone, ClassList(splits.classes, dataset.template))  # nothing overridden: zero-shot
+    method = zero_shot_of(backbone, ClassList(splits.classes, dataset.template))
     bank = store.testing(backbone, splits.test, pixels=False)
     return accuracy(predict(method, bank), bank.labels.numpy())
 

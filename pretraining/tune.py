@@ -24,7 +24,8 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from benchmark.backbones.clip import Backbone
-from benchmark.config.schema import BackboneSpec, check
+from benchmark.config.schema import BackboneSpec
+from benchmark.config.validation import check
 from benchmark.data.dataset import Dataset
 from benchmark.data.features import FeatureStore
 from benchmark.data.task import BASE_TO_NEW, Task, TaskId, make_task
@@ -32,7 +33,8 @@ from benchmark.experiment.devices import cores
 from benchmark.method import registry
 from benchmark.method.base import Method, MethodConfig
 from benchmark.training.evaluation import accuracy, predict
-from benchmark.training.loop import Diverged, derive_seed, few_shots, fit
+from benchmark.training.loop import Diverged
+from benchmark.training.modules import train_module
 from pretraining.recipes import RELEASES
 
 RATES = {
@@ -52,10 +54,8 @@ def values_of(cls: type[Method], config: MethodConfig) -> tuple[str, tuple[float
 def trial(cls: type[Method], changes: dict[str, float], backbone: Backbone, task: Task, store: FeatureStore) -> float:
     """Validation accuracy in per cent on the base classes after training with changed settings; 0 if training diverges."""
     config = check(cls.Config, {**cls.presets.get("small", {}), **changes}, where=cls.info.name)
-    torch.manual_seed(derive_seed("init", task.id.seed))
-    method = cls(config, backbone, task.class_list(), few_shots(backbone, task, store))
     try:
-        fit(method, task, store)
+        method, _ = train_module(cls, config, backbone, task, store)
     except Diverged:
         return 0.0
     held_out = store.testing(backbone, task.val, pixels=method.needs_pixels)

@@ -9,7 +9,9 @@ from pathlib import Path
 import torch
 import yaml
 
-from benchmark.config.schema import RunSpec, check, load
+from benchmark.config.loader import load
+from benchmark.config.schema import RunSpec
+from benchmark.config.validation import check
 from benchmark.data.dataset import Augmentation
 from benchmark.data.features import FeatureStore
 from benchmark.method import registry

@@ -1,4 +1,4 @@
-"""What a tower computes on the way: features and parameters by stage, from its input to its output."""
+"""What a tower computes on the way: features by stage, from its input to its output."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchmark.backbones.attention import Tower, blocks, layers
 from benchmark.backbones.clip import Backbone
+from benchmark.backbones.towers import TowerName, tower
 from benchmark.data.features import CHUNK, Bank
 
 INPUT, OUTPUT, NAMES = "input", "output", "class names"
 
 
-def stages(backbone: Backbone, tower: Tower) -> list[str]:
-    """Names of a tower's stages, first to last; of one that is no transformer the output alone."""
-    if not layers(backbone, tower):
-        return [OUTPUT]
-    return [INPUT, *(f"block {i + 1}" for i in range(layers(backbone, tower))), OUTPUT]
+def stages(backbone: Backbone, name: TowerName) -> list[str]:
+    """Names of a tower's stages, first to last; only the output of one that is not a transformer."""
+    count = len(tower(backbone, name).blocks)
+    return [INPUT, *(f"block {i + 1}" for i in range(count)), OUTPUT] if count else [OUTPUT]
 
 
 def text_features(backbone: Backbone, texts: list[str]) -> list[torch.Tensor]:
@@ -62,7 +61,7 @@ def name_embeddings(backbone: Backbone, names: list[str]) -> torch.Tensor:
 
 
 @contextmanager
-def _recording(backbone: Backbone, tower: Tower) -> Iterator[list[torch.Tensor]]:
+def _recording(backbone: Backbone, name: TowerName) -> Iterator[list[torch.Tensor]]:
     """While open, the list takes what enters the first block and what leaves each."""
     seen: list[torch.Tensor] = []
 
@@ -72,39 +71,10 @@ def _recording(backbone: Backbone, tower: Tower) -> Iterator[list[torch.Tensor]]
     def leaving(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         seen.append(output[0] if isinstance(output, tuple) else output)
 
-    found = blocks(backbone, tower)
+    blocks = tower(backbone, name).blocks
     with ExitStack() as stack:
-        if found:
-            stack.callback(found[0].register_forward_pre_hook(entering).remove)
-        for block in found:
+        if blocks:
+            stack.callback(blocks[0].register_forward_pre_hook(entering).remove)
+        for block in blocks:
             stack.callback(block.register_forward_hook(leaving).remove)
         yield seen
-
-
-def parameters(backbone: Backbone, tower: Tower) -> list[dict[str, torch.Tensor]]:
-    """By stage, names and values of what a checkpoint holds: what stands before the blocks, each block, what comes after.
-    Of a tower without blocks, all together."""
-    text = backbone.text
-    inside = [dict(block.state_dict()) for block in blocks(backbone, tower)]
-    if tower == "text":
-        before = {"tokens": text.token_embedding.weight, "positions": text.positional_embedding}
-        after = {f"norm.{name}": value for name, value in text.ln_final.state_dict().items()}
-        if isinstance(text.projection, nn.Module):
-            after |= {f"projection.{name}": value for name, value in text.projection.state_dict().items()}
-        elif text.projection is not None:
-            after["projection"] = text.projection
-        return [before, *inside, after]
-    visual: Any = backbone.model.visual
-    if not inside:
-        return [dict(visual.named_parameters())]
-    whole = {id(value): name for name, value in visual.named_parameters()}
-    within = {id(value) for block in blocks(backbone, tower) for value in block.parameters()}
-    before, after, ended = {}, {}, False
-    for value_id, name in whole.items():
-        if value_id in within:
-            ended = True  # parameters are registered in the order in which they are used
-        elif ended and "embed" not in name and "ln_pre" not in name:
-            after[name] = visual.get_parameter(name)
-        else:
-            before[name] = visual.get_parameter(name)
-    return [before, *inside, after]

@@ -1,4 +1,4 @@
-"""Which analyses there are, and the files that they leave in a results folder for the report."""
+"""What analyses leave in a results folder: a table for each data set, and how it was made."""
 
 from __future__ import annotations
 
@@ -9,20 +9,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from benchmark.analysis.base import Analysis, all_analyses
 from benchmark.config.errors import UserError
 from benchmark.experiment.store import write_atomically
+from benchmark.results.legacy import modernise
 
 FOLDER = "analysis"
 """Inside a results folder."""
-
-ANALYSES: dict[str, tuple[str, str]] = {
-    "drift": ("drift", "How far do parameters and features move in each layer of the two towers?"),
-    "depth": ("depth", "Does a module that learns deeper lose more on the new backbone?"),
-    "snapshots": ("checkpoints", "Does more drift mean less of a module's use, along the way to the new backbone?"),
-    "repair": ("repair", "If reuse is not enough, what does it cost to get the rest?"),
-    "break-even": ("break_even", "How much retraining on the new backbone equals simple reuse?"),
-}
-"""By name: the module in this package, and the question that it answers."""
 
 
 @dataclass(frozen=True)
@@ -67,17 +60,25 @@ def load(root: Path) -> dict[str, list[Finding]]:
     Raises:
         UserError: a file is broken.
     """
-    found: dict[str, list[Finding]] = {}
-    for name in ANALYSES:
-        for file in sorted((root / FOLDER).glob(f"{name}-*.csv")):
-            try:
-                told = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
-                table = pd.read_csv(file, keep_default_na=False, na_values={column: [""] for column in NUMBERS})
-                found.setdefault(name, []).append(Finding(table, Made(**{**told, "seeds": tuple(told["seeds"])})))
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                what = f"{file} cannot be read: {' '.join(str(error).split())[:200]}"
-                raise UserError(what, fix=f"remove it, or run 'analyse {name}' again") from None
-    return found
+    findings: dict[str, list[Finding]] = {}
+    for analysis in all_analyses().values():
+        for name in (analysis.name, *analysis.former_names):
+            for file in sorted((root / FOLDER).glob(f"{name}-*.csv")):
+                findings.setdefault(analysis.name, []).append(_read(file, analysis))
+    return findings
+
+
+def _read(file: Path, analysis: Analysis) -> Finding:
+    try:
+        told = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
+        numbers = {column: [""] for column in analysis.number_columns}
+        table = modernise(pd.read_csv(file, keep_default_na=False, na_values=numbers))
+        if not {*analysis.columns} <= {*table.columns}:
+            raise ValueError(f"no column {sorted({*analysis.columns} - {*table.columns})[0]!r}")
+        return Finding(table, Made(**{**told, "seeds": tuple(told["seeds"])}))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        what = f"{file} cannot be read: {' '.join(str(error).split())[:200]}"
+        raise UserError(what, fix=f"remove it, or run 'analyse {analysis.name}' again") from None
 
 
 def merge(runs: Mapping[Path, Findings]) -> dict[str, list[Finding]]:
@@ -97,11 +98,3 @@ def merge(runs: Mapping[Path, Findings]) -> dict[str, list[Finding]]:
             origin[key] = folder
             found.setdefault(name, []).append(each)
     return found
-
-
-NUMBERS = frozenset(
-    "order value n old reuse zs_old zs_new lift lift_low lift_high change change_low change_high step drift "
-    "accuracy over_reuse over_reuse_low over_reuse_high images labels steps seconds seeds amount "
-    "text_change text_cka image_cka".split()
-)
-"""Columns of numbers; whatever is empty in them is no number."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,13 +11,16 @@ import numpy as np
 from rich.console import Console
 
 from benchmark.backbones.clip import Backbone
-from benchmark.config import schema
+from benchmark.config import loader
 from benchmark.config.errors import UserError
+from benchmark.config.schema import RunSpec
+from benchmark.config.validation import check, did_you_mean
 from benchmark.data.dataset import Dataset
 from benchmark.data.task import BASE_TO_NEW, Task, TaskId, make_task
-from benchmark.experiment import plan, preflight, session
+from benchmark.experiment import plan, preflight
+from benchmark.experiment.devices import device_kind
 from benchmark.experiment.plan import Cell, Configuration, Job, Plan
-from benchmark.experiment.session import Session
+from benchmark.experiment.session import Execution, Session, compute, open_session, override, registries, select
 from benchmark.experiment.worker import Action, splits_of
 from benchmark.method import registry
 from benchmark.method.base import Method
@@ -29,19 +31,22 @@ Pairs = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)
-class Setting:
+class Study:
     """An opened run over one data set, in base and new classes."""
 
     session: Session
     dataset: str
-    baseline: str
-    workers: int | None
-    timeout: float | None
     console: Console
+    methods_named: bool = False
+    """Whether the user chose the methods."""
 
     @property
     def methods(self) -> Registry[Method]:
         return self.session.methods
+
+    @property
+    def baseline(self) -> str:
+        return self.session.baseline
 
     @property
     def pairs(self) -> Pairs:
@@ -52,12 +57,12 @@ class Setting:
         return Configuration(self.baseline, plan.DEFAULT, {})
 
     @property
-    def contestants(self) -> list[Configuration]:
+    def competing(self) -> list[Configuration]:
         """The methods that were asked for, without the baseline and without those that are tied to their training classes:
         they have no H."""
-        return [each for each in self.session.plan.configurations if not self._apart(each)]
+        return [each for each in self.session.plan.configurations if not self._is_left_out(each)]
 
-    def _apart(self, configuration: Configuration) -> bool:
+    def _is_left_out(self, configuration: Configuration) -> bool:
         return configuration.method == self.baseline or self.methods[configuration.method].cls.info.class_bound
 
     def tasks(self, shots: int | None = None) -> list[Task]:
@@ -70,19 +75,18 @@ class Setting:
     def plan(
         self, pairs: Pairs, configurations: Sequence[Configuration], shots: int | None = None, *, retrain: bool = False
     ) -> Plan:
-        """The cells of these configurations: trained on the old backbone, tested there and on the new one; with ``retrain`` those
-        trained on the new one too."""
+        """The cells of these configurations: trained on the old backbone, tested there and on the new one; with ``retrain``
+        those trained on the new one too."""
         tasks = {task.id: task for task in self.tasks(shots)}
         digests = {facts.name: facts.digest for facts in self.session.backbones}
         context = self.session.context
-        kind = "cpu" if context.device == "cpu" else "cuda"
         made = plan.make_plan(
             self.session.spec,
             self.methods,
             configurations,
             tasks,
             digests,
-            device=kind,
+            device=device_kind(context.device),
             precision=context.precision,
             pairs=pairs,
         )
@@ -91,19 +95,10 @@ class Setting:
         return replace(made, jobs=jobs)
 
     def compute(self, what: str, jobs: Iterable[Job], actions: Mapping[str, Action] | None = None) -> None:
-        """Run whatever of the jobs is not finished; ``what`` says to the user what that is. ``actions`` do the cells of
+        """Compute whatever of the jobs is not finished; ``what`` tells the user what that is. ``actions`` compute cells of
         kinds of their own, job by job."""
         self.console.print(what)
-        context = replace(self.session.context, actions=dict(actions or {}))
-        session.compute(
-            list(jobs),
-            self.session.store,
-            context,
-            self.console,
-            workers=self.workers,
-            timeout=self.timeout,
-            apart=actions is not None,
-        )
+        compute(self.session, list(jobs), self.console, actions=actions)
 
     def outcome(self, cells: Sequence[Cell | None], shots: int | None = None) -> Outcome | None:
         """Which images are right, from one evaluation of each seed; None if any is missing."""
@@ -165,70 +160,53 @@ def summed(terms: Sequence[tuple[int, Outcome | None]], split: str = SPLIT) -> t
     return (found.mean, *found.interval())
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    """Options that every analysis has."""
-    parser.add_argument(
-        "--upgrade-pairs", type=Path, default=Path("pairs.yaml"), metavar="YAML", help="backbones and upgrades"
-    )
-    parser.add_argument("--dataset", default=None, metavar="NAME", help="one data set; the YAML's first unless given")
-    parser.add_argument("--methods", default=None, metavar="NAMES", help="names, globs or 'all', comma-separated")
-    parser.add_argument("--pairs", default=None, metavar="OLD->NEW", help="some of the YAML's upgrades, comma-separated")
-    parser.add_argument("--seeds", default=None, metavar="N,N", help="seeds of the few-shot draws")
-    parser.add_argument("--data-root", type=Path, default=None, metavar="DIR", help="folder of data sets read from files")
-    parser.add_argument("--device", default="auto", metavar="NAME", help="auto (a GPU if there is one), cpu, cuda, cuda:1")
-    parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32", help="of the forward pass")
-    parser.add_argument("--workers", type=int, default=None, metavar="N", help="worker processes; 0 runs in this process")
-    parser.add_argument("--cell-timeout", type=float, default=None, metavar="SECONDS", help="kill a cell that takes longer")
-    parser.add_argument(
-        "--out", type=Path, default=Path("results"), metavar="DIR", help="results folder, whose modules are used again"
-    )
+@dataclass(frozen=True)
+class Choice:
+    """What the user chose of a YAML for an analysis; None leaves it as it is."""
+
+    pairs_file: Path | None = None
+    dataset: str | None = None
+    methods: tuple[str, ...] | None = None
+    pairs: tuple[str, ...] | None = None
+    """Upgrades as OLD->NEW."""
+    seeds: tuple[int, ...] | None = None
+    data_root: Path | None = None
+    plugins: tuple[Path, ...] = ()
 
 
-Change = Callable[[schema.RunSpec], schema.RunSpec]
-
-
-def open_setting(options: argparse.Namespace, console: Console, change: Change = lambda spec: spec) -> Setting:
-    """Read the YAML, look names up, load backbones and the data set. ``change`` may alter what was read.
+def open_study(
+    choice: Choice, execution: Execution, console: Console, prepare: Callable[[RunSpec], RunSpec] = lambda spec: spec
+) -> Study:
+    """Read the YAML, look names up, load backbones and the data set. ``prepare`` may alter what was read.
 
     Raises:
         UserError: a name is not known, or a file is missing.
     """
-    spec = change(schema.load(options.upgrade_pairs))
-    methods, datasets = registry.methods(), registry.datasets(own=spec.folders)
+    spec = override(prepare(loader.load(loader.find(choice.pairs_file))), data_root=choice.data_root, plugins=choice.plugins)
+    methods, datasets = registries(spec)
     baseline = next((name for name, plugin in methods.plugins.items() if plugin.cls.info.baseline), "")
-    spec = _narrowed(spec, options, datasets, baseline)
-    options.set = []
-    wanted = session.read(spec, options, methods, datasets)
-    preflight.require(wanted.backbones, wanted.datasets.values(), console)
-    opened = session.prepare(wanted, options, methods, console)
-    return Setting(opened, next(iter(wanted.datasets)), baseline, options.workers, options.cell_timeout, console)
+    selection = select(_narrowed(spec, choice, datasets, baseline), (), methods, datasets)
+    preflight.require(selection.backbones, selection.datasets.values(), console)
+    session = open_session(selection, execution, methods, console)
+    return Study(session, next(iter(selection.datasets)), console, choice.methods is not None)
 
 
-def _narrowed(
-    spec: schema.RunSpec, options: argparse.Namespace, datasets: Registry[Dataset], baseline: str
-) -> schema.RunSpec:
-    """The YAML with one data set, one protocol, and what the options choose."""
+def _narrowed(spec: RunSpec, choice: Choice, datasets: Registry[Dataset], baseline: str) -> RunSpec:
+    """The YAML with one data set, one protocol, and what the user chose."""
     names = datasets.select(spec.datasets)
     training = [name for name in _in_order(spec.datasets, names) if datasets[name].cls.shift_of is None]
-    if options.dataset is not None and datasets[options.dataset].cls.shift_of is not None:
-        fix = f"name {datasets[options.dataset].cls.shift_of!r}"
-        raise UserError(f"--dataset {options.dataset}: it has no training images", fix=fix)
-    chosen = options.dataset or (training[0] if training else names[0])
-    changes: dict[str, object] = {"datasets": (chosen,), "protocols": (BASE_TO_NEW,)}
-    if options.methods is not None:
-        changes["methods"] = (*(part.strip() for part in options.methods.split(",") if part.strip()), baseline)
-    elif "all" not in spec.methods:
-        changes["methods"] = (*spec.methods, baseline)
-    if options.seeds is not None:
-        try:
-            changes["seeds"] = tuple(int(part) for part in options.seeds.split(","))
-        except ValueError:
-            raise UserError(f"--seeds {options.seeds}: not a list of whole numbers", fix="write 1,2,3") from None
-    if options.pairs is not None:
-        changes["upgrades"] = _chosen(spec, options.pairs)
-    if options.data_root is not None:
-        changes["data_root"] = str(options.data_root.expanduser().resolve())
-    return schema.check(schema.RunSpec, {**spec.model_dump(), **changes}, where="command line")
+    if choice.dataset is not None and datasets[choice.dataset].cls.shift_of is not None:
+        fix = f"name {datasets[choice.dataset].cls.shift_of!r}"
+        raise UserError(f"--dataset {choice.dataset}: it has no training images", fix=fix)
+    dataset = choice.dataset or (training[0] if training else names[0])
+    methods = choice.methods or spec.methods
+    changes: dict[str, object] = {"datasets": (dataset,), "protocols": (BASE_TO_NEW,)}
+    changes["methods"] = methods if "all" in methods else (*methods, baseline)
+    if choice.seeds is not None:
+        changes["seeds"] = choice.seeds
+    if choice.pairs is not None:
+        changes["upgrades"] = _upgrades(spec, choice.pairs)
+    return check(RunSpec, {**spec.model_dump(), **changes}, where="command line")
 
 
 def _in_order(patterns: Sequence[str], names: Sequence[str]) -> list[str]:
@@ -236,12 +214,12 @@ def _in_order(patterns: Sequence[str], names: Sequence[str]) -> list[str]:
     return sorted(names, key=lambda name: next((i for i, p in enumerate(patterns) if registry.matches(name, p)), 0))
 
 
-def _chosen(spec: schema.RunSpec, text: str) -> tuple[dict[str, object], ...]:
+def _upgrades(spec: RunSpec, pairs: Sequence[str]) -> tuple[dict[str, object], ...]:
     known = {f"{old}->{new}": (old, new) for old, new in spec.pairs()}
-    found: list[dict[str, object]] = []
-    for part in (each.strip().replace("\N{RIGHTWARDS ARROW}", "->").replace(" ", "") for each in text.split(",")):
-        if part not in known:
-            raise UserError(f"--pairs {part}: not an upgrade of the YAML", fix=schema.did_you_mean(part, known))
-        old, new = known[part]
-        found.append({"old": old, "new": (new,)})
-    return tuple(found)
+    upgrades: list[dict[str, object]] = []
+    for pair in (pair.replace("\N{RIGHTWARDS ARROW}", "->").replace(" ", "") for pair in pairs):
+        if pair not in known:
+            raise UserError(f"--pairs {pair}: not an upgrade of the YAML", fix=did_you_mean(pair, known))
+        old, new = known[pair]
+        upgrades.append({"old": old, "new": (new,)})
+    return tuple(upgrades)

@@ -18,7 +18,7 @@ import torch
 from huggingface_hub.errors import HFValidationError
 from open_clip.pretrained import download_pretrained, download_pretrained_from_hf, get_pretrained_cfg
 
-from benchmark.backbones.clip import check_names
+from benchmark.backbones.open_clip_models import check_names
 from benchmark.config.errors import UserError
 from benchmark.config.missing import Missing
 from benchmark.config.schema import BackboneSpec
@@ -77,7 +77,7 @@ def _needs(spec: BackboneSpec) -> list[tuple[str, bool]]:
         needs = [(f"{repo}/{CONFIG}", config is not None), (repo, _holds_weights(repo, WEIGHTS))]
         return needs + _tokenizer(_model_config(config))
     tag = spec.pretrained
-    if tag is None or tag == "random" or spec.model.startswith("local-dir:"):
+    if tag is None or tag == "random" or spec.folder is not None:
         return []
     about = get_pretrained_cfg(spec.model, tag)
     if not about:  # a file: open_clip takes a tag first

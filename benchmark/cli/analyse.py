@@ -1,62 +1,92 @@
-"""Sweeps that say why modules survive an upgrade, and what to do when they do not. Each works on one data set in base and
-new classes, uses the modules that a results folder already has, can be interrupted, and leaves a table for the report."""
+"""Run one analysis on the modules of a results folder."""
 
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
-import sys
 import time
+from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime, timezone
-from types import ModuleType
+from typing import Any
 
+import pandas as pd
+import yaml
 from rich.console import Console
 
-from benchmark.analysis import study
-from benchmark.analysis.findings import ANALYSES, Finding, Made, save
-from benchmark.cli import analysis_tables
+from benchmark.analysis.base import Analysis, find_analysis
+from benchmark.analysis.findings import Finding, Made, save
+from benchmark.analysis.study import Choice, Study, open_study
+from benchmark.cli.console import frame_table, progress_console
+from benchmark.cli.execution import execution_of
 from benchmark.config.errors import UserError
+from benchmark.config.paths import program
+from benchmark.config.validation import check
 from benchmark.experiment.session import lock
+from benchmark.experiment.store import ACCEPTED
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    """One subcommand for each analysis."""
-    commands = parser.add_subparsers(dest="analysis", required=True, metavar="|".join(ANALYSES))
-    for name, (_, question) in ANALYSES.items():
-        command = commands.add_parser(name, help=question, description=question)
-        study.arguments(command)
-        _module(name).arguments(command)
+def run(options: argparse.Namespace) -> int:
+    """Run it; returns the exit status, 1 if cells failed."""
+    analysis, start = find_analysis(options.analysis), time.monotonic()
+    settings = _settings(analysis, options.set)
+    choice = Choice(
+        pairs_file=options.upgrade_pairs,
+        dataset=options.dataset,
+        methods=options.methods,
+        pairs=options.pairs,
+        seeds=options.seeds,
+        data_root=options.data_root,
+        plugins=tuple(options.plugins),
+    )
+    console = progress_console()
+    study = open_study(choice, execution_of(options), console, lambda spec: analysis.prepare(spec, settings))
+    with lock(study.session.store.root):
+        table = analysis.run(study, settings).reindex(columns=analysis.columns)
+        made = _made(study, options.given, time.monotonic() - start)
+        file = save(study.session.store.root, analysis.name, Finding(table, made))
+    _print(analysis, table, str(file), os.path.relpath(study.session.store.root))
+    failed = Counter(status for status in table.get("status", pd.Series(dtype=str)) if status not in ACCEPTED)
+    for status, count in sorted(failed.items()):
+        console.print(f"{count} rows have no value: {status}; the table gives the reasons")
+    return 1 if failed else 0
 
 
-def _module(name: str) -> ModuleType:
-    return importlib.import_module(f"benchmark.analysis.{ANALYSES[name][0]}")
+def _settings(analysis: Analysis, given: Sequence[str]) -> Any:
+    """The analysis's own settings, from KEY=VALUE.
+
+    Raises:
+        UserError: a key is not known, or a value is not valid.
+    """
+    values: dict[str, Any] = {}
+    for setting in given:
+        key, separator, text = setting.partition("=")
+        if not separator:
+            raise UserError(f"--set {setting}: not understood", fix="write KEY=VALUE")
+        try:
+            values[key.strip()] = yaml.safe_load(text)
+        except (yaml.YAMLError, ValueError, RecursionError):
+            raise UserError(f"--set {setting}: the value is not understood", fix="quote it") from None
+    return check(analysis.Settings, values, where=f"analyse {analysis.name} --set")
 
 
-def run(options: argparse.Namespace, console: Console) -> int:
-    """Run one analysis; returns the exit status."""
-    name, module = options.analysis, _module(options.analysis)
-    if options.workers is not None and options.workers < 0:
-        raise UserError(f"--workers {options.workers}: not a whole number from 0", fix="leave it out for one a core")
-    start = time.monotonic()
-    change = getattr(module, "change", lambda spec, options: spec)
-    opened = study.open_setting(options, console, lambda spec: change(spec, options))
-    with lock(opened.session.store.root):
-        table = module.run(opened, options)
-        made = Made(
-            command=f"python run_benchmark.py {' '.join(sys.argv[1:])}",
-            created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            seconds=round(time.monotonic() - start, 1),
-            dataset=opened.dataset,
-            title=opened.session.datasets[opened.dataset].title,
-            seeds=tuple(opened.session.spec.seeds),
-            device=opened.session.context.device,
-            warning=opened.session.spec.warning,
-        )
-        file = save(opened.session.store.root, name, Finding(table, made))
-    out = Console(highlight=False)
-    out.print(analysis_tables.summary(name, table))
-    out.print(f"table: {file}", soft_wrap=True)
-    folder = os.path.relpath(opened.session.store.root)
-    out.print(f"'python run_benchmark.py report {folder}' shows it with the rest", soft_wrap=True)
-    return 0
+def _made(study: Study, given: Sequence[str], seconds: float) -> Made:
+    session = study.session
+    return Made(
+        command=f"{program()} {' '.join(given)}",
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        seconds=round(seconds, 1),
+        dataset=study.dataset,
+        title=session.datasets[study.dataset].title,
+        seeds=tuple(session.spec.seeds),
+        device=session.context.device,
+        warning=session.spec.warning,
+    )
+
+
+def _print(analysis: Analysis, table: pd.DataFrame, file: str, folder: str) -> None:
+    console = Console(highlight=False)
+    if not table.empty:
+        console.print(frame_table(*analysis.overview(table)))
+    console.print(f"table: {file}", soft_wrap=True)
+    console.print(f"'{program()} report {folder}' shows it with the rest", soft_wrap=True)

@@ -6,8 +6,7 @@ import argparse
 import csv
 from pathlib import Path
 
-from rich.console import Console
-
+from benchmark.cli.console import progress_console
 from benchmark.config.errors import UserError
 from benchmark.method import registry
 
@@ -23,14 +22,10 @@ BACKBONES = """@software{ilharco2021openclip,
   year={2021}, doi={10.5281/zenodo.5143773}}"""
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
-    parser.add_argument("--out", type=Path, default=Path("results"), metavar="DIR", help="folder with results.csv")
-
-
-def run(options: argparse.Namespace, console: Console) -> int:
+def run(options: argparse.Namespace) -> int:
     """Print; returns the exit status."""
-    plugins, used = registry.methods(), methods_of(options.out / "results.csv")
+    console = progress_console()
+    plugins, used = registry.methods(tuple(options.plugins)), methods_of(options.out / "results.csv")
     entries = [plugins[name].cls.info.bibtex for name in used if name in plugins.plugins]
     for entry in dict.fromkeys((SUITE, QUESTION, BACKBONES, *filter(None, entries))):
         print(entry, end="\n\n")
@@ -52,5 +47,5 @@ def methods_of(table: Path) -> list[str]:
     except FileNotFoundError:
         raise UserError(f"no {table}", fix="run the benchmark first, or name its --out") from None
     except (OSError, KeyError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{table} is no table of results ({error})", fix="name another --out") from None
+        raise UserError(f"{table} is not a table of results ({error})", fix="name another --out") from None
     return found

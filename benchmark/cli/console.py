@@ -1,4 +1,4 @@
-"""What the command line prints besides progress: the plan, the summary of a run, and the plugins at hand."""
+"""Tables in the terminal: the plan, the summary of a run, an analysis, the available plugins."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from benchmark.data.dataset import Dataset
@@ -15,8 +17,28 @@ from benchmark.method.base import Method
 from benchmark.method.registry import Registry
 
 if TYPE_CHECKING:  # the report brings pandas, SciPy and matplotlib
-    from benchmark.experiment.estimate import Estimate
+    import pandas as pd
+
+    from benchmark.experiment.estimate import RunTime
     from benchmark.report.model import MethodRow, Scope
+
+
+def progress_console() -> Console:
+    """For everything that is not a command's result: it goes to standard error."""
+    return Console(stderr=True, highlight=False)
+
+
+def frame_table(title: str, frame: pd.DataFrame) -> Table:
+    """A data frame; its index holds texts, its columns numbers."""
+    table = Table(title=title, title_justify="left", title_style="")
+    for name in frame.index.names:
+        table.add_column(escape(str(name)), overflow="fold")
+    for name in frame.columns:
+        table.add_column(escape(str(name)), justify="right")
+    for keys, row in frame.iterrows():
+        texts = keys if isinstance(keys, tuple) else (keys,)
+        table.add_row(*(escape(str(text)) for text in texts), *(_number(float(value), "g") for value in row))
+    return table
 
 
 def summary_table(rows: Sequence[MethodRow], scope: Scope) -> Table:
@@ -65,19 +87,19 @@ def plan_table(made: Plan, store: Store) -> Table:
     return table
 
 
-def time_table(found: Estimate, workers: int, device: str) -> Table:
+def time_table(times: RunTime, workers: int, device: str) -> Table:
     """Where the time will go, in hours of one worker, and how long all of it takes."""
     unit = "GPU" if device.startswith("cuda") else "core"
     title = (
-        f"about {_hours(found.total)} of one {unit}, {_hours(found.total / workers)} on {workers}: from a few steps of each"
+        f"about {_hours(times.total)} of one {unit}, {_hours(times.total / workers)} on {workers}: from a few steps of each"
     )
     table = Table(title=title, title_justify="left", title_style="")
     table.add_column("work", overflow="fold")
     table.add_column(f"{unit} time", justify="right")
-    for name, seconds in sorted(found.methods.items(), key=lambda each: -each[1]):
+    for name, seconds in sorted(times.methods.items(), key=lambda each: -each[1]):
         table.add_row(name, _hours(seconds))
-    table.add_row("image features, shared", _hours(found.features))
-    for name, reason in found.failed.items():
+    table.add_row("image features, shared", _hours(times.features))
+    for name, reason in times.failed.items():
         table.add_row(name, f"could not be tried: {reason}")
     return table
 
@@ -89,7 +111,7 @@ def _hours(seconds: float) -> str:
 
 
 def methods_table(plugins: Registry[Method]) -> Table:
-    """The methods at hand."""
+    """The available methods."""
     table = Table(title="Methods", title_justify="left", title_style="")
     for column in ("name", "tunes", "depth", "what it learns", "paper"):
         table.add_column(column, overflow="fold")
@@ -100,7 +122,7 @@ def methods_table(plugins: Registry[Method]) -> Table:
 
 
 def datasets_table(plugins: Registry[Dataset]) -> Table:
-    """The data sets at hand."""
+    """The available data sets."""
     table = Table(title="Data sets", title_justify="left", title_style="")
     for column in ("name", "title", "shots", "shift of", "licence"):
         table.add_column(column, overflow="fold")

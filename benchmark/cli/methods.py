@@ -1,4 +1,4 @@
-"""List the methods at hand, or show one in full: what it learns, how it moves, its settings and its citation."""
+"""List the methods, or describe one: what it learns, how it moves, its settings and its citation."""
 
 from __future__ import annotations
 
@@ -11,20 +11,15 @@ from pydantic.fields import FieldInfo
 from rich.console import Console
 from rich.table import Table
 
-from benchmark.cli.console import methods_table
+from benchmark.cli.console import methods_table, progress_console
 from benchmark.method import registry
 from benchmark.method.base import MethodConfig
 from benchmark.method.registry import Plugin
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
-    parser.add_argument("name", nargs="?", default=None, help="a method; without, all of them in a table")
-
-
-def run(options: argparse.Namespace, console: Console) -> int:
+def run(options: argparse.Namespace) -> int:
     """Print; returns the exit status."""
-    plugins, out = registry.methods(), Console(highlight=False)
+    plugins, console, out = registry.methods(tuple(options.plugins)), progress_console(), Console(highlight=False)
     for name, reason in plugins.broken.items():
         console.print(f"warning: method {name!r} is broken: {reason}", markup=False, soft_wrap=True)
     if options.name is None:

@@ -6,9 +6,9 @@ import argparse
 import re
 from pathlib import Path
 
-from rich.console import Console
-
+from benchmark.cli.console import progress_console
 from benchmark.config.errors import UserError
+from benchmark.config.paths import bundled, is_checkout, program
 from benchmark.method import registry
 
 SKELETON = '''"""{title}: one sentence on what it is."""
@@ -29,7 +29,7 @@ class {cls}(Method):
         summary="what is learnt, in a few words",
         tunes=("features",),  # of "text", "vision", "features"
         depth="deep",  # "shallow" if it learns at the input of the text encoder
-        parameters="d",  # how many numbers, see benchmark/method.py for the names
+        parameters="d",  # how many numbers, see benchmark/method/base.py for the names
         transfer="what happens to the module on another backbone, and when it cannot be used there",
         ours=True,  # or, for a published method: paper, year, venue, url, code and bibtex
     )
@@ -56,24 +56,24 @@ class {cls}(Method):
 '''
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
-    parser.add_argument("name", help="of the method, in lower case with hyphens, such as my-adapter")
-    parser.add_argument("--folder", type=Path, default=registry.ROOT / "methods", metavar="DIR", help="where the file goes")
-
-
-def run(options: argparse.Namespace, console: Console) -> int:
+def run(options: argparse.Namespace) -> int:
     """Write the file; returns the exit status."""
+    console = progress_console()
+    own = bundled("methods") if is_checkout() else Path("methods")
+    folder: Path = options.folder or own
     name = options.name
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
-        raise UserError(f"{name!r} is no name for a method", fix="lower case, digits and single hyphens, such as my-adapter")
+        raise UserError(
+            f"invalid name for a method: {name!r}", fix="lower case, digits and single hyphens, such as my-adapter"
+        )
     known = registry.methods()
     if name in known.plugins or name in known.aliases:
         raise UserError(f"there is a method {name!r} already: {known[name].file}", fix="choose another name")
-    file = options.folder / f"{name.replace('-', '_')}.py"
+    file = folder / f"{name.replace('-', '_')}.py"
     words = name.split("-")
     text = SKELETON.format(name=name, cls="".join(map(str.capitalize, words)), title=" ".join(words).capitalize())
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         with file.open("x", encoding="utf-8") as handle:
             handle.write(text)
     except FileExistsError:
@@ -81,5 +81,6 @@ def run(options: argparse.Namespace, console: Console) -> int:
     except OSError as error:
         raise UserError(f"{file} cannot be written: {error.strerror}", fix="choose another --folder") from None
     console.print(f"written: {file}", markup=False, soft_wrap=True)
-    console.print(f"next: python run_benchmark.py check-method {name}", markup=False, soft_wrap=True)
+    where = "" if folder == own and is_checkout() else f" --folder {folder}"
+    console.print(f"next: {program()} check-method {name}{where}", markup=False, soft_wrap=True)
     return 0

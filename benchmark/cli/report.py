@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
-
-from rich.console import Console
+from dataclasses import replace
 
 from benchmark import report
 from benchmark.analysis import findings
+from benchmark.cli.console import progress_console
 from benchmark.method import registry
-from benchmark.results.archive import merge, read
+from benchmark.results.archive import RunResults, merge, read
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
-    parser.add_argument("folders", nargs="*", type=Path, default=[Path("results")], metavar="DIR", help="results folders")
-    parser.add_argument(
-        "--report", type=Path, default=Path("reports/compat.html"), metavar="FILE", help="where the report goes"
-    )
-
-
-def run(options: argparse.Namespace, console: Console) -> int:
+def run(options: argparse.Namespace) -> int:
     """Write the page; returns the exit status."""
-    runs = [read(folder) for folder in dict.fromkeys(options.folders)]
-    merged = merge(runs)
-    methods = registry.methods()
-    infos = {name: methods[name].cls.info for name in sorted(set(merged.results.method)) if name in methods.plugins}
-    known = report.covariances(merged.uncertainty)
-    found = findings.merge({folder: findings.load(folder) for folder in dict.fromkeys(options.folders)})
-    report.write(options.report, merged.results, merged.costs, merged.about, infos, merged.datasets, known, found)
-    console.print(f"report: {options.report}, beside it {report.beside(options.report)}", markup=False, soft_wrap=True)
+    folders = list(dict.fromkeys(options.folders))
+    merged = _with_methods(merge([read(folder) for folder in folders]))
+    report.write(options.report, merged, findings.merge({folder: findings.load(folder) for folder in folders}))
+    text = f"report: {options.report}, next to it {report.names_of_files(options.report)}"
+    progress_console().print(text, markup=False, soft_wrap=True)
     return 0
+
+
+def _with_methods(run: RunResults) -> RunResults:
+    """The results of early versions do not describe their methods; those that are here do."""
+    absent = set(run.results.method) - set(run.methods)
+    if not absent:
+        return run
+    plugins = registry.methods().plugins
+    described = {name: plugins[name].cls.info for name in sorted(absent) if name in plugins}
+    return replace(run, methods={**run.methods, **described})

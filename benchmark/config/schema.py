@@ -1,22 +1,14 @@
-"""The YAML of a run: which backbones, which upgrades, which data sets. Strict: whatever is unknown is an error.
-
-Every mistake is reported in one line with the file, the key's path and the fix.
-"""
+"""The keys of a run's YAML: which backbones, which upgrades, which data sets. Strict: an unknown key is an error."""
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from benchmark.config.errors import UserError
-
-M = TypeVar("M", bound=BaseModel)
+from benchmark.config.paths import RELEASES
 
 
 class Strict(BaseModel):
@@ -39,9 +31,9 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1)
 class BackboneSpec(Strict):
     """A CLIP as open_clip names it.
 
-    ``model`` is an architecture ("ViT-B-16-quickgelu"), ``hf-hub:org/repo`` or ``local-dir:/path``; ``pretrained`` is a
-    tag or a checkpoint file and goes with an architecture only. Random weights must be asked for with
-    ``pretrained: random``, never by leaving a key out.
+    ``model`` is an architecture ("ViT-B-16-quickgelu"), ``hf-hub:org/repo``, ``local-dir:/path`` or ``bundled:v1``, one of
+    the small CLIPs that come with the suite; ``pretrained`` is a tag or a checkpoint file and goes with an architecture
+    only. Random weights must be requested with ``pretrained: random``, never by leaving a key out.
     """
 
     model: str
@@ -54,12 +46,25 @@ class BackboneSpec(Strict):
 
     @model_validator(mode="after")
     def _has_weights(self) -> BackboneSpec:
-        by_folder = self.model.startswith(("local-dir:", "hf-hub:"))
+        by_folder = self.model.startswith(("local-dir:", "hf-hub:", "bundled:"))
         if by_folder and self.pretrained is not None:
             raise ValueError(f"'pretrained' has no meaning beside model {self.model!r}, which brings its own weights")
         if not by_folder and self.pretrained is None:
             raise ValueError("'pretrained' is missing: give a tag, a checkpoint file, or 'random' for random weights")
         return self
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder that holds the model; None if it is not one on this machine."""
+        kind, separator, place = self.model.partition(":")
+        if separator and kind == "bundled":
+            return RELEASES / place
+        return Path(place) if separator and kind == "local-dir" else None
+
+    @property
+    def open_clip_name(self) -> str:
+        """The model as open_clip names it."""
+        return self.model if self.folder is None else f"local-dir:{self.folder}"
 
 
 class FolderSpec(Strict):
@@ -176,6 +181,8 @@ class RunSpec(Strict):
     """Hyper-parameters: the papers' (real CLIPs), or those chosen for towers of icon-world size."""
     shots: Annotated[int, Field(ge=1)] = 16
     seeds: Annotated[tuple[int, ...], BeforeValidator(_listed), Field(min_length=1)] = (1, 2, 3)
+    plugins: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
+    """Folders of methods and data sets of one's own, each with a subfolder methods/ or datasets/; relative to the YAML."""
     data_root: str | None = None
     """Folder that holds the data sets which are read from files; relative to the YAML."""
     warning: str | None = None
@@ -208,128 +215,3 @@ class RunSpec(Strict):
     def pairs(self) -> list[tuple[str, str]]:
         """The upgrades as (old, new) names, in the order of the file."""
         return [(upgrade.old, new) for upgrade in self.upgrades for new in upgrade.new]
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """Safe loader that refuses a key given twice (YAML would silently keep the last)."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, str | int | float | bool | None):
-                raise yaml.constructor.ConstructorError(None, None, "a key must be a plain word", key_node.start_mark)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-def load(path: Path) -> RunSpec:
-    """Read and check a YAML file.
-
-    Raises:
-        UserError: the file is missing, is not YAML, or breaks the schema.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise UserError("no such file", where=str(path), fix="check --upgrade-pairs") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot be read ({error})", where=str(path), fix="check the path and its permissions") from None
-    try:
-        content = yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader subclass
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise UserError(f"not valid YAML: {getattr(error, 'problem', error)}", where=where, fix="mend this line") from None
-    if not isinstance(content, dict):
-        raise UserError("the top level must be a mapping", where=str(path), fix="start with 'backbones:' and 'upgrades:'")
-    spec = check(RunSpec, content, where=str(path))
-    _check_names(spec, path)
-    return _resolve(spec, path.parent)
-
-
-def check(model: type[M], content: Mapping[str, Any], *, where: str) -> M:
-    """Validate ``content``; the first problem becomes one line with its key path and a fix."""
-    try:
-        return model.model_validate(content)
-    except ValidationError as error:
-        problems = error.errors()
-        # A misspelt key also leaves the right one missing: tell of the former.
-        problem = next((each for each in problems if each["type"] == "extra_forbidden"), problems[0])
-        raise UserError(_say(problem, model), where=f"{where}: {_path(problem['loc'])}", fix=_fix(problem, model)) from None
-
-
-def _path(location: Sequence[int | str]) -> str:
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
-    return text.removeprefix(".") or "(top level)"
-
-
-def _say(problem: Any, model: type[BaseModel]) -> str:
-    if problem["type"] == "extra_forbidden":
-        return f"unknown key {problem['loc'][-1]!r}"
-    if problem["type"] == "missing":
-        return f"key {problem['loc'][-1]!r} is missing"
-    if problem["type"] == "too_short":
-        return "the list is empty"
-    return str(problem["msg"]).removeprefix("Value error, ")
-
-
-def _fix(problem: Any, model: type[BaseModel]) -> str:
-    if problem["type"] == "extra_forbidden":
-        known = sorted({name for each in _models(model) for name in each.model_fields})
-        close = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
-        return f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
-    if problem["type"] == "missing":
-        return f"add {problem['loc'][-1]!r}"
-    if problem["type"] == "too_short":
-        return "name at least one"
-    return f"you gave {problem['input']!r}"[:120]
-
-
-def _models(model: type[BaseModel]) -> tuple[type[BaseModel], ...]:
-    return (RunSpec, UpgradeSpec, BackboneSpec, ProtocolSpec, FolderSpec) if model is RunSpec else (model,)
-
-
-def _check_names(spec: RunSpec, path: Path) -> None:
-    seen: set[tuple[str, str]] = set()
-    for index, upgrade in enumerate(spec.upgrades):
-        for name in (upgrade.old, *upgrade.new):
-            if name not in spec.backbones:
-                where = f"{path}: upgrades[{index}]"
-                raise UserError(f"backbone {name!r} is not defined", where=where, fix=did_you_mean(name, spec.backbones))
-        for new in upgrade.new:
-            if (upgrade.old, new) in seen:
-                where = f"{path}: upgrades[{index}].new"
-                raise UserError(f"the pair {upgrade.old} -> {new} is given twice", where=where, fix="remove one of them")
-            seen.add((upgrade.old, new))
-
-
-def did_you_mean(name: str, known: Mapping[str, object] | Sequence[str]) -> str:
-    """A fix for an unknown name: the closest known one, or all of them."""
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known)) or 'none'}"
-
-
-def _resolve(spec: RunSpec, folder: Path) -> RunSpec:
-    """Make the paths in the file relative to the file, not to the current folder."""
-
-    def absolute(backbone: BackboneSpec) -> BackboneSpec:
-        if backbone.model.startswith("local-dir:"):
-            path = _beside(folder, backbone.model.removeprefix("local-dir:"))
-            return backbone.model_copy(update={"model": f"local-dir:{path}"})
-        file = _beside(folder, backbone.pretrained or "")
-        return backbone.model_copy(update={"pretrained": file}) if Path(file).is_file() else backbone
-
-    found = {name: absolute(backbone) for name, backbone in spec.backbones.items()}
-    root = None if spec.data_root is None else _beside(folder, spec.data_root)
-    folders = {name: each.model_copy(update={"path": _beside(folder, each.path)}) for name, each in spec.folders.items()}
-    return spec.model_copy(update={"backbones": found, "data_root": root, "folders": folders})
-
-
-def _beside(folder: Path, path: str) -> str:
-    try:
-        return str((folder / Path(path).expanduser()).resolve())
-    except (OSError, RuntimeError, ValueError) as error:  # no such user, a loop of links, a zero byte
-        raise UserError(f"not a path: {error}", where=repr(path), fix="write another") from None

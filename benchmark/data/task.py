@@ -47,9 +47,9 @@ class Task:
     """How the data set's split was made, where it says."""
     ensemble: tuple[str, ...] = ()
 
-    def class_list(self, test: TestSet | None = None, *, all_classes: bool = False) -> ClassList:
-        """The classes to train on, or those of a test set; with ``all_classes`` those trained on, in its template."""
-        names = self.classes if test is None or all_classes else test.classes
+    def class_list(self, test: TestSet | None = None) -> ClassList:
+        """The classes to train on, or those of a test set."""
+        names = self.classes if test is None else test.classes
         template = self.template if test is None else test.template
         return ClassList(names, template, self.context_words, self.ensemble)
 
@@ -88,7 +88,7 @@ def halves(classes: int, base: int | None = None) -> tuple[range, range]:
 def make_task(
     dataset: Dataset, splits: Splits, task: TaskId, others: Mapping[str, tuple[Dataset, Splits]] | None = None
 ) -> Task:
-    """Draw the few shots of a task and cut its test sets; ``others`` are tested on too (see ``tested_beside``).
+    """Draw the few shots of a task and cut its test sets; ``others`` are tested on too (see ``other_test_sets``).
 
     Raises:
         UserError: the dataset has no training images, or too few classes for the protocol.
@@ -127,7 +127,32 @@ def make_task(
     )
 
 
-def tested_beside(dataset: Dataset, protocol: str, chosen: Mapping[str, Dataset]) -> list[str]:
+def test_task(dataset: Dataset, splits: Splits) -> Task:
+    """A task without training images, for a module that was trained elsewhere: tested on all classes, and on the base and
+    the new ones by themselves if there are enough."""
+    parts: list[tuple[str, Sequence[int]]] = [("all", range(len(splits.classes)))]
+    base, new = halves(len(splits.classes), dataset.base_classes)
+    if dataset.shift_of is None and len(base) > 1 and len(new) > 1:
+        parts += [("base", base), ("new", new)]
+    tests = tuple(
+        TestSet(part, only(splits.test, labels), _names(splits, labels), dataset.template) for part, labels in parts
+    )
+    none = splits.test.pick([])
+    return Task(
+        TaskId(dataset.name, "", 0, 0),
+        splits.classes,
+        dataset.template,
+        dataset.context_words,
+        none,
+        none,
+        tests,
+        dataset.augmentation,
+        shots=0,
+        ensemble=dataset.ensemble,
+    )
+
+
+def other_test_sets(dataset: Dataset, protocol: str, chosen: Mapping[str, Dataset]) -> list[str]:
     """Which other data sets a module of ``dataset`` is tested on: its shifted test sets, or all other training sets."""
     if protocol == DOMAIN:
         return [name for name, other in chosen.items() if other.shift_of == dataset.name]

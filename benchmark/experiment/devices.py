@@ -1,9 +1,10 @@
-"""The machine: its cores and devices, and giving freed memory back to it, which the C library does not do of itself."""
+"""The machine: its cores and devices, and returning freed memory to it, which the C library does not do by itself."""
 
 from __future__ import annotations
 
 import ctypes
 import gc
+import math
 import os
 import sys
 
@@ -12,7 +13,7 @@ import torch
 from benchmark.config.errors import UserError
 
 
-def give_back() -> None:
+def release_memory() -> None:
     """Return whatever is free to the system, where the C library is glibc. Training leaves hundreds of MB of it."""
     gc.collect()
     if sys.platform == "linux":
@@ -41,3 +42,18 @@ def find_device(wanted: str) -> str:
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"--device {wanted}: {str(error).splitlines()[0]}", fix="use cpu, cuda or cuda:N") from None
     return wanted
+
+
+def peak_memory_mb() -> float:
+    """Most memory that this process has had so far, in MB; NaN where the system does not tell."""
+    try:
+        import resource  # not on Windows
+    except ImportError:
+        return math.nan
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def device_kind(device: str) -> str:
+    """What results are kept apart by: cpu or cuda."""
+    return "cpu" if device == "cpu" else "cuda"

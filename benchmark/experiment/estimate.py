@@ -1,4 +1,4 @@
-"""How long will it take? A few steps of every method on every backbone, on the smallest and the largest task.
+"""Estimates the run time of a plan from a few steps of every method on every backbone, on the smallest and largest task.
 
 The time of a step and of a test image is taken to grow linearly with the number of classes. Banks of features are
 counted once for each backbone and task, as the feature store keeps them.
@@ -21,7 +21,8 @@ from benchmark.experiment.store import FINAL
 from benchmark.experiment.worker import Context, Worker
 from benchmark.method.base import Method
 from benchmark.training.evaluation import predict
-from benchmark.training.loop import few_shots, learnt_by_gradient, total_steps, train
+from benchmark.training.loop import learnt_by_gradient, total_steps, train
+from benchmark.training.modules import build_method
 
 STEPS = 3
 """Training steps of a trial; the first is not counted."""
@@ -39,7 +40,7 @@ class Pace:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class RunTime:
     """Seconds of work that is left, by method, and of making features that methods share."""
 
     methods: dict[str, float]
@@ -52,7 +53,7 @@ class Estimate:
         return self.features + sum(self.methods.values())
 
 
-def estimate(plan: Plan, context: Context, status: Callable[[str], str | None]) -> Estimate:
+def estimate(plan: Plan, context: Context, status: Callable[[str], str | None]) -> RunTime:
     """Try every method for a moment and add up what is left of a plan. ``status``: that of a cell by its key."""
     worker = Worker(context)
     store = FeatureStore(None, threads=context.decoders)
@@ -86,7 +87,7 @@ def estimate(plan: Plan, context: Context, status: Callable[[str], str | None]) 
             for test in task.tests:
                 seconds[configuration.method] += len(test.examples) * _at(pace, len(test.classes), "image")
                 banks[cell.backbone, test.examples.digest] = len(test.examples)
-    return Estimate(dict(seconds), sum(count * per_image[str(key[0])] for key, count in banks.items()), failed)
+    return RunTime(dict(seconds), sum(count * per_image[str(key[0])] for key, count in banks.items()), failed)
 
 
 def _left(plan: Plan, status: Callable[[str], str | None]) -> Iterator[tuple[Cell, bool]]:
@@ -106,7 +107,7 @@ def _trials(worker: Worker, store: FeatureStore, plan: Plan, cell: Cell) -> list
     tasks = sorted(plan.tasks.values(), key=lambda task: len(task.classes))
     chosen = {len(task.classes): task for task in (tasks[0], tasks[-1])}
     quick = config.model_copy(update={"steps": STEPS, "views": 1})
-    return [_trial(cls(quick, on, task.class_list(), few_shots(on, task, store)), task, store) for task in chosen.values()]
+    return [_trial(build_method(cls, quick, on, task, store), task, store) for task in chosen.values()]
 
 
 def _trial(method: Method, task: Task, store: FeatureStore) -> Pace:

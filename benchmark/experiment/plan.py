@@ -14,9 +14,10 @@ import yaml
 
 from benchmark.backbones.clip import Backbone
 from benchmark.config.errors import UserError
-from benchmark.config.schema import PROTOCOLS, BackboneSpec, ProtocolSpec, RunSpec, check, did_you_mean
+from benchmark.config.schema import PROTOCOLS, BackboneSpec, ProtocolSpec, RunSpec
+from benchmark.config.validation import check, did_you_mean
 from benchmark.data.dataset import Dataset, Splits
-from benchmark.data.task import CROSS_DATASET, DOMAIN, Task, TaskId, make_task, tested_beside
+from benchmark.data.task import CROSS_DATASET, DOMAIN, Task, TaskId, make_task, other_test_sets
 from benchmark.experiment.store import cell_hash
 from benchmark.method.base import Method, MethodConfig
 from benchmark.method.registry import Plugin, Registry
@@ -33,6 +34,10 @@ class Configuration:
     method: str
     label: str
     changes: Mapping[str, Any]
+
+    def with_steps(self, steps: int) -> Configuration:
+        """The same with another number of training steps."""
+        return Configuration(self.method, f"{self.label},steps={steps}", {**self.changes, "steps": steps})
 
     def settings(self, cls: type[Method], preset: str, task: TaskId) -> dict[str, Any]:
         """The whole configuration for a task, in JSON form.
@@ -156,7 +161,7 @@ def tasks(spec: RunSpec, chosen: Mapping[str, Dataset], loaded: Mapping[str, Spl
     for protocol in spec.protocols:
         for name in _training_sets(protocol, chosen):
             dataset = chosen[name]
-            others = {other: (chosen[other], loaded[other]) for other in tested_beside(dataset, protocol.name, chosen)}
+            others = {other: (chosen[other], loaded[other]) for other in other_test_sets(dataset, protocol.name, chosen)}
             shots = dict.fromkeys(min(wanted, dataset.shots) for wanted in protocol.shots or (spec.shots,))
             for wanted, seed in itertools.product(shots, spec.seeds):
                 task = TaskId(name, protocol.name, wanted, seed)
@@ -179,7 +184,7 @@ def _training_sets(protocol: ProtocolSpec, chosen: Mapping[str, Dataset]) -> lis
     if protocol.name in (DOMAIN, CROSS_DATASET):
         with_variants = {dataset.shift_of for dataset in chosen.values()}
         sets = [name for name in sets if name in with_variants]
-    return [name for name in sets if protocol.name != CROSS_DATASET or tested_beside(chosen[name], CROSS_DATASET, chosen)]
+    return [name for name in sets if protocol.name != CROSS_DATASET or other_test_sets(chosen[name], CROSS_DATASET, chosen)]
 
 
 def make_plan(
@@ -242,8 +247,8 @@ class BackboneFacts:
 def facts(backbone: Backbone, spec: BackboneSpec) -> BackboneFacts:
     """The facts about a loaded backbone."""
     model = spec.model if spec.pretrained is None else f"{spec.model} / {spec.pretrained}"
-    if spec.model.startswith("local-dir:"):
-        folder = Path(spec.model.removeprefix("local-dir:"))
+    if spec.model.startswith("local-dir:") and spec.folder is not None:
+        folder = spec.folder
         model = f"local-dir:{folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder}"
     return BackboneFacts(
         name=backbone.name,

@@ -1,14 +1,13 @@
-"""One run of the suite from options to report."""
+"""One run of the suite: from what was asked for to a plan whose cells can be computed."""
 
 from __future__ import annotations
 
-import argparse
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-import torch
 from filelock import FileLock, Timeout
 from rich.console import Console
 
@@ -16,15 +15,45 @@ from benchmark.backbones import sanity
 from benchmark.backbones.clip import Backbone
 from benchmark.config import schema
 from benchmark.config.errors import UserError
+from benchmark.config.validation import check
 from benchmark.data.dataset import Dataset
-from benchmark.experiment import plan, runner
-from benchmark.experiment.devices import cores, find_device, give_back
+from benchmark.experiment import plan
+from benchmark.experiment.devices import device_kind, find_device, release_memory
+from benchmark.experiment.executor import Settings, cells_of, execute, make_chunks, make_executor
 from benchmark.experiment.plan import BackboneFacts
 from benchmark.experiment.progress import Progress
 from benchmark.experiment.store import FINAL, Store
-from benchmark.experiment.worker import Context, splits_of
+from benchmark.experiment.worker import Action, Context, splits_of
+from benchmark.method import registry
 from benchmark.method.base import Method
 from benchmark.method.registry import Registry
+from benchmark.training.loop import Precision
+
+IN_PROCESS = "in-process"
+PROCESS_POOL = "process-pool"
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How and where a run is computed."""
+
+    out: Path = Path("results")
+    device: str = "auto"
+    precision: Precision = "fp32"
+    workers: int | None = None
+    """Worker processes; 0 computes in this process, None takes one per core or GPU."""
+    cell_timeout: float | None = None
+    """In seconds."""
+    named_executor: str | None = None
+
+    @property
+    def executor(self) -> str:
+        """Name of the executor: the one that was asked for, else a pool of processes, or this process without workers."""
+        return self.named_executor or (IN_PROCESS if self.workers == 0 else PROCESS_POOL)
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(self.workers, self.cell_timeout)
 
 
 @dataclass(frozen=True)
@@ -38,10 +67,16 @@ class Session:
     backbones: list[BackboneFacts]
     store: Store
     context: Context
+    execution: Execution
+
+    @property
+    def baseline(self) -> str:
+        """Name of the zero-shot method; empty if there is none."""
+        return next((name for name, plugin in self.methods.plugins.items() if plugin.cls.info.baseline), "")
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Selection:
     """What a run asks for, by name; nothing of it is loaded yet."""
 
     spec: schema.RunSpec
@@ -50,52 +85,108 @@ class Wanted:
     backbones: dict[str, schema.BackboneSpec]
 
 
-def read(
-    spec: schema.RunSpec, options: argparse.Namespace, methods: Registry[Method], datasets: Registry[Dataset]
-) -> Wanted:
-    """Look the names up."""
-    selected = plan.configurations(methods, methods.select(spec.methods), options.set)
+def override(spec: schema.RunSpec, **changes: Any) -> schema.RunSpec:
+    """A run with other choices than its YAML's; what is None or empty is left as it is.
+
+    Args:
+        spec: What the YAML says.
+        **changes: Any of methods, datasets, protocols (names; those that the YAML has too keep its settings), seeds, shots,
+            data_root, and plugins, which are added to the YAML's.
+
+    Raises:
+        UserError: a value is not valid.
+    """
+    given: dict[str, Any] = {name: value for name, value in changes.items() if value is not None and value != ()}
+    if "data_root" in given:
+        given["data_root"] = str(expand(given["data_root"]))
+    if "plugins" in given:
+        given["plugins"] = (*spec.plugins, *(str(expand(folder)) for folder in given["plugins"]))
+    if "protocols" in given:
+        known = {protocol.name: protocol.model_dump() for protocol in spec.protocols}
+        given["protocols"] = [known.get(name, name) for name in given["protocols"]]
+    return check(schema.RunSpec, {**spec.model_dump(), **given}, where="command line")
+
+
+def expand(path: Path) -> Path:
+    """An absolute path, with the user's home for "~".
+
+    Raises:
+        UserError: there is no such user.
+    """
+    try:
+        return path.expanduser().resolve()
+    except (OSError, RuntimeError) as error:
+        raise UserError(f"{path}: {error}", fix="write another path") from None
+
+
+def registries(spec: schema.RunSpec) -> tuple[Registry[Method], Registry[Dataset]]:
+    """The methods and data sets that a run may name."""
+    plugins = tuple(map(Path, spec.plugins))
+    return registry.methods(plugins), registry.datasets(plugins, spec.folders)
+
+
+def select(
+    spec: schema.RunSpec, settings: Sequence[str], methods: Registry[Method], datasets: Registry[Dataset]
+) -> Selection:
+    """Look up the names of a run. ``settings``: changes of hyper-parameters, METHOD.KEY=VALUE.
+
+    Raises:
+        UserError: a name is not known, or a setting is not valid.
+    """
+    configurations = plan.configurations(methods, methods.select(spec.methods), settings)
     root = Path(spec.data_root) if spec.data_root else None
     chosen = {name: datasets[name].cls(root) for name in datasets.select(spec.datasets)}
     used = dict.fromkeys(name for pair in spec.pairs() for name in pair)
-    return Wanted(spec, selected, chosen, {name: spec.backbones[name] for name in used})
+    return Selection(spec, configurations, chosen, {name: spec.backbones[name] for name in used})
 
 
-def prepare(wanted: Wanted, options: argparse.Namespace, methods: Registry[Method], console: Console) -> Session:
-    """Load backbones and data sets, one after the other, and make the plan."""
-    spec, device = wanted.spec, find_device(options.device)
-    if options.device == "auto":
+def open_session(selection: Selection, execution: Execution, methods: Registry[Method], console: Console) -> Session:
+    """Load backbones and data sets, one after the other, and make the plan.
+
+    Raises:
+        UserError: something cannot be loaded.
+    """
+    spec, device = selection.spec, find_device(execution.device)
+    if execution.device == "auto":
         console.print(f"device: {device}")
-    if options.precision != "fp32" and device == "cpu":
-        raise UserError(f"--precision {options.precision} needs a GPU", fix="leave it out")
+    if execution.precision != "fp32" and device == "cpu":
+        raise UserError(f"--precision {execution.precision} needs a GPU", fix="leave it out")
     warnings: list[str] = []
     with console.status("loading backbones and data sets"):
         backbones = []
-        for name, backbone_spec in wanted.backbones.items():
+        for name, backbone_spec in selection.backbones.items():
             backbone = Backbone.load(name, backbone_spec)
             warnings += sanity.check(backbone) if backbone_spec.pretrained != "random" else []
             backbones.append(plan.facts(backbone, backbone_spec))
         del backbone
-        loaded = {name: splits_of(dataset) for name, dataset in wanted.datasets.items()}
-        task_set = plan.tasks(spec, wanted.datasets, loaded)
-        give_back()
-    for warning in itertools.chain(warnings, *(splits.warnings for splits in loaded.values())):
+        splits = {name: splits_of(dataset) for name, dataset in selection.datasets.items()}
+        tasks = plan.tasks(spec, selection.datasets, splits)
+        release_memory()
+    for warning in itertools.chain(warnings, *(each.warnings for each in splits.values())):
         console.print(f"warning: {warning}", markup=False, soft_wrap=True)
-    kind = "cpu" if device == "cpu" else "cuda"
     digests = {facts.name: facts.digest for facts in backbones}
-    made = plan.make_plan(spec, methods, wanted.configurations, task_set, digests, device=kind, precision=options.precision)
-    store = Store(options.out.resolve())
+    made = plan.make_plan(
+        spec,
+        methods,
+        selection.configurations,
+        tasks,
+        digests,
+        device=device_kind(device),
+        precision=execution.precision,
+    )
+    store = Store(execution.out.resolve())
     context = Context(
-        backbones=wanted.backbones,
-        datasets=tuple(wanted.datasets),
+        backbones=selection.backbones,
+        datasets=tuple(selection.datasets),
         store=store.root,
         cache=store.root / "features",
         device=device,
-        precision=options.precision,
+        precision=execution.precision,
+        plugins=tuple(map(Path, spec.plugins)),
         folders=spec.folders,
         data_root=Path(spec.data_root) if spec.data_root else None,
     )
-    return Session(spec, methods, wanted.datasets, made, backbones, store, context)
+    return Session(spec, methods, selection.datasets, made, backbones, store, context, execution)
 
 
 def lock(root: Path) -> FileLock:
@@ -111,46 +202,28 @@ def lock(root: Path) -> FileLock:
     return lock
 
 
-def worker_contexts(context: Context, workers: int | None) -> list[Context]:
-    """One context per worker: on CPU one a core, on GPUs one a card."""
-    if context.device == "cuda":
-        count = torch.cuda.device_count()
-        slots = [f"cuda:{i % count}" for i in range(workers or count)]
-    else:
-        slots = [context.device] * (workers or (1 if context.device.startswith("cuda") else cores()))
-    decoders = max(1, cores() // len(slots))
-    return [replace(context, device=device, decoders=decoders) for device in slots]
-
-
 def compute(
+    session: Session,
     jobs: Sequence[plan.Job],
-    store: Store,
-    context: Context,
     console: Console,
     *,
-    workers: int | None = None,
-    timeout: float | None = None,
-    apart: bool = False,
+    actions: Mapping[str, Action] | None = None,
 ) -> None:
-    """Run whatever of the jobs is not finished, with progress.
+    """Compute whatever of the jobs is not finished, with progress.
 
     Args:
+        session: Whose store and workers are used.
         jobs: In the order to take them.
-        store: Where records go.
-        context: Of one worker.
         console: For the progress.
-        workers: Processes; 0 runs everything in this one, None takes one a core or GPU.
-        timeout: Seconds after which a cell is killed.
-        apart: Every job is handed out by itself, instead of all jobs of one backbone and task together.
+        actions: What to do for cells of other kinds than training and evaluation. With any, every job is handed out by
+            itself, instead of all jobs of one backbone and task together.
     """
-    todo = runner.bundles(jobs, store, apart=apart)
-    keys = {cell.key for bundle in todo for job in bundle for cell in (job.train, *job.evals)}
-    total = sum(1 for key in keys if store.status(key) not in FINAL)
-    if not todo:
+    store, execution = session.store, session.execution
+    chunks = make_chunks(jobs, store, separate=actions is not None)
+    if not chunks:
         return
+    total = sum(store.status(key) not in FINAL for key in {key for chunk in chunks for key in cells_of(chunk)})
+    context = replace(session.context, actions=dict(actions or {}))
+    executor = make_executor(execution.executor, context, execution.settings)
     with Progress(total, console) as progress:
-        if workers == 0:
-            runner.run_here(todo, context, progress.on_cell)
-        else:
-            contexts = worker_contexts(context, workers)
-            runner.run_pool(todo, contexts, progress.on_cell, cell_timeout=timeout, on_tick=progress.tick)
+        execute(executor, chunks, progress.on_cell, progress.tick)

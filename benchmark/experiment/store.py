@@ -26,6 +26,10 @@ FINAL = frozenset({"ok", "incompatible", "diverged"})
 """Statuses that another run would only repeat; all others are tried again."""
 SURE = "~confidence"
 """Ends the names of arrays of confidences."""
+ACCEPTED = frozenset({"ok", "incompatible", "skipped"})
+"""Statuses of cells that do not make a run fail."""
+FORMER_STATUSES = {"unfit": "incompatible"}
+"""What records of earlier versions call a status."""
 STATUSES = ("ok", "failed", "oom", "diverged", "timeout", "killed", "blocked", "incompatible", "skipped")
 
 
@@ -70,8 +74,10 @@ class Store:
             content = json.loads((self.folder(key) / "record.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
-        usable = isinstance(content, dict) and content.get("schema") == SCHEMA and content.get("key") == key
-        return content if usable else None
+        if not isinstance(content, dict) or content.get("schema") != SCHEMA or content.get("key") != key:
+            return None
+        status = content.get("status")
+        return content | {"status": FORMER_STATUSES.get(status, status)}  # type: ignore[arg-type]
 
     def status(self, key: str) -> str | None:
         record = self.record(key)

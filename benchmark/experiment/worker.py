@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +16,15 @@ from benchmark.config.errors import UserError
 from benchmark.config.schema import BackboneSpec, FolderSpec
 from benchmark.data.dataset import Dataset, Splits
 from benchmark.data.features import FeatureStore
-from benchmark.data.task import Task, TaskId, make_task, tested_beside
+from benchmark.data.task import Task, TaskId, make_task, other_test_sets
+from benchmark.experiment.devices import cores, peak_memory_mb
 from benchmark.experiment.plan import Cell, Job, restore
 from benchmark.experiment.store import FINAL, Store
 from benchmark.method import registry
 from benchmark.method.base import Incompatible
-from benchmark.training.evaluation import accuracy, attach, places, predict_with_confidence
-from benchmark.training.loop import Diverged, Precision, derive_seed, few_shots, fit
+from benchmark.training.evaluation import Predictions
+from benchmark.training.loop import Diverged, Precision
+from benchmark.training.modules import Module, evaluate_module, train_module
 
 _LOADED: dict[tuple[str, Path | None], Splits] = {}
 """Data sets that this process has read; a fork starts with those of the driver."""
@@ -55,8 +55,8 @@ class Context:
     cache: Path | None
     device: str
     precision: Precision
-    methods_folder: Path = registry.ROOT / "methods"
-    datasets_folder: Path = registry.ROOT / "datasets"
+    plugins: tuple[Path, ...] = ()
+    """The user's folders of methods and data sets."""
     folders: Mapping[str, FolderSpec] = field(default_factory=dict)
     data_root: Path | None = None
     threads: int = 1
@@ -77,8 +77,8 @@ class Worker:
 
     def __post_init__(self) -> None:
         torch.set_num_threads(self.context.threads)
-        self.methods = registry.methods(self.context.methods_folder)
-        self.datasets = registry.datasets(self.context.datasets_folder, self.context.folders)
+        self.methods = registry.methods(self.context.plugins)
+        self.datasets = registry.datasets(self.context.plugins, self.context.folders)
         self.features = FeatureStore(self.context.cache, threads=self.context.decoders)
         self.store = Store(self.context.store)
 
@@ -129,14 +129,9 @@ class Worker:
 
     def _train(self, cell: Cell) -> dict[str, Any]:
         backbone, task = self.backbone(cell.backbone), self.task(cell.task)
-        plugin = self.methods[cell.configuration.method]
-        config = restore(plugin.cls, cell.settings)
-        why = plugin.cls.incompatibility(config, backbone)
-        if why:
-            raise Incompatible(f"{why} on {backbone.name}")
-        torch.manual_seed(derive_seed("init", cell.task.seed))
-        method = plugin.cls(config, backbone, task.class_list(), few_shots(backbone, task, self.features))
-        log = fit(method, task, self.features, precision=self.context.precision)
+        cls = self.methods[cell.configuration.method].cls
+        config = restore(cls, cell.settings)
+        method, log = train_module(cls, config, backbone, task, self.features, precision=self.context.precision)
         if digest(backbone.model) != backbone.digest:
             del self._backbones[cell.backbone]
             raise RuntimeError(f"training changed the weights of backbone {cell.backbone}")
@@ -162,27 +157,24 @@ class Worker:
 
     def _evaluate(self, cell: Cell, trained: Cell, record: Mapping[str, Any]) -> dict[str, Any]:
         backbone, task = self.backbone(cell.backbone), self.task(cell.task)
-        plugin = self.methods[cell.configuration.method]
-        cls, config = plugin.cls, restore(plugin.cls, cell.settings)
-        why = cls.incompatibility(config, backbone)
-        if why:
-            raise Incompatible(f"{why} on {backbone.name}")
+        module = self.module(trained, record)
+        predictions = evaluate_module(module, backbone, task, self.features, precision=self.context.precision)
+        return self.keep(cell, predictions)
+
+    def module(self, trained: Cell, record: Mapping[str, Any]) -> Module:
+        """The module that a finished training left."""
+        cls = self.methods[trained.configuration.method].cls
         tensors = self.store.load_module(trained.key, record["module"])
-        shown = few_shots(backbone, task, self.features) if cls.info.keeps_images else None
-        predictions, confidences, figures = {}, {}, {}
-        for test in task.tests:
-            columns = places(test.classes, task.classes) if cls.info.class_bound else None
-            if cls.info.class_bound and columns is None:
-                continue  # it has no say about classes that it was not trained on
-            classes = task.class_list(test, all_classes=cls.info.class_bound)
-            method = attach(cls, config, backbone, classes, tensors, shown)
-            bank = self.features.testing(backbone, test.examples, pixels=method.needs_pixels)
-            predictions[test.key], confidences[test.key] = predict_with_confidence(
-                method, bank, self.context.precision, columns
-            )
-            figures[test.key] = accuracy(predictions[test.key], bank.labels.cpu().numpy())
-        self.store.save_predictions(cell.key, predictions, confidences)
-        return {"accuracy": figures}
+        return Module(cls, restore(cls, trained.settings), tensors, self.task(trained.task).classes)
+
+    def keep(self, cell: Cell, predictions: Mapping[str, Predictions]) -> dict[str, Any]:
+        """Store the predictions of an evaluation; returns what its record says of them."""
+        self.store.save_predictions(
+            cell.key,
+            {name: each.predicted for name, each in predictions.items()},
+            {name: each.confidences for name, each in predictions.items() if each.confidences is not None},
+        )
+        return {"accuracy": {name: each.accuracy for name, each in predictions.items()}}
 
     def backbone(self, name: str) -> Backbone:
         if name not in self._backbones:
@@ -193,7 +185,7 @@ class Worker:
         if task not in self._tasks:
             chosen = {name: self._dataset(name) for name in self.context.datasets}
             own = chosen[task.dataset]
-            others = {name: (chosen[name], self._load(name)) for name in tested_beside(own, task.protocol, chosen)}
+            others = {name: (chosen[name], self._load(name)) for name in other_test_sets(own, task.protocol, chosen)}
             self._tasks[task] = make_task(own, self._load(task.dataset), task, others)
         return self._tasks[task]
 
@@ -204,11 +196,10 @@ class Worker:
         return self.datasets[name].cls(self.context.data_root)
 
     def _peak_mb(self) -> float:
-        """Peak memory in MB: of the GPU for the cell, else of the process so far."""
+        """Peak memory in MB: of the GPU for the cell, else of the process so far; NaN where that is not known."""
         if self.context.device.startswith("cuda"):
             return torch.cuda.max_memory_allocated() / 2**20
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak / (2**20 if sys.platform == "darwin" else 2**10)
+        return peak_memory_mb()
 
 
 def blocked_by(trained: dict[str, Any] | None, *, incompatible: bool = False) -> str:
@@ -218,3 +209,14 @@ def blocked_by(trained: dict[str, Any] | None, *, incompatible: bool = False) ->
     return (
         str(trained["reason"]) if incompatible else f"its module was not trained: {trained['status']}: {trained['reason']}"
     )
+
+
+def worker_contexts(context: Context, workers: int | None) -> list[Context]:
+    """One context per worker: on a CPU one per core, on GPUs one per card."""
+    if context.device == "cuda":
+        count = torch.cuda.device_count()
+        slots = [f"cuda:{i % count}" for i in range(workers or count)]
+    else:
+        slots = [context.device] * (workers or (1 if context.device.startswith("cuda") else cores()))
+    decoders = max(1, cores() // len(slots))
+    return [replace(context, device=device, decoders=decoders) for device in slots]

@@ -21,13 +21,13 @@ import torch
 from safetensors.torch import load_file
 
 from benchmark.config.errors import UserError
-from benchmark.config.schema import check
+from benchmark.config.validation import check
 from benchmark.method.base import Incompatible, Method, Official, shape_mismatch
 from benchmark.method.registry import Registry
 
 
 @dataclass(frozen=True, eq=False)
-class ImportedModule:
+class StoredModule:
     """A module to attach to a backbone."""
 
     method: str
@@ -41,7 +41,7 @@ class ImportedModule:
     """Those that it was trained on, where the file tells."""
 
 
-def read_module(file: Path, methods: Registry[Method], method: str | None = None) -> ImportedModule:
+def read_module(file: Path, methods: Registry[Method], method: str | None = None) -> StoredModule:
     """Read a module from a checkpoint of a method's official code, or from ``module.safetensors`` with its ``.json``.
 
     Args:
@@ -66,7 +66,7 @@ def read_module(file: Path, methods: Registry[Method], method: str | None = None
         if not bool(value.isfinite().all()):
             fix = "its training diverged: give another checkpoint"
             raise UserError(f"{name} has values that are not finite", where=str(file), fix=fix)
-    return ImportedModule(found, official.settings, tensors, official.note, official.classes)
+    return StoredModule(found, official.settings, tensors, official.note, official.classes)
 
 
 def _ask(file: Path, content: Mapping[str, Any], methods: Registry[Method], only: str | None) -> tuple[str, Official]:

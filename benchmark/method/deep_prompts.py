@@ -7,9 +7,9 @@ from contextlib import AbstractContextManager
 import torch
 from torch import nn
 
-from benchmark.backbones.attention import layers
 from benchmark.backbones.clip import Backbone
-from benchmark.backbones.insertion import image_prompts, no_image_prompts, text_prompts, vision_width
+from benchmark.backbones.towers import tower
+from benchmark.backbones.towers.prompts import image_prompts, text_prompts
 from benchmark.data.batch import ClassList
 from benchmark.method.prompts import PromptTemplate, initial_context, too_much_context
 
@@ -29,12 +29,12 @@ class DeepPrompts(nn.Module):
         self.backbone = backbone
         self.prompt = PromptTemplate(backbone, classes, n_ctx, words)
         self.context = nn.Parameter(initial_context(backbone, words, n_ctx))
-        deeper = min(text_depth, layers(backbone, "text")) - 1
+        deeper = min(text_depth, len(tower(backbone, "text").blocks)) - 1
         if deeper:
             self.text = nn.Parameter(torch.empty(deeper, n_ctx, backbone.text_width).normal_(std=0.02))
-        depth = min(image_depth, layers(backbone, "vision")) if n_image else 0
+        depth = min(image_depth, len(tower(backbone, "vision").blocks)) if n_image else 0
         if depth:
-            self.image = nn.Parameter(torch.empty(depth, n_image, vision_width(backbone)).normal_(std=0.02))
+            self.image = nn.Parameter(torch.empty(depth, n_image, tower(backbone, "vision").width).normal_(std=0.02))
 
     def class_features(self) -> torch.Tensor:
         """Text features (C, d)."""
@@ -51,4 +51,4 @@ class DeepPrompts(nn.Module):
 
 def no_deep_prompts(backbone: Backbone, n_ctx: int, n_image: int) -> str | None:
     """Why such prompts cannot enter a backbone; None if they can."""
-    return too_much_context(backbone, n_ctx) or (no_image_prompts(backbone) if n_image else None)
+    return too_much_context(backbone, n_ctx) or (tower(backbone, "vision").prompt_incompatibility() if n_image else None)

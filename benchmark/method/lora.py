@@ -10,8 +10,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from benchmark.backbones.attention import Delta, Projection, Tower, adding, projections
 from benchmark.backbones.clip import Backbone
+from benchmark.backbones.towers import TowerName
+from benchmark.backbones.towers.attention import Delta, Projection, adding, projections
 
 
 class LowRank(nn.Module):
@@ -29,7 +30,7 @@ class LowRank(nn.Module):
         for matrix in self.down.values():
             nn.init.kaiming_uniform_(matrix, a=math.sqrt(5))
 
-    def within(self, backbone: Backbone, tower: Tower) -> AbstractContextManager[None]:
+    def within(self, backbone: Backbone, tower: TowerName) -> AbstractContextManager[None]:
         """A context in which a tower's projections are changed."""
         return adding(backbone, {site: self._delta(site) for site in self.sites if site.tower == tower})
 
@@ -41,7 +42,7 @@ class LowRank(nn.Module):
         return delta
 
 
-def unknown_attention(backbone: Backbone, towers: Sequence[Tower]) -> str | None:
+def unknown_attention(backbone: Backbone, towers: Sequence[TowerName]) -> str | None:
     """Why low-rank changes cannot be added to one of the towers; None if they can."""
     for tower in towers:
         if not projections(backbone, tower):

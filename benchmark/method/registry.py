@@ -14,14 +14,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
+from benchmark.config import paths
 from benchmark.config.errors import UserError
-from benchmark.config.schema import FolderSpec, did_you_mean
-from benchmark.data.coop.user_folder import own_folder
+from benchmark.config.schema import FolderSpec
+from benchmark.config.validation import did_you_mean
+from benchmark.data.coop.user_folder import user_folder
 from benchmark.data.dataset import Dataset
 from benchmark.method.base import Method
 
 T = TypeVar("T")
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
@@ -89,35 +90,35 @@ def matches(name: str, pattern: str) -> bool:
 
 
 def _discover(
-    kind: str,
+    registry: Registry[T],
     base: type[T],
     folder: Path,
     name_of: Callable[[Any], str],
     aliases_of: Callable[[Any], Sequence[str]],
-    listed: Callable[[Any], bool] = lambda cls: True,
-) -> Registry[T]:
-    registry: Registry[T] = Registry(kind, listed=listed)
+) -> None:
+    """Add the plugins of a folder to a registry."""
+    place = hashlib.sha256(str(folder).encode()).hexdigest()[:8]
     for file in sorted(folder.glob("*.py")):
         if file.name.startswith("_"):
             continue
         slug = file.stem.replace("_", "-")
         try:
-            module = _load(f"_clip_compat_{folder.name}.{file.stem}", file)
+            module = _load(f"_clip_compat_{folder.name}_{place}.{file.stem}", file)
             classes = _classes(module, base, file)
-            found = {name_of(cls): cls for cls in classes}
-            if len(found) < len(classes):
+            named = {name_of(cls): cls for cls in classes}
+            if len(named) < len(classes):
                 raise TypeError(f"{file} gives one name to two classes")
-            others = {alias: name for name, cls in found.items() for alias in aliases_of(cls)}
+            aliases = {alias: name for name, cls in named.items() for alias in aliases_of(cls)}
         except (Exception, SystemExit) as error:  # whatever a plugin's import raises must cost that plugin only
             registry.broken[slug] = f"{file}: {type(error).__name__}: {error}"
             continue
-        for name in (*found, *others):
+        for name in (*named, *aliases):
             taken = registry.plugins.get(registry.aliases.get(name, name))
             if taken:
-                raise UserError(f"two files define the {kind} {name!r}: {taken.file} and {file}", fix="rename one of them")
-        registry.plugins |= {name: Plugin(name, cls, file) for name, cls in found.items()}
-        registry.aliases |= others
-    return registry
+                what = f"two files define the {registry.kind} {name!r}: {taken.file} and {file}"
+                raise UserError(what, fix="rename one of them")
+        registry.plugins |= {name: Plugin(name, cls, file) for name, cls in named.items()}
+        registry.aliases |= aliases
 
 
 def _classes(module: ModuleType, base: type[T], file: Path) -> list[type[T]]:
@@ -153,27 +154,40 @@ def _load(name: str, file: Path) -> ModuleType:
     return module
 
 
-def methods(folder: Path = ROOT / "methods") -> Registry[Method]:
-    """The methods of a folder."""
-    return _discover(
-        "method",
-        Method,
-        folder,
-        lambda cls: _declared(cls, "info").name,
-        lambda cls: cls.info.aliases,
-        lambda cls: cls.info.listed,
-    )
-
-
-def datasets(folder: Path = ROOT / "datasets", own: Mapping[str, FolderSpec] | None = None) -> Registry[Dataset]:
-    """The datasets of a folder, and those that a YAML describes.
+def methods(plugins: tuple[Path, ...] = ()) -> Registry[Method]:
+    """The methods that come with the suite and those in the ``methods/`` of the user's folders.
 
     Raises:
         UserError: two have the same name.
     """
-    found = _discover("dataset", Dataset, folder, lambda cls: _declared(cls, "name"), lambda cls: ())
+    return methods_in(*paths.plugin_folders("methods", plugins))
+
+
+def methods_in(*folders: Path) -> Registry[Method]:
+    """The methods of some folders."""
+    registry: Registry[Method] = Registry("method", listed=lambda cls: cls.info.listed)
+    for folder in folders:
+        _discover(registry, Method, folder, lambda cls: _declared(cls, "info").name, lambda cls: cls.info.aliases)
+    return registry
+
+
+def datasets(plugins: tuple[Path, ...] = (), own: Mapping[str, FolderSpec] | None = None) -> Registry[Dataset]:
+    """The data sets that come with the suite, those in the ``datasets/`` of the user's folders, and those that a YAML
+    describes.
+
+    Raises:
+        UserError: two have the same name.
+    """
+    return datasets_in(*paths.plugin_folders("datasets", plugins), own=own)
+
+
+def datasets_in(*folders: Path, own: Mapping[str, FolderSpec] | None = None) -> Registry[Dataset]:
+    """The data sets of some folders, and those that a YAML describes."""
+    registry: Registry[Dataset] = Registry("dataset")
+    for folder in folders:
+        _discover(registry, Dataset, folder, lambda cls: _declared(cls, "name"), lambda cls: ())
     for name, spec in (own or {}).items():
-        if name in found.plugins:
+        if name in registry.plugins:
             raise UserError(f"folders: {name!r} is the name of another dataset", fix="choose another name")
-        found.plugins[name] = Plugin(name, own_folder(name, spec), Path(spec.path))
-    return found
+        registry.plugins[name] = Plugin(name, user_folder(name, spec), Path(spec.path))
+    return registry

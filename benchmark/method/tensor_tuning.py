@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from benchmark.backbones.addresses import Address, with_changes
-from benchmark.backbones.attention import Tower, layers
 from benchmark.backbones.clip import Backbone
+from benchmark.backbones.towers import TowerName, tower
+from benchmark.backbones.towers.tensors import Address, with_changes
 from benchmark.data.batch import Batch
 from benchmark.method.base import Method
 
@@ -31,15 +31,15 @@ class Changes(nn.Module):
 class TensorTuning(Method):
     """Base of methods that learn changes of some of the towers' own tensors: ``addresses`` says which."""
 
-    towers: ClassVar[tuple[Tower, ...]] = ("text", "vision")
+    towers: ClassVar[tuple[TowerName, ...]] = ("text", "vision")
 
     @staticmethod
-    def addresses(backbone: Backbone, tower: Tower) -> list[Address]:
+    def addresses(backbone: Backbone, name: TowerName) -> list[Address]:
         raise NotImplementedError
 
     @classmethod
     def incompatibility(cls, config: Any, backbone: Backbone) -> str | None:
-        if "vision" in cls.towers and not layers(backbone, "vision"):
+        if "vision" in cls.towers and not tower(backbone, "vision").blocks:
             return "its image tower is no transformer"
         return None
 
@@ -48,7 +48,7 @@ class TensorTuning(Method):
         return "vision" in self.towers
 
     def build(self) -> None:
-        self.changes = Changes(address for tower in self.towers for address in self.addresses(self.backbone, tower))
+        self.changes = Changes(address for name in self.towers for address in self.addresses(self.backbone, name))
 
     def class_features(self) -> torch.Tensor:
         return self.template_features(lambda ids, eot: self.changes.run(self.backbone, self.backbone.encode_ids, ids, eot))

@@ -1,11 +1,10 @@
-"""The report: tidy results in, one self-contained HTML page out."""
+"""The report: the results of a run in, one self-contained HTML page and its files out."""
 
 from __future__ import annotations
 
-from benchmark.report.export import beside
-from benchmark.report.page import write
+from benchmark.report.export import names_of_files
+from benchmark.report.method_rows import headline
+from benchmark.report.page import render, write
 from benchmark.report.table_prep import covariances, scope
-from benchmark.report.tables import headline
-from benchmark.results.provenance import About, DatasetAbout, PublishedRow
 
-__all__ = ["About", "DatasetAbout", "PublishedRow", "beside", "covariances", "headline", "scope", "write"]
+__all__ = ["covariances", "headline", "names_of_files", "render", "scope", "write"]

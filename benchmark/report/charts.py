@@ -15,8 +15,9 @@ from matplotlib.patches import Rectangle
 
 from benchmark.report import table_prep
 from benchmark.report.drawing import BLACK, PAGE, PAPER, SERIES, SOFT, spread, styled, tidy, wrap
-from benchmark.report.model import NAN, Figure, MethodRow, Scope
-from benchmark.report.words import signed, slug
+from benchmark.report.model import Figure, MethodRow, Scope
+from benchmark.report.numbers import signed, slug
+from benchmark.report.table import NAN
 
 DEPTHS: dict[str, tuple[str, str, Any]] = {
     "shallow": (SERIES[0], "o", "-"),

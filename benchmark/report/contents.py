@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from benchmark.report.model import AnalysisView, Answer, CostRow, Figure, KeyNumber, MethodRow, OverviewRow, Scope, Section
-from benchmark.results.provenance import About
+import pandas as pd
+
+from benchmark.report.model import AnalysisSection, Answer, Figure, KeyNumber, MethodRow, Scope, Section
+from benchmark.report.table import Table
+from benchmark.results.archive import RunResults
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,9 @@ class PairView:
     new: str
     findings: list[str]
     rows: list[MethodRow]
+    table: Table
+    metrics: Table | None
+    """Those that are not in ``table``."""
     drawings: list[Figure]
 
     @property
@@ -29,18 +35,23 @@ class PairView:
         return ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Report:
-    """All that the page and the files beside it say."""
+    """All that the page and the files next to it say; a table that would be empty is None."""
 
-    about: About
+    run: RunResults
+    results: pd.DataFrame
+    """Those of the run, cleaned."""
     view: Scope
     headline: str
     answers: list[Answer]
     numbers: list[KeyNumber]
     picture: Figure | None
-    overview: list[OverviewRow]
+    overview: Table | None
     pairs: list[PairView]
     sections: list[Section]
-    analyses: list[AnalysisView]
-    costs: list[CostRow]
+    analyses: list[AnalysisSection]
+    costs: Table | None
+    capabilities: Table | None
+    failures: Table | None
+    published: Table | None

@@ -165,3 +165,22 @@ def wrap(text: str) -> str:
         return text
     middle = min((i for i, c in enumerate(text) if c == " "), key=lambda i: abs(i - len(text) / 2))
     return text[:middle] + "\n" + text[middle + 1 :]
+
+
+def colour(place: int) -> str:
+    """Of the n-th thing that stands side by side with others."""
+    return SERIES[place % len(SERIES)]
+
+
+def marker(place: int) -> str:
+    """Of the n-th thing that stands side by side with others."""
+    return MARKERS[place % len(MARKERS)]
+
+
+def legend_above(canvas: Canvas) -> None:
+    """One legend for all axes, above them."""
+    handles, labels = canvas.axes[0].get_legend_handles_labels()
+    known = dict(zip(labels, handles, strict=True))
+    canvas.legend(
+        known.values(), known.keys(), loc="lower left", bbox_to_anchor=(0.06, 0.93), ncols=len(known), frameon=False
+    )

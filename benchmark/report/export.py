@@ -1,29 +1,27 @@
-"""Files beside the page: Markdown, tables as CSV and LaTeX, figures as SVG and PDF."""
+"""Files next to the page: Markdown, tables as CSV and LaTeX, figures as SVG and PDF."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 
 from benchmark.experiment.store import write_atomically
 from benchmark.report.contents import Report
-from benchmark.report.model import AnalysisView, Cell, Figure, Grid, MethodRow, OverviewRow, Scope
-from benchmark.report.words import number, slug
+from benchmark.report.model import AnalysisSection, Figure
+from benchmark.report.numbers import number, slug
+from benchmark.report.table import Plain, Table
 
 
-def write_beside(page: Path, report: Report) -> Path:
+def write_files(page: Path, report: Report) -> Path:
     """Write ``<page>.md`` and the folder ``<page>/`` with tables and figures; returns the folder."""
     folder = page.with_suffix("")
     write_atomically(page.with_suffix(".md"), markdown(report, folder.name).encode())
-    for grid in report_grids(report):
-        name = slug(grid.file or grid.title)
-        frame = pd.DataFrame(list(grid.rows), columns=list(grid.columns))
-        csv = frame.to_csv(index=False, lineterminator="\n", float_format=f"%.{grid.digits}f")
-        write_atomically(folder / "tables" / f"{name}.csv", csv.encode())
-        write_atomically(folder / "tables" / f"{name}.tex", latex(grid).encode())
+    for table in report_tables(report):
+        name = slug(table.file or table.title)
+        write_atomically(folder / "tables" / f"{name}.csv", csv(table).encode())
+        write_atomically(folder / "tables" / f"{name}.tex", latex(table).encode())
     from benchmark.report import drawing  # matplotlib takes seconds to import
 
     for figure in report_figures(report):
@@ -32,8 +30,8 @@ def write_beside(page: Path, report: Report) -> Path:
     return folder
 
 
-def beside(page: Path) -> str:
-    """What stands beside a page, in words."""
+def names_of_files(page: Path) -> str:
+    """What is written next to a page, in words."""
     return f"{page.with_suffix('.md').name} and {page.with_suffix('').name}/ with tables and figures"
 
 
@@ -47,99 +45,85 @@ def report_figures(report: Report) -> Iterator[Figure]:
         yield from analysis.figures
 
 
-def report_grids(report: Report) -> Iterator[Grid]:
-    """The tables that papers want: all upgrades, each upgrade, the analyses."""
+def report_tables(report: Report) -> Iterator[Table]:
+    """The tables that papers want: all upgrades, each upgrade, other protocols, the analyses, costs."""
     if report.overview:
-        yield overview_grid(report.overview, [view.name for view in report.pairs], report.view)
+        yield report.overview
     for view in report.pairs:
         if view.rows:
-            yield headline_grid(view.rows, view.name, report.view)
+            yield view.table
+        if view.metrics:
+            yield view.metrics
+    for section in report.sections:
+        for protocol in section.pairs:
+            yield from protocol.tables
     for analysis in report.analyses:
-        yield from analysis.grids
+        yield from analysis.tables
+    if report.costs:
+        yield report.costs
 
 
-def headline_grid(rows: Sequence[MethodRow], name: str, view: Scope) -> Grid:
-    """The headline table of one upgrade."""
-    parts = ("base", "new", view.split) if view.parts else ("accuracy",)
-    columns = ("Method", *(f"Old {each}" for each in parts), *(f"Reuse {each}" for each in parts), f"Retrain {parts[-1]}")
-    columns += ("Lift", "±", "Gain", "Retained", "Negative flips", "ECE", "Verdict")
-    found: list[tuple[Cell, ...]] = []
-    for row in rows:
-        old, reuse = ((s.base, s.new, s.main) if view.parts else (s.main,) for s in (row.old, row.reuse))
-        kept = f"{number(100 * row.retained.mean, 0)} %" if math.isfinite(row.retained.mean) else ""
-        last = (row.lift.mean, row.lift.half, row.gain.mean, kept, row.flips, row.ece[1])
-        found.append((row.label, *old, *reuse, row.retrain, *last, "baseline" if row.baseline else row.verdict))
-    return Grid(f"upgrade {name}", columns, tuple(found))
+def csv(table: Table) -> str:
+    """A table as CSV with rounded numbers."""
+    frame = pd.DataFrame(table.body(), columns=table.header())
+    return frame.to_csv(index=False, lineterminator="\n", float_format=f"%.{table.digits}f")
 
 
-def overview_grid(rows: Sequence[OverviewRow], pairs: Sequence[str], view: Scope) -> Grid:
-    """Lift of every method on every upgrade, and its mean."""
-    columns = ("Method", *pairs, "Mean", "±", "Upgrades")
-    found: list[tuple[Cell, ...]] = []
-    for row in rows:
-        each = tuple(_lift(mine) for mine in row.rows)
-        found.append((row.label, *each, row.mean.mean, row.mean.half, str(row.pairs)))
-    return Grid(f"lift in {view.word} on all upgrades", columns, tuple(found))
-
-
-def _lift(row: MethodRow | None) -> Cell:
-    if row is None:
-        return ""
-    return row.lift.mean if math.isfinite(row.lift.mean) else row.verdict
-
-
-def latex(grid: Grid) -> str:
+def latex(table: Table) -> str:
     """A table for a paper; it needs the package booktabs."""
-    rows = [[_text(value, grid.digits) for value in row] for row in grid.rows]
-    frame = pd.DataFrame(rows, columns=list(grid.columns))
-    form = "".join("r" if _numeric(grid, i) else "l" for i in range(len(grid.columns)))
+    rows = [[_text(value, table.digits) for value in row] for row in table.body()]
+    frame = pd.DataFrame(rows, columns=table.header())
+    form = "".join("r" if numeric else "l" for numeric in _numeric(table))
     styler = frame.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis=1)
     text: str = styler.to_latex(column_format=form, hrules=True)
     return text.replace("−", "$-$").replace("±", r"$\pm$").replace("→", r"$\rightarrow$").replace("–", "--")
 
 
-def _numeric(grid: Grid, column: int) -> bool:
-    return any(isinstance(row[column], int | float) for row in grid.rows)
-
-
-def _text(value: Cell, digits: int) -> str:
-    return number(value, digits) if isinstance(value, int | float) else value
-
-
-def markdown_table(grid: Grid) -> str:
+def markdown_table(table: Table) -> str:
     """A table in Markdown."""
-    marks = ["---:" if _numeric(grid, i) else "---" for i in range(len(grid.columns))]
-    lines = [grid.columns, marks, *([_text(value, grid.digits) for value in row] for row in grid.rows)]
+    marks = ["---:" if numeric else "---" for numeric in _numeric(table)]
+    lines = [table.header(), marks, *([_text(value, table.digits) for value in row] for row in table.body())]
     escaped = [[cell.replace("|", "\\|") for cell in line] for line in lines]
     return "\n".join(f"| {' | '.join(line)} |" for line in escaped) + "\n"
+
+
+def _numeric(table: Table) -> list[bool]:
+    """Whether a file's columns hold numbers."""
+    body = table.body()
+    return [any(isinstance(row[i], int | float) for row in body) for i in range(len(table.header()))]
+
+
+def _text(value: Plain, digits: int) -> str:
+    return number(value, digits) if isinstance(value, int | float) else value
 
 
 def markdown(report: Report, folder: str) -> str:
     """The report's essence as Markdown: the answer, a table for each upgrade, what the analyses found."""
     parts = ["# How well fine-tuned CLIP modules survive a backbone update", report.headline]
-    if report.about.warning:
-        parts.append(f"> **{report.about.warning}**")
+    if report.run.about.warning:
+        parts.append(f"> **{report.run.about.warning}**")
     parts += [f"- **{each.pair}: {each.decision}.** {each.sentence} {each.repair}".rstrip() for each in report.answers]
     parts += [f"- **{each.value}** {each.label}" + (f" ({each.note})" if each.note else "") for each in report.numbers]
     if report.picture:
         parts.append(f"![{report.picture.title}]({folder}/figures/{report.picture.name}.svg)")
     if report.overview:
-        names = [each.name for each in report.pairs]
-        parts += ["## All upgrades", markdown_table(overview_grid(report.overview, names, report.view))]
+        parts += ["## All upgrades", markdown_table(report.overview)]
     for view in report.pairs:
         parts += [f"## {view.name}", *(f"- {sentence}" for sentence in view.findings)]
         if view.rows:
-            parts.append(markdown_table(headline_grid(view.rows, view.name, report.view)))
+            parts.append(markdown_table(view.table))
+        if view.metrics:
+            parts.append(markdown_table(view.metrics))
         parts += [f"![{each.title}]({folder}/figures/{each.name}.svg)" for each in view.drawings]
     for analysis in report.analyses:
         parts += _analysis(analysis, folder)
-    parts.append(f"Made {report.about.created} with `{report.about.command}`.")
+    parts.append(f"Made {report.run.about.created} with `{report.run.about.command}`.")
     return "\n\n".join(parts).replace("\n\n- ", "\n- ") + "\n"
 
 
-def _analysis(view: AnalysisView, folder: str) -> list[str]:
+def _analysis(view: AnalysisSection, folder: str) -> list[str]:
     if not view.made:
         return [f"## {view.title}", f"{view.question} Not run: `{view.command}`"]
     found = [f"## {view.title}", f"{view.question} {view.made}", *(f"- {sentence}" for sentence in view.findings)]
     found += [f"![{each.title}]({folder}/figures/{each.name}.svg)" for each in view.figures]
-    return found + [markdown_table(grid) for grid in view.grids if len(grid.rows) <= 40]
+    return found + [markdown_table(table) for table in view.tables if len(table.rows) <= 40]

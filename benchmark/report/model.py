@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+from benchmark.report.table import NAN, Interval, Plain, Table
+from benchmark.results.summary import baseline_column, column
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
 
-NAN = float("nan")
+NONE = Interval()
 BOUND = "training classes only"
 """Stands in the place of a verdict for a method that has no say about unseen classes."""
 
@@ -45,28 +48,7 @@ def few_shot(shots: int) -> Scope:
 
 
 @dataclass(frozen=True)
-class Interval:
-    """A mean and its confidence interval; the bounds are NaN with fewer than two seeds."""
-
-    mean: float = NAN
-    low: float = NAN
-    high: float = NAN
-    p: float = NAN
-    """Of the hypothesis that the true value is 0, corrected for the number of methods in the table."""
-    p_outside: float = NAN
-    """Of the hypothesis that it is at least a point from 0, corrected likewise."""
-
-    @property
-    def half(self) -> float:
-        return (self.high - self.low) / 2
-
-    @property
-    def known(self) -> bool:
-        return math.isfinite(self.low) and math.isfinite(self.high)
-
-
-@dataclass(frozen=True)
-class Strategy:
+class Accuracies:
     """Accuracies of one strategy: the headline figure (H, or the accuracy of all classes), and base and new classes."""
 
     main: float = NAN
@@ -84,20 +66,15 @@ class MethodRow:
     label: str
     depth: str
     baseline: bool = False
-    old: Strategy = Strategy()
-    reuse: Strategy = Strategy()
+    old: Accuracies = Accuracies()
+    reuse: Accuracies = Accuracies()
     retrain: float = NAN
     zs_new: float = NAN
-    lift: Interval = Interval()
-    gain: Interval = Interval()
-    ece: tuple[float, float] = (NAN, NAN)
-    """Calibration error on the old and on the new backbone, in per cent."""
-    zs_ece: float = NAN
-    """That of zero-shot on the new backbone."""
-    retained: Interval = Interval()
-    flips: float = NAN
-    positive_flips: float = NAN
-    zs_flips: float = NAN
+    lift: Interval = NONE
+    gain: Interval = NONE
+    retained: Interval = NONE
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """All metrics but accuracy, and zero-shot's, by the names of ``summary.column`` and ``summary.baseline_column``."""
     verdict: str = ""
     rank: tuple[int, int] | None = None
     """Best and worst rank by reuse among the methods with all their cells; None without intervals."""
@@ -105,6 +82,10 @@ class MethodRow:
     """Cells (data set, seed) without a reuse figure, of ``cells``."""
     cells: int = 0
     note: str = ""
+
+    def metric(self, name: str, strategy: str, *, zero_shot: bool = False) -> float:
+        """A metric other than accuracy, or zero-shot's; NaN if there is none."""
+        return self.metrics.get((baseline_column if zero_shot else column)(name, strategy), NAN)
 
     @property
     def place(self) -> str:
@@ -143,12 +124,12 @@ class ShiftRow:
 
 
 @dataclass(frozen=True)
-class ElsewhereView:
-    """One pair in a section beside the headline: tables by name, and rows that are shown on request."""
+class ProtocolView:
+    """One pair under another protocol than the headline's: its tables, and one that is shown on request."""
 
     name: str
-    groups: Mapping[str, Sequence[ShiftRow]]
-    details: Sequence[ShiftRow] = ()
+    tables: Sequence[Table]
+    details: Table | None = None
 
 
 @dataclass(frozen=True)
@@ -158,7 +139,7 @@ class Section:
     anchor: str
     title: str
     intro: str
-    pairs: Sequence[ElsewhereView]
+    pairs: Sequence[ProtocolView]
     protocol: str
 
 
@@ -206,21 +187,6 @@ class CapabilityRow:
     """Training time in multiples of the reference's on the same tasks; NaN if there is none."""
 
 
-Cell = str | float
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A plain table: texts, and numbers that are shown with one or two digits."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    digits: int = 1
-    file: str = ""
-    """What its files are called; the title unless given."""
-
-
 @dataclass(frozen=True)
 class Figure:
     """A drawing, the sentences that describe it, and the data that it draws."""
@@ -231,7 +197,7 @@ class Figure:
     title: str
     caption: str
     columns: tuple[str, ...]
-    data: tuple[tuple[Cell, ...], ...]
+    data: tuple[tuple[Plain, ...], ...]
 
     @cached_property
     def file(self) -> str:
@@ -285,10 +251,12 @@ class OverviewRow:
 
 
 @dataclass(frozen=True)
-class AnalysisView:
+class AnalysisSection:
     """A section about one analysis of one data set."""
 
     name: str
+    explains: bool
+    """Whether it says why modules survive, or what to do."""
     anchor: str
     title: str
     question: str
@@ -296,7 +264,7 @@ class AnalysisView:
     """That makes it."""
     findings: tuple[str, ...] = ()
     figures: tuple[Figure, ...] = ()
-    grids: tuple[Grid, ...] = ()
+    tables: tuple[Table, ...] = ()
     made: str = ""
     """How it was made; empty if it has not been run."""
     warning: str | None = None

@@ -1,129 +1,104 @@
-"""Puts the page together and writes it, with the files beside it."""
+"""Puts the page together and writes it, with the files next to it."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from benchmark.analysis.findings import Findings
 from benchmark.experiment.store import write_atomically
-from benchmark.report import details, export, sections, studies, summary, table_prep, words
+from benchmark.report import analysis_view, details, export, numbers, sections, summary, table_prep, tables, words
 from benchmark.report.contents import PairView, Report
+from benchmark.report.method_rows import headline
 from benchmark.report.model import CostRow, Figure, MethodRow, Scope
-from benchmark.report.tables import headline
-from benchmark.results.provenance import About, DatasetAbout
-from benchmark.results.summary import Covariances
-
-if TYPE_CHECKING:
-    from benchmark.method.base import Info
+from benchmark.report.table import Cell, Column, Interval, Share, Table, Text
+from benchmark.results.archive import RunResults
+from benchmark.results.metric import PRIMARY, all_metrics
+from benchmark.results.summary import Covariances, extra_metrics
 
 HERE = Path(__file__).parent
 SCRIPTS = ("sort.js", "filter.js", "copy.js", "theme.js", "details.js")
 
 
-def write(
-    file: Path,
-    results: pd.DataFrame,
-    runs: pd.DataFrame,
-    about: About,
-    methods: Mapping[str, Info],
-    datasets: Mapping[str, DatasetAbout],
-    covariances: Covariances | None = None,
-    findings: Findings | None = None,
-) -> None:
-    """Write the report: one HTML page that needs nothing else, and beside it the same as Markdown, its tables as CSV and
-    LaTeX, and its figures as SVG and PDF. Same arguments, same bytes.
-
-    ``results`` has the columns ``compat.COLUMNS``; ``runs`` has at least kind, method, config, status, seconds, peak_mb and
-    parameters. Either may be empty. ``covariances`` say what the images contribute to the uncertainty; without, intervals
-    cover seeds only. ``findings`` are those of the analyses that were run.
+def write(file: Path, run: RunResults, findings: Findings | None = None) -> None:
+    """Write the report: one HTML page that needs nothing else, and next to it the same as Markdown, its tables as CSV and
+    LaTeX, and its figures as SVG and PDF. Same arguments, same bytes. ``findings`` are those of the analyses that were run.
     """
-    results = table_prep.clean(results)
-    report = gather(results, runs, about, methods, datasets, covariances, findings)
-    write_atomically(file, page(report, results, runs, methods, datasets).encode())
-    export.write_beside(file, report)
+    report = gather(run, findings or {})
+    write_atomically(file, page(report).encode())
+    export.write_files(file, report)
 
 
-def render(
-    results: pd.DataFrame,
-    runs: pd.DataFrame,
-    about: About,
-    methods: Mapping[str, Info],
-    datasets: Mapping[str, DatasetAbout],
-    covariances: Covariances | None = None,
-    findings: Findings | None = None,
-) -> str:
-    """The page as text; arguments as ``write`` has them."""
-    results = table_prep.clean(results)
-    report = gather(results, runs, about, methods, datasets, covariances, findings)
-    return page(report, results, runs, methods, datasets)
+def render(run: RunResults, findings: Findings | None = None) -> str:
+    """The page as text."""
+    return page(gather(run, findings or {}))
 
 
-def gather(
-    results: pd.DataFrame,
-    runs: pd.DataFrame,
-    about: About,
-    methods: Mapping[str, Info],
-    datasets: Mapping[str, DatasetAbout],
-    covariances: Covariances | None,
-    findings: Findings | None,
-) -> Report:
-    """Everything that is computed for the report, from clean results."""
-    view, costs = table_prep.scope(results), sections.costs(runs, methods)
-    pairs = _pairs(results, about, methods, datasets, view, covariances, costs)
-    repairs = studies.cheapest((findings or {}).get("repair", ()))
+def gather(run: RunResults, findings: Findings) -> Report:
+    """Everything that is computed for the report."""
+    results, about, methods = table_prep.clean(run.results), run.about, run.methods
+    covariances = table_prep.covariances(run.uncertainty)
+    view, costs = table_prep.scope(results), sections.costs(run.runs, methods)
+    pairs = _pairs(results, run, view, covariances, costs)
+    repairs = analysis_view.answers(findings)
     answers = [summary.answer(each.name, each.anchor, each.rows, view, repairs.get(each.name, "")) for each in pairs]
     overview = summary.overview([each.rows for each in pairs])
     from benchmark.report import scatter  # draws with matplotlib: not before there is something to draw
 
+    capabilities = sections.capabilities(about.capabilities, run.runs, methods)
+    reference = next((info.title for info in methods.values() if info.reference), "")
+    titles = {name: dataset.title for name, dataset in run.datasets.items()}
     return Report(
-        about=about,
+        run=run,
+        results=results,
         view=view,
         headline=summary.headline(answers),
         answers=answers,
         numbers=summary.key_numbers(overview, len(pairs), view),
         picture=scatter.strip([(each.name, each.rows) for each in pairs], view),
-        overview=overview,
+        overview=tables.overview_table(overview, [each.name for each in pairs], view) if overview else None,
         pairs=pairs,
-        sections=sections.elsewhere(results, _names(results, pairs), about.zero_shot, methods, covariances),
-        analyses=studies.views(findings or {}, about.command),
-        costs=costs,
+        sections=sections.other_protocols(results, _names(results, pairs), about.zero_shot, methods, covariances, titles),
+        analyses=analysis_view.sections(findings, about.command),
+        costs=tables.cost_table(costs) if costs else None,
+        capabilities=tables.capability_table(capabilities, reference) if capabilities else None,
+        failures=_failures(results, run),
+        published=tables.published_table(about.published) if about.published else None,
     )
 
 
-def page(
-    report: Report,
-    results: pd.DataFrame,
-    runs: pd.DataFrame,
-    methods: Mapping[str, Info],
-    datasets: Mapping[str, DatasetAbout],
-) -> str:
+def _failures(results: pd.DataFrame, run: RunResults) -> Table | None:
+    rows = sections.failures(results, run.methods)
+    return tables.failure_table(rows) if rows else None
+
+
+def page(report: Report) -> str:
     """The page as text."""
-    about = report.about
+    run, about, results = report.run, report.run.about, report.results
+    methods = run.methods
     used = list(dict.fromkeys([*results.method, *about.settings]))
     bad = results[results.status != "ok"]
-    titles = {name: dataset.title for name, dataset in datasets.items()}
+    titles = {name: dataset.title for name, dataset in run.datasets.items()}
     context: dict[str, Any] = {
         "report": report,
         "about": about,
         "view": report.view,
         "pairs": report.pairs,
-        "why": [each for each in report.analyses if each.name in studies.WHY],
-        "what": [each for each in report.analyses if each.name not in studies.WHY],
+        "why": [each for each in report.analyses if each.explains],
+        "what": [each for each in report.analyses if not each.explains],
         "sections": report.sections,
-        "failures": sections.failures(results, methods),
         "failed_cells": len(sections.cells(bad)),
         "all_cells": len(sections.cells(results)),
-        "costs": report.costs,
-        "capabilities": sections.capabilities(about.capabilities, runs, methods),
-        "reference": next((info.title for info in methods.values() if info.reference), ""),
+        "metrics": [each for each in all_metrics() if each.name != PRIMARY and each.name in set(results.metric)],
         "methods": [methods[name] for name in used if name in methods],
         "settings": {methods[name].title if name in methods else name: values for name, values in about.settings.items()},
-        "datasets": datasets,
+        "backbones": tables.backbone_table(about.backbones),
+        "datasets": tables.dataset_table(run.datasets, about.notes),
         "dataset_count": results[results.test_set == ""].dataset.nunique(),
         "method_count": len([name for name in dict.fromkeys(results.method) if name != about.zero_shot]),
         "shots": sorted({int(value) for value in pd.to_numeric(results.shots, errors="coerce").dropna()}),
@@ -144,12 +119,15 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        num=words.number,
-        signed=words.signed,
-        count=words.count,
-        duration=words.duration,
-        plural=words.plural,
+        num=numbers.number,
+        signed=numbers.signed,
+        count=numbers.count,
+        duration=numbers.duration,
+        plural=numbers.plural,
         weblink=weblink,
+        kind=_kind,
+        sortable=_sortable,
+        classes=_classes,
     )
     return environment
 
@@ -159,27 +137,56 @@ def weblink(text: object) -> bool:
     return isinstance(text, str) and text.startswith(("https://", "http://")) and not any(c.isspace() for c in text)
 
 
+def _kind(cell: Cell) -> str:
+    """Which way the page shows a cell."""
+    kinds: dict[type, str] = {Interval: "interval", Share: "share", Text: "text", str: "string"}
+    return kinds.get(type(cell), "number")
+
+
+def _sortable(cell: Cell) -> str:
+    """What a cell is sorted by; empty if it has no value."""
+    if isinstance(cell, Interval):
+        value: object = cell.mean
+    elif isinstance(cell, Share):
+        value = cell.ratio.mean
+    else:
+        value = (cell.text if cell.sort is None else cell.sort) if isinstance(cell, Text) else cell
+    return "" if isinstance(value, float) and not math.isfinite(value) else str(value)
+
+
+def _classes(column: Column) -> str:
+    """Classes of a column's cells in the style sheet."""
+    flags = {"n": column.numeric, "left": column.first_of_group, "main": column.main, "wide": column.wide}
+    return " ".join(name for name, flag in flags.items() if flag)
+
+
 def _pairs(
-    results: pd.DataFrame,
-    about: About,
-    methods: Mapping[str, Info],
-    datasets: Mapping[str, DatasetAbout],
-    view: Scope,
-    covariances: Covariances | None,
-    costs: Sequence[CostRow],
+    results: pd.DataFrame, run: RunResults, view: Scope, covariances: Covariances, costs: Sequence[CostRow]
 ) -> list[PairView]:
     """The pairs of the run in their order, then any others that the results have."""
-    rows = headline(results, about.zero_shot, methods, covariances)
+    rows = headline(results, run.about.zero_shot, run.methods, covariances)
     others = [tuple(pair) for pair in results[["old", "new"]].drop_duplicates().itertuples(index=False, name=None)]
-    titles = {name: dataset.title for name, dataset in datasets.items()}
-    found = []
-    for index, (old, new) in enumerate(dict.fromkeys([*about.pairs, *others])):
+    titles = {name: dataset.title for name, dataset in run.datasets.items()}
+    metrics = list(dict.fromkeys(metric for metric, _ in extra_metrics(results)))
+    views = []
+    for index, (old, new) in enumerate(dict.fromkeys([*run.about.pairs, *others])):
         pair = table_prep.pair_name(results, old, new)
-        mine = [row for row in rows if row.pair == pair]
+        chosen = [row for row in rows if row.pair == pair]
         name = f"{old} \N{RIGHTWARDS ARROW} {new}"
-        drawings = _drawings(results, mine, view, about.zero_shot, titles, costs, (old, new, name))
-        found.append(PairView(f"pair-{index + 1}", name, old, new, words.findings(mine, view), mine, drawings))
-    return found
+        views.append(
+            PairView(
+                anchor=f"pair-{index + 1}",
+                name=name,
+                old=old,
+                new=new,
+                findings=words.findings(chosen, view),
+                rows=chosen,
+                table=tables.headline_table(chosen, view, name, old, new),
+                metrics=tables.metrics_table(chosen, metrics, name),
+                drawings=_drawings(results, chosen, view, run.about.zero_shot, titles, costs, (old, new, name)),
+            )
+        )
+    return views
 
 
 def _drawings(

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from benchmark.report.charts import DEPTHS
 from benchmark.report.drawing import AXIS, BAD, GOOD, INK, MID, SOFT, front, label_right, log_axis, styled, tidy
 from benchmark.report.model import CostRow, Figure, MethodRow, Scope
-from benchmark.report.words import signed, slug
+from benchmark.report.numbers import signed, slug
 
 VERDICTS = {"helps": (GOOD, "^"), "harms": (BAD, "v"), "no effect": (MID, "s"), "undecided": (MID, "o")}
 """Colour and marker by verdict."""
@@ -102,7 +102,12 @@ def base_and_new(rows: Sequence[MethodRow], view: Scope, name: str) -> Figure | 
 
 def flips(rows: Sequence[MethodRow], name: str) -> Figure | None:
     """Negative against positive flips of reused modules, with zero-shot's own; None where there are none."""
-    points = [Point(row, row.flips, row.positive_flips) for row in rows if _all(row.flips, row.positive_flips)]
+    points = [
+        Point(row, negative, positive)
+        for row in rows
+        for negative, positive in [(row.metric("negative_flip", "reuse"), row.metric("positive_flip", "reuse"))]
+        if _all(negative, positive)
+    ]
     mine = [point for point in points if not point.row.baseline]
     if not mine:
         return None

@@ -13,16 +13,16 @@ from benchmark.report.model import (
     CROSS_DATASET,
     DOMAIN,
     FEW_SHOT,
-    NAN,
     CapabilityRow,
     CostRow,
-    ElsewhereView,
     FailureRow,
-    Interval,
+    ProtocolView,
     Scope,
     Section,
     ShiftRow,
 )
+from benchmark.report.table import NAN, Interval
+from benchmark.report.tables import shift_table
 from benchmark.results.summary import Covariances
 
 if TYPE_CHECKING:
@@ -32,23 +32,28 @@ if TYPE_CHECKING:
 OWN, SHIFTED, OTHERS = "own test split", "all shifted test sets", "all other data sets"
 
 
-def elsewhere(
+def other_protocols(
     results: pd.DataFrame,
     pairs: Mapping[str, str],
     baseline: str,
     methods: Mapping[str, Info],
     covariances: Covariances | None = None,
+    titles: Mapping[str, str] | None = None,
 ) -> list[Section]:
     """The protocols beside the headline, where they were run. ``pairs``: what to call each pair of the results."""
     results = table_prep.clean(results)
 
-    def shifted(scope: Scope, name: str) -> list[ElsewhereView]:
+    def shifted(scope: Scope, name: str) -> list[ProtocolView]:
         found = []
         for pair, title in pairs.items():
             rows = shifts(results, pair, baseline, methods, scope, name, covariances)
             groups = {group: mine for group in (OWN, name) if (mine := [row for row in rows if row.test_set == group])}
+            single = [row for row in rows if row.test_set not in groups]
             if groups:
-                found.append(ElsewhereView(title, groups, [row for row in rows if row.test_set not in groups]))
+                made = [shift_table(each, _caption(title, group)) for group, each in groups.items()]
+                caption = f"{title}, each test set: means over seeds."
+                details = shift_table(single, caption, named=True, titles=titles) if single else None
+                found.append(ProtocolView(title, made, details))
         return found
 
     sections = [
@@ -62,7 +67,7 @@ def elsewhere(
         Section(
             "shifted",
             "Shifted test sets",
-            "Modules are trained on all classes of a data set and tested on its own test split and on on shifted test sets: the "
+            "Modules are trained on all classes of a data set and tested on its own test split and on shifted test sets: the "
             "same classes in another style.",
             shifted(DOMAIN, SHIFTED),
             DOMAIN.protocol,
@@ -78,13 +83,17 @@ def elsewhere(
     return [section for section in sections if section.pairs]
 
 
+def _caption(pair: str, group: str) -> str:
+    return f"{pair}, {group}: means over data sets and seeds."
+
+
 def _by_shots(
     results: pd.DataFrame,
     pairs: Mapping[str, str],
     baseline: str,
     methods: Mapping[str, Info],
     covariances: Covariances | None,
-) -> list[ElsewhereView]:
+) -> list[ProtocolView]:
     """One table for each number of shots."""
     scopes = table_prep.few_shots(results)
     found = []
@@ -92,7 +101,7 @@ def _by_shots(
         tables = {each.protocol: shifts(results, pair, baseline, methods, each, "", covariances) for each in scopes}
         groups = {name: mine for name, rows in tables.items() if (mine := [row for row in rows if row.test_set == OWN])}
         if groups:
-            found.append(ElsewhereView(title, groups))
+            found.append(ProtocolView(title, [shift_table(each, _caption(title, name)) for name, each in groups.items()]))
     return found
 
 

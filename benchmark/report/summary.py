@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from benchmark.report.model import Answer, Interval, KeyNumber, MethodRow, OverviewRow, Scope
-from benchmark.report.words import number, plural, signed
+from benchmark.report.model import Answer, KeyNumber, MethodRow, OverviewRow, Scope
+from benchmark.report.numbers import number, plural, signed
+from benchmark.report.table import Interval
 from benchmark.results.summary import EQUIVALENCE
 
 COUNTED = ("helps", "harms", "no effect", "undecided")

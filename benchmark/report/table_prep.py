@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from benchmark.report.model import BASE_TO_NEW, CROSS_DATASET, DOMAIN, FEW_SHOT, NAN, Interval, Scope, few_shot
+from benchmark.report.model import BASE_TO_NEW, CROSS_DATASET, DOMAIN, FEW_SHOT, Scope, few_shot
+from benchmark.report.table import NAN, Interval
 from benchmark.results import summary as results_summary
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def matched(results: pd.DataFrame, baseline: str) -> pd.DataFrame:
     mine = results[results.method == baseline]
     if len(mine):
         results = results[(results.method != baseline) | (results.config == mine.config.iloc[0])]
-    table = results_summary.with_baseline(results_summary.accuracies(results), baseline)
+    table = results_summary.with_baseline(results_summary.wide(results), baseline)
     if table.empty:
         return table
     some = table.groupby(SUMMARY).reuse.transform("count") > 0

@@ -1,157 +1,321 @@
-"""The headline table: one row per method and pair. See ``model.MethodRow`` for what a row holds."""
+"""The tables of the report, each defined once for the page and for the files next to it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import pandas as pd
+from benchmark.report.model import CapabilityRow, CostRow, FailureRow, MethodRow, OverviewRow, Scope, ShiftRow
+from benchmark.report.numbers import count, duration
+from benchmark.report.table import NAN, Cell, Column, Interval, Share, Table, Text
+from benchmark.results.metric import Metric, all_metrics, find_metric
+from benchmark.results.provenance import DatasetAbout, PublishedRow
 
-from benchmark.report import table_prep
-from benchmark.report.model import BOUND, NAN, Interval, MethodRow, Scope, Strategy
-from benchmark.results.summary import Covariances, rank_intervals
-
-if TYPE_CHECKING:
-    from benchmark.method.base import Info
-
-
-def headline(
-    results: pd.DataFrame, baseline: str, methods: Mapping[str, Info], covariances: Covariances | None = None
-) -> list[MethodRow]:
-    """All rows, pairs in order of appearance; in each the baseline first, then methods from best to worst reuse.
-
-    ``covariances`` say what the images contribute to the uncertainty; without, intervals cover seeds only.
-    """
-    covariances = covariances or Covariances()
-    results = table_prep.clean(results)
-    view = table_prep.scope(results)
-    results = results[results.protocol == view.protocol]
-    table = table_prep.matched(results, baseline)
-    rows = table_prep.summary_rows(table, covariances, baseline)
-    found: list[MethodRow] = []
-    for pair in dict.fromkeys(results.pair):
-        part = results[results.pair == pair]
-        cells = _cells(part, view)
-        made = [
-            _row(part, rows, (pair, *configuration), cells, view, baseline, methods)
-            for configuration in _configurations(part, baseline)
-        ]
-        found += _placed(sorted(made, key=_order), table, (str(pair), view.protocol, view.split), covariances)
-    return found
+CAPTION = (
+    "Lift: mean and 95 % interval; it covers other few-shot draws, initialisations and test images, but not other data sets."
+)
 
 
-def _configurations(part: pd.DataFrame, baseline: str) -> list[tuple[str, str]]:
-    """The (method, config) of a pair; the baseline once only."""
-    every = table_prep.configurations(part)
-    first = [configuration for configuration in every if configuration[0] == baseline][:1]
-    return first + [configuration for configuration in every if configuration[0] != baseline]
-
-
-def _order(row: MethodRow) -> tuple[bool, float, float, str, str]:
-    """The baseline first, then by reuse, then by reuse on base classes, then by name."""
-    figures = (row.reuse.main, row.reuse.base)
-    main, base = (-value if math.isfinite(value) else math.inf for value in figures)
-    return (not row.baseline, main, base, row.method, row.config)
-
-
-def _cells(part: pd.DataFrame, view: Scope) -> set[tuple[str, int]]:
-    """The (data set, seed) that a pair has; each method should have a figure for all."""
-    rows = part[(part.strategy == "reuse") & (part.test_set == "") & (part.protocol == view.protocol)]
-    return set(zip(rows.dataset, rows.seed, strict=True))
-
-
-def _row(
-    part: pd.DataFrame,
-    rows: Mapping[table_prep.Key, Mapping[str, Any]],
-    name: tuple[str, str, str],
-    cells: set[tuple[str, int]],
-    view: Scope,
-    baseline: str,
-    methods: Mapping[str, Info],
-) -> MethodRow:
-    """The row of ``name`` = (pair, method, config)."""
-    main = (*name, view.protocol, "", view.split)
-    parts: list[table_prep.Key] = [(*name, view.protocol, "", split) for split in view.parts]
-    lift = table_prep.lift_of(rows, main)
-    bad = table_prep.statuses(part, *name, view.protocol)
-    reused, retrained = (_have(part, name, view, strategy) for strategy in ("reuse", "retrain"))
-    row = MethodRow(
-        *name,
-        label=table_prep.label(name[1], name[2], methods),
-        depth=table_prep.depth(name[1], methods),
-        baseline=name[1] == baseline,
-        old=_strategy(rows, main, parts, "old"),
-        reuse=_strategy(rows, main, parts, "reuse"),
-        retrain=table_prep.figure(rows, main, "retrain"),
-        zs_new=table_prep.figure(rows, main, "zs_new"),
-        lift=lift,
-        gain=Interval(*(table_prep.figure(rows, main, name) for name in ("gain", "gain_low", "gain_high"))),
-        ece=(_over_images(rows, main, parts, "ece_old"), _over_images(rows, main, parts, "ece_reuse")),
-        zs_ece=_over_images(rows, main, parts, "zs_ece_new"),
-        retained=_retained(rows, main) if retrained == reused else Interval(),
-        flips=_over_images(rows, main, parts, "negative_flip"),
-        positive_flips=_over_images(rows, main, parts, "positive_flip"),
-        zs_flips=_over_images(rows, main, parts, "zs_negative_flip"),
-        missing=len(cells - reused),
-        cells=len(cells),
+def headline_table(rows: Sequence[MethodRow], view: Scope, name: str, old: str, new: str) -> Table:
+    """All methods on one upgrade: accuracies, what follows from them, and the metrics that belong into the first table."""
+    parts = ["Base", "New", view.split] if view.parts else ["Accuracy"]
+    metrics = [metric for metric in all_metrics() if metric.in_headline and _measured(rows, metric.name)]
+    columns = [
+        Column("Method", numeric=False, key=True),
+        Column("Verdict", numeric=False),
+        *(Column(part, "Old", first_of_group=i == 0) for i, part in enumerate(parts)),
+        *(Column(part, "Reuse", first_of_group=i == 0, main=i == len(parts) - 1) for i, part in enumerate(parts)),
+        Column(view.word[0].upper() + view.word[1:], "Retrain", first_of_group=True),
+        Column("Lift", "Compared", first_of_group=True, interval=True),
+        Column("Gain", "Compared", interval=True),
+        Column("Retained", "Compared"),
+    ]
+    for metric in metrics:
+        columns += _metric_columns(metric.name, metric.label)
+    made = [(row.baseline, _headline_cells(row, view, metrics)) for row in rows]
+    return Table(
+        f"upgrade {name}",
+        tuple(columns),
+        tuple(cells for baseline, cells in made if not baseline),
+        tuple(cells for baseline, cells in made if baseline),
+        caption=CAPTION,
+        style="headline",
+        group_titles={"Old": f"Old, on {old}", "Reuse": f"Reuse, on {new}", "Compared": f"Compared, in {view.word}"},
     )
+
+
+def _headline_cells(row: MethodRow, view: Scope, metrics: Sequence[Metric]) -> tuple[Cell, ...]:
+    old, reuse = (
+        (values.base, values.new, values.main) if view.parts else (values.main,) for values in (row.old, row.reuse)
+    )
+    lift = Text("") if row.baseline else row.lift
+    cells: list[Cell] = [row.label, _verdict(row), *old, *reuse, row.retrain, lift, row.gain, Share(row.retained)]
+    for metric in metrics:
+        cells += _metric_cells(row, metric.name)
+    return tuple(cells)
+
+
+def _verdict(row: MethodRow) -> Text:
     if row.baseline:
-        return replace(row, lift=Interval(), retained=Interval(), retrain=NAN)
-    bound = name[1] in methods and methods[name[1]].class_bound and not math.isfinite(row.reuse.main)
-    if bound and math.isfinite(row.reuse.base):
-        on_base = table_prep.figure(rows, parts[0], "lift")
-        note = f"no figure for new ones; lift on base classes {on_base:+.1f}"
-        return replace(row, verdict=BOUND, note=note)
-    empty = not math.isfinite(row.reuse.main)
-    return replace(row, verdict=table_prep.judge(lift, bad, empty), note=_note(row, bad))
+        return Text("baseline", note=row.note)
+    place = ""
+    if row.rank:
+        first, last = row.rank
+        place = row.place or f"rank {first}" + ("" if first == last else f" to {last}")
+    return Text(row.verdict, place, row.note, verdict=True)
 
 
-def _have(part: pd.DataFrame, name: tuple[str, str, str], view: Scope, strategy: str) -> set[tuple[str, int]]:
-    """The (data set, seed) for which a method has the headline figure."""
-    rows = part[(part.method == name[1]) & (part.config == name[2]) & (part.status == "ok") & (part.test_set == "")]
-    rows = rows[(rows.split == view.split) & (rows.strategy == strategy) & (rows.metric == "accuracy") & rows.value.notna()]
-    return set(zip(rows.dataset, rows.seed, strict=True))
+def _strategies(metric: str) -> tuple[str, ...]:
+    """Where a metric is shown: on both backbones, unless it compares them."""
+    known = find_metric(metric)
+    wanted = known.strategies if known else ("old", "reuse")
+    return tuple(strategy for strategy in wanted if strategy != "retrain")
 
 
-def _strategy(
-    rows: Mapping[table_prep.Key, Mapping[str, Any]], main: table_prep.Key, parts: list[table_prep.Key], name: str
-) -> Strategy:
-    base, new = (table_prep.figure(rows, part, name) for part in parts) if parts else (NAN, NAN)
-    return Strategy(table_prep.figure(rows, main, name), base, new)
+def _metric_columns(metric: str, label: str) -> list[Column]:
+    group = label[0].upper() + label[1:]
+    headings = ["Method"] if len(_strategies(metric)) == 1 else [each.capitalize() for each in _strategies(metric)]
+    return [Column(heading, group, first_of_group=i == 0) for i, heading in enumerate([*headings, "Zero-shot"])]
 
 
-def _over_images(
-    rows: Mapping[table_prep.Key, Mapping[str, Any]], main: table_prep.Key, parts: Sequence[table_prep.Key], name: str
-) -> float:
-    """A figure over all test images; where that is not recorded, the mean over the splits that have one."""
-    whole = table_prep.figure(rows, main, name)
-    if math.isfinite(whole):
-        return whole
-    values = [value for value in (table_prep.figure(rows, key, name) for key in parts) if math.isfinite(value)]
-    return sum(values) / len(values) if values else NAN
+def _metric_cells(row: MethodRow, metric: str) -> list[Cell]:
+    strategies = _strategies(metric)
+    zero_shot = row.metric(metric, strategies[-1], zero_shot=True)
+    return [*(row.metric(metric, strategy) for strategy in strategies), zero_shot]
 
 
-def _note(row: MethodRow, bad: Mapping[str, str]) -> str:
-    reasons = "; ".join(f"{status}: {reason}" if reason else status for status, reason in bad.items())
-    if not math.isfinite(row.reuse.main):
-        return reasons or "no figures"
-    return f"{row.missing} of {row.cells} cells have no figure" + (f" ({reasons})" if reasons else "") if row.missing else ""
+def _measured(rows: Sequence[MethodRow], metric: str) -> bool:
+    return any(math.isfinite(row.metric(metric, strategy)) for row in rows for strategy in _strategies(metric))
 
 
-def _placed(
-    rows: list[MethodRow], table: pd.DataFrame, where: tuple[str, str, str], covariances: Covariances
-) -> list[MethodRow]:
-    """Give ranks to the methods with all their cells, where differences between them can be judged."""
-    competing = [row for row in rows if not row.baseline and row.complete]
-    if not competing or not competing[0].lift.known:
-        return rows
-    names = [(row.method, row.config) for row in competing]
-    shown = table[table.test_set == ""]
-    ranks = dict(zip(names, rank_intervals(shown, names, where, covariances), strict=True))
-    return [replace(row, rank=ranks.get((row.method, row.config)) if not row.baseline else None) for row in rows]
+def metrics_table(rows: Sequence[MethodRow], names: Sequence[str], name: str) -> Table | None:
+    """The metrics that are not in the headline table, also those that this version does not know; None if there are none."""
+    shown = [metric for metric in names if _measured(rows, metric) and not _in_headline(metric)]
+    if not shown:
+        return None
+    columns = [Column("Method", numeric=False, key=True)]
+    for metric in shown:
+        columns += _metric_columns(metric, metric_label(metric))
+    made = [(row.baseline, (row.label, *(cell for metric in shown for cell in _metric_cells(row, metric)))) for row in rows]
+    return Table(
+        f"other metrics {name}",
+        tuple(columns),
+        tuple(cells for baseline, cells in made if not baseline),
+        tuple(cells for baseline, cells in made if baseline),
+        caption="Other metrics, in the order of the table above.",
+    )
 
 
-def _retained(rows: Mapping[table_prep.Key, Mapping[str, Any]], main: table_prep.Key) -> Interval:
-    return Interval(*(table_prep.figure(rows, main, name) for name in ("retained", "retained_low", "retained_high")))
+def _in_headline(name: str) -> bool:
+    metric = find_metric(name)
+    return metric is not None and metric.in_headline
+
+
+def metric_label(name: str) -> str:
+    """What the report calls a metric, with its unit and direction; the name of one that it does not know."""
+    metric = find_metric(name)
+    if metric is None:
+        return name
+    return f"{metric.label}, {metric.unit} ({'higher' if metric.higher_is_better else 'lower'} is better)"
+
+
+def overview_table(rows: Sequence[OverviewRow], pairs: Sequence[str], view: Scope) -> Table:
+    """Lift of every method on every upgrade, and its mean."""
+    columns = (
+        Column("Method", numeric=False, key=True),
+        Column("Learns", numeric=False),
+        *(Column(pair) for pair in pairs),
+        Column("Mean of the upgrades", main=True, interval=True),
+        Column("Upgrades"),
+    )
+    made = tuple(
+        (row.label, row.depth, *(_lift_cell(each) for each in row.rows), row.mean, f"{row.pairs} of {len(pairs)}")
+        for row in rows
+    )
+    caption = (
+        f"Lift in {view.word} over zero-shot on the new backbone, in points, with the 95 % interval over seeds and images."
+    )
+    return Table(f"lift in {view.word} on all upgrades", columns, made, caption=caption)
+
+
+def _lift_cell(row: MethodRow | None) -> Cell:
+    if row is None:
+        return ""
+    return Text(row.verdict, verdict=True, lift=row.lift, sort=row.lift.mean)
+
+
+def shift_table(
+    rows: Sequence[ShiftRow], title: str, *, named: bool = False, titles: Mapping[str, str] | None = None
+) -> Table:
+    """Methods on one test set, or on each by its name; ``titles`` are those of the data sets."""
+    columns = [
+        Column("Method", numeric=False, key=True),
+        *(Column(heading, main=heading == "Reuse") for heading in ("Old", "Reuse", "Retrain", "Zero-shot new")),
+        Column("Lift", interval=True),
+        Column("Verdict", numeric=False),
+    ]
+    if named:
+        columns = [Column("Trained on", numeric=False), Column("Tested on", numeric=False), *columns]
+    made = [(row.baseline, _shift_cells(row, named)) for row in rows]
+    return Table(
+        title,
+        tuple(columns),
+        tuple(cells for baseline, cells in made if not baseline),
+        tuple(cells for baseline, cells in made if baseline),
+        titles=titles or {},
+    )
+
+
+def _shift_cells(row: ShiftRow, named: bool) -> tuple[Cell, ...]:
+    missing = row.missing and math.isfinite(row.reuse)
+    note = f"{row.missing} of {row.cells} cells have no value" if missing else ""
+    verdict = Text("baseline") if row.baseline else Text(row.verdict, verdict=True)
+    cells: tuple[Cell, ...] = (Text(row.label, note=note), row.old, row.reuse, row.retrain, row.zs_new, row.lift, verdict)
+    return (row.dataset, row.test_set, *cells) if named else cells
+
+
+def failure_table(rows: Sequence[FailureRow]) -> Table:
+    """Evaluations without a value, by reason."""
+    columns = (
+        Column("Upgrade", numeric=False),
+        Column("Method", numeric=False, key=True),
+        Column("Status", numeric=False),
+        Column("Evaluations"),
+        Column("Strategies", numeric=False),
+        Column("Data sets", numeric=False, wide=True),
+        Column("Reason", numeric=False, wide=True),
+    )
+    made = tuple((row.pair, row.label, row.status, str(row.count), row.strategies, row.datasets, row.reason) for row in rows)
+    return Table("failed and incompatible", columns, made)
+
+
+def cost_table(rows: Sequence[CostRow]) -> Table:
+    """What the methods cost to train."""
+    headings = ("Method", "Runs", "Median time", "Total time", "Learnt parameters", "Peak memory, MB")
+    columns = tuple(Column(heading, numeric=i > 0, key=i == 0) for i, heading in enumerate(headings))
+    return Table("costs", columns, tuple(_cost_cells(row) for row in rows))
+
+
+def _cost_cells(row: CostRow) -> tuple[Cell, ...]:
+    fewest, most = row.parameters
+    parameters = count(fewest) + (f" to {count(most)}" if most > fewest else "")
+    return (
+        row.label,
+        Text(str(row.runs), sort=row.runs),
+        Text(duration(row.seconds), sort=row.seconds),
+        Text(duration(row.total), sort=row.total),
+        Text(parameters, sort=most),
+        Text(count(row.peak_mb), sort=row.peak_mb),
+    )
+
+
+def capability_table(rows: Sequence[CapabilityRow], reference: str) -> Table:
+    """What the methods can do; ``reference`` is the method whose training time is 1."""
+    texts = (
+        "Method",
+        "Changes features of",
+        "Towers run in training",
+        "Learns",
+        "Unseen classes",
+        "Other embedding width",
+        "Other text width",
+        "Other kind of image tower",
+        "Keeps images",
+    )
+    columns = (
+        *(Column(heading, numeric=False, key=i == 0) for i, heading in enumerate(texts)),
+        Column("Training time" + (f", {reference} = 1" if reference else "")),
+        Column("Learnt parameters", numeric=False, code=True, wide=True),
+    )
+    made: tuple[tuple[Cell, ...], ...] = tuple(
+        (
+            row.label,
+            row.changes,
+            row.runs,
+            row.depth,
+            "yes" if row.unseen else "no",
+            *("fits" if fits else "no" for fits in row.fits),
+            "must" if row.needs_images else "",
+            row.relative,
+            row.parameters,
+        )
+        for row in rows
+    )
+    return Table("capabilities", columns, made, style="narrow")
+
+
+def published_table(rows: Sequence[PublishedRow]) -> Table:
+    """What others report next to what was measured."""
+    columns = (
+        Column("Backbone", numeric=False),
+        Column("Method", numeric=False, key=True),
+        Column("Value", numeric=False),
+        Column("Published"),
+        Column("Measured", main=True),
+        Column("Measured minus published", interval=False),
+        Column("What differs", numeric=False, wide=True),
+        Column("Source", numeric=False, wide=True),
+    )
+    made = tuple(
+        (
+            row.backbone,
+            row.method,
+            Text(row.what, note="Too far off: check weights, activation and data" if row.wrong else ""),
+            row.published,
+            row.measured,
+            Interval(row.measured - row.published),
+            row.difference,
+            row.source,
+        )
+        for row in rows
+    )
+    return Table("published values", columns, made)
+
+
+def backbone_table(backbones: Sequence[Mapping[str, Any]]) -> Table:
+    """What the backbones are."""
+    columns = (
+        Column("Name", numeric=False, key=True),
+        Column("What it is", numeric=False, wide=True),
+        Column("Model", numeric=False, wide=True, code=True),
+        *(Column(heading, digits=0) for heading in ("Embedding width", "Text width", "Context")),
+        Column("Hash of the weights", numeric=False, wide=True, code=True),
+    )
+    made: tuple[tuple[Cell, ...], ...] = tuple(
+        (
+            str(each.get("name") or ""),
+            Text(str(each.get("title") or ""), note=str(each.get("note") or "")),
+            str(each.get("model") or ""),
+            *(float(each.get(name) or NAN) for name in ("embed_dim", "text_width", "context_length")),
+            str(each.get("digest") or ""),
+        )
+        for each in backbones
+    )
+    return Table("backbones", columns, made)
+
+
+def dataset_table(datasets: Mapping[str, DatasetAbout], notes: Mapping[str, str]) -> Table:
+    """What the data sets are, with licence and attribution."""
+    columns = (
+        Column("Name", numeric=False, key=True),
+        *(Column(heading, digits=0) for heading in ("Classes", "Train", "Test")),
+        Column("Template", numeric=False, code=True),
+        Column("Shift of", numeric=False),
+        Column("Licence", numeric=False),
+        Column("Source and attribution", numeric=False, wide=True),
+    )
+    made: tuple[tuple[Cell, ...], ...] = tuple(
+        (
+            Text(each.title, note=f"{each.name}: {notes[each.name]}" if each.name in notes else each.name),
+            float(each.classes),
+            float(each.train),
+            float(each.test),
+            each.template,
+            each.shift_of or "",
+            each.licence,
+            each.source,
+        )
+        for each in datasets.values()
+    )
+    return Table("data sets", columns, made)

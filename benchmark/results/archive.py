@@ -1,10 +1,10 @@
-"""Write the report anew from finished results, without computing anything; several results folders become one report."""
+"""The results of a run as one object: written into its folder, read again, and several of them merged."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,43 +12,63 @@ import pandas as pd
 
 from benchmark.config.errors import UserError
 from benchmark.experiment.store import Store, write_atomically
+from benchmark.method.base import Info
+from benchmark.results.legacy import modern_facts, modernise
 from benchmark.results.provenance import About, DatasetAbout, PublishedRow
 from benchmark.results.summary import COLUMNS
+from benchmark.results.tables import write_csv
 from benchmark.training.checks.capability import Capability
 
 FILE = "run.json"
-"""Beside the CSVs: what a report says that they do not hold."""
+"""What a report says that the CSVs do not hold."""
+SCHEMA = 2
+"""Version of the tables' columns and of run.json; 1 had other words (see ``legacy``)."""
 CELL = [name for name in COLUMNS if name not in ("value", "n", "status", "reason")]
 
 
-@dataclass(frozen=True)
-class Finished:
-    """All that a results folder says."""
+@dataclass(frozen=True, eq=False)
+class RunResults:
+    """All that a run found, as tidy tables, and how it was made. Read from a results folder with ``read``."""
 
     folder: Path
     results: pd.DataFrame
-    costs: pd.DataFrame
+    """One row per value; columns ``summary.COLUMNS``."""
+    runs: pd.DataFrame
+    """Time, memory and sizes of every cell; columns ``tables.RUN_COLUMNS``."""
     uncertainty: pd.DataFrame
+    """What the test images contribute to the uncertainty; columns ``image_covariance.COLUMNS``."""
     about: About
-    datasets: dict[str, DatasetAbout]
+    datasets: dict[str, DatasetAbout] = field(default_factory=dict)
+    methods: Mapping[str, Info] = field(default_factory=dict)
+    """What the methods declare, by name."""
 
 
-def save(store: Store, about: About, datasets: dict[str, DatasetAbout]) -> None:
-    """Keep what a report says beside the figures."""
-    content = {"about": asdict(about), "datasets": {name: asdict(each) for name, each in datasets.items()}}
-    write_atomically(store.root / FILE, (json.dumps(content, indent=1) + "\n").encode())
+def save(run: RunResults) -> None:
+    """Write the tables and run.json into the results folder."""
+    store = Store(run.folder)
+    for name, table in (("results", run.results), ("runs", run.runs), ("uncertainty", run.uncertainty)):
+        write_csv(table, store, f"{name}.csv")
+    content = {
+        "schema": SCHEMA,
+        "about": asdict(run.about),
+        "datasets": {name: asdict(dataset) for name, dataset in run.datasets.items()},
+        "methods": {name: asdict(info) for name, info in run.methods.items()},
+    }
+    write_atomically(run.folder / FILE, (json.dumps(content, indent=1) + "\n").encode())
 
 
-def read(folder: Path) -> Finished:
-    """A results folder.
+def read(folder: Path) -> RunResults:
+    """A results folder, also one that an earlier version wrote.
 
     Raises:
         UserError: something is missing or broken.
     """
     try:
-        told = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        figures, costs, images = (_table(folder / name) for name in ("results.csv", "runs.csv", "uncertainty.csv"))
-        return Finished(folder, figures, costs, images, _about(told["about"]), _datasets(told["datasets"]))
+        told = modern_facts(json.loads((folder / FILE).read_text(encoding="utf-8")))
+        results, runs, uncertainty = (_table(folder / name) for name in ("results.csv", "runs.csv", "uncertainty.csv"))
+        methods = {name: Info(**_with_tuples(each)) for name, each in told.get("methods", {}).items()}
+        datasets = {name: DatasetAbout(**each) for name, each in told["datasets"].items()}
+        return RunResults(folder, results, runs, uncertainty, _about(told["about"]), datasets, methods)
     except FileNotFoundError as error:
         fix = "run the benchmark first, or name its --out"
         raise UserError(f"{folder} has no finished results: no {Path(error.filename).name}", fix=fix) from None
@@ -60,24 +80,21 @@ def read(folder: Path) -> Finished:
 def _table(file: Path) -> pd.DataFrame:
     """A CSV; what is empty is empty text, but in columns of numbers no number."""
     numbers = ("value", "n", "seconds", "train_seconds", "peak_mb", "parameters", "steps")
-    return pd.read_csv(file, keep_default_na=False, na_values={name: [""] for name in numbers})
+    return modernise(pd.read_csv(file, keep_default_na=False, na_values={name: [""] for name in numbers}))
 
 
 def _about(told: dict[str, Any]) -> About:
-    def with_tuples(each: dict[str, Any]) -> dict[str, Any]:
-        return {key: tuple(value) if isinstance(value, list) else value for key, value in each.items()}
-
     published = [PublishedRow(**row) for row in told["published"]]
-    capabilities = [Capability(**with_tuples(each)) for each in told["capabilities"]]
+    capabilities = [Capability(**_with_tuples(each)) for each in told["capabilities"]]
     pairs = [tuple(pair) for pair in told["pairs"]]
     return About(**{**told, "published": published, "capabilities": capabilities, "pairs": pairs})
 
 
-def _datasets(told: dict[str, Any]) -> dict[str, DatasetAbout]:
-    return {name: DatasetAbout(**each) for name, each in told.items()}
+def _with_tuples(fields: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
 
 
-def merge(runs: Sequence[Finished]) -> Finished:
+def merge(runs: Sequence[RunResults]) -> RunResults:
     """Several folders as one.
 
     Raises:
@@ -107,12 +124,13 @@ def merge(runs: Sequence[Finished]) -> Finished:
         capabilities=list({each.name: each for one in runs for each in one.about.capabilities}.values()),
     )
     datasets = {name: each for one in runs for name, each in one.datasets.items()}
-    costs = pd.concat([each.costs for each in runs]).drop_duplicates("key")
+    computed = pd.concat([each.runs for each in runs]).drop_duplicates("key")
     uncertainty = pd.concat([each.uncertainty for each in runs]).drop_duplicates()
-    return Finished(first.folder, results, costs, uncertainty, about, datasets)
+    methods = {name: info for one in runs for name, info in one.methods.items()}
+    return RunResults(first.folder, results, computed, uncertainty, about, datasets, methods)
 
 
-def _check_alike(first: Finished, other: Finished) -> None:
+def _check_alike(first: RunResults, other: RunResults) -> None:
     kinds = [each.about.device.partition(":")[0] for each in (first, other)]
     if kinds[0] != kinds[1]:
         what = f"{first.folder} was computed on {kinds[0]}, {other.folder} on {kinds[1]}: their figures are not comparable"

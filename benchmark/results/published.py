@@ -11,7 +11,7 @@ import pandas as pd
 import yaml
 
 from benchmark.config.schema import BackboneSpec
-from benchmark.results.metrics import harmonic_mean
+from benchmark.results.metric import harmonic_mean
 from benchmark.results.provenance import PublishedRow
 
 FILE = Path(__file__).with_suffix(".yaml")

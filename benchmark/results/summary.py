@@ -17,15 +17,15 @@ import numpy as np
 import pandas as pd
 
 from benchmark.results.intervals import ERROR_RATE, Estimate, combine, holm, ranks, ratio_interval
+from benchmark.results.metric import PRIMARY, STRATEGIES, all_metrics
 
 COLUMNS = (
     "pair old new method config dataset test_set protocol split shots seed strategy metric value n status reason".split()
 )
 """Columns of results.csv, in order. One row is one figure of one cell; a cell without figures has one row with its status.
 
-``strategy`` is old, reuse or retrain. ``split`` is base, new, all, or H: for accuracy the harmonic mean of base and new,
-for flips and ece the images of both. ``metric`` is accuracy, ece (calibration error), negative_flip or positive_flip.
-``test_set`` names a shifted test set and is empty otherwise.
+``strategy`` is old, reuse or retrain. ``split`` is base, new, all, or H of base and new. ``metric`` is the name of a metric
+(see ``metrics/``). ``test_set`` names a shifted or other test set, and is empty for the data set's own.
 """
 
 EQUIVALENCE = 1.0
@@ -54,7 +54,7 @@ class Covariances:
     def __init__(self, table: pd.DataFrame | None = None) -> None:
         self._found: dict[tuple[str, ...], dict[tuple[str, str], tuple[float, int]]] = {}
         for row in [] if table is None else table.to_dict("records"):
-            key = tuple(str(row[name]) for name in ("figure", "pair", "protocol", "split"))
+            key = tuple(str(row[name]) for name in ("quantity", "pair", "protocol", "split"))
             one, other = (str(row["method"]), str(row["config"])), (str(row["other"]), str(row["other_config"]))
             for first, second in {(one, other), (other, one)}:
                 places = self._found.setdefault((*key, *first, *second), {})
@@ -78,37 +78,48 @@ class Covariances:
         return sum(part for part, _ in parts) / len(parts) ** 2, min(drawings for _, drawings in parts)
 
 
-def accuracies(results: pd.DataFrame) -> pd.DataFrame:
-    """One row per (pair, method, config, dataset, test_set, protocol, split, seed): accuracies old, reuse and retrain,
-    calibration errors old and reuse, and the flips of reuse."""
-    keys = ["pair", "method", "config", "dataset", "test_set", "protocol", "split", "seed"]
-    figures = results[(results.status == "ok")]
-    wide = figures[figures.metric == "accuracy"].pivot_table(index=keys, columns="strategy", values="value")
-    for name in ("old", "reuse", "retrain"):
-        if name not in wide:
-            wide[name] = np.nan
-    for name in ("negative_flip", "positive_flip"):
-        wide[name] = figures[(figures.metric == name) & (figures.strategy == "reuse")].set_index(keys).value
-    for strategy in ("old", "reuse"):
-        wide[f"ece_{strategy}"] = figures[(figures.metric == "ece") & (figures.strategy == strategy)].set_index(keys).value
-    return wide.reset_index()
+KEYS = ["pair", "method", "config", "dataset", "test_set", "protocol", "split", "seed"]
 
 
-BASELINES = {
-    "old": "zs_old",
-    "reuse": "zs_new",
-    "negative_flip": "zs_negative_flip",
-    "positive_flip": "zs_positive_flip",
-    "ece_old": "zs_ece_old",
-    "ece_reuse": "zs_ece_new",
-}
-"""Figures of the baseline by what they are called beside a method's."""
+def extra_metrics(results: pd.DataFrame) -> list[tuple[str, str]]:
+    """The (metric, strategy) besides accuracy that results have values of, also for metrics that this version does not know;
+    retraining is left out."""
+    rows = results[(results.status == "ok") & (results.metric != PRIMARY) & (results.strategy != "retrain")]
+    pairs = rows[["metric", "strategy"]].drop_duplicates().itertuples(index=False, name=None)
+    known = {metric.name: place for place, metric in enumerate(all_metrics())}
+    return sorted(pairs, key=lambda pair: (known.get(pair[0], len(known)), pair[0], STRATEGIES.index(pair[1])))
+
+
+def column(metric: str, strategy: str) -> str:
+    """What a metric of a strategy is called in wide tables."""
+    return strategy if metric == PRIMARY else f"{metric}_{strategy}"
+
+
+def baseline_column(metric: str, strategy: str) -> str:
+    """What zero-shot's value of a metric is called there: on the old backbone for old, else on the new one."""
+    side = "old" if strategy == "old" else "new"
+    return f"zs_{side}" if metric == PRIMARY else f"zs_{metric}_{strategy}"
+
+
+def wide(results: pd.DataFrame) -> pd.DataFrame:
+    """One row per (pair, method, config, dataset, test set, protocol, split, seed): accuracy by strategy (old, reuse,
+    retrain), and every other metric by strategy (``column``)."""
+    values = results[results.status == "ok"]
+    table = values[values.metric == PRIMARY].pivot_table(index=KEYS, columns="strategy", values="value")
+    for name in STRATEGIES:
+        if name not in table:
+            table[name] = np.nan
+    for metric, strategy in extra_metrics(results):
+        rows = values[(values.metric == metric) & (values.strategy == strategy)]
+        table[column(metric, strategy)] = rows.set_index(KEYS).value
+    return table.reset_index()
 
 
 def with_baseline(table: pd.DataFrame, baseline: str) -> pd.DataFrame:
-    """``accuracies`` with the zero-shot figures of the method ``baseline`` beside every row, and lift and gain."""
+    """``wide`` with the values of the zero-shot method ``baseline`` in every row, and lift and gain."""
     keys = ["pair", "dataset", "test_set", "protocol", "split", "seed"]
-    zero = table[table.method == baseline].set_index(keys)[list(BASELINES)].rename(columns=BASELINES)
+    names = {name: _baseline_name(name) for name in table.columns if name not in (*KEYS, "retrain")}
+    zero = table[table.method == baseline].set_index(keys)[list(names)].rename(columns=names)
     joined = table.join(zero, on=keys)
     joined["lift"] = joined.reuse - joined.zs_new
     joined["gain"] = joined.reuse - joined.old
@@ -116,18 +127,24 @@ def with_baseline(table: pd.DataFrame, baseline: str) -> pd.DataFrame:
     return joined
 
 
-FIGURES = ["old", "reuse", "retrain", "zs_old", "zs_new", "lift", "gain", "negative_flip", "positive_flip"]
-FIGURES += ["zs_negative_flip", "zs_positive_flip", "ece_old", "ece_reuse", "zs_ece_old", "zs_ece_new", "retrain_lift"]
+def _baseline_name(name: str) -> str:
+    metric, _, strategy = name.rpartition("_")
+    return baseline_column(metric or PRIMARY, strategy)
+
+
+def quantities(table: pd.DataFrame) -> list[str]:
+    """The columns of a wide table that are averaged."""
+    return [name for name in table.columns if name not in (*KEYS, "own_test_set", "shots")]
 
 
 def summarise(table: pd.DataFrame, covariances: Covariances | None = None, baseline: str = "") -> pd.DataFrame:
     """One row per (pair, method, config, protocol, test_set, split): means over data sets and seeds, the intervals of lift
     and gain, the share of the retrained lift that reuse retains (NaN where retraining itself lifts by less than a point,
     or may), and p-values of lift corrected for the number of methods (Holm)."""
-    covariances = covariances or Covariances()
+    covariances, averaged = covariances or Covariances(), quantities(table)
     rows = []
     for key, part in _groups(table).items():
-        figures: dict[str, Any] = {name: _mean(part, name) for name in FIGURES}
+        figures: dict[str, Any] = {name: _mean(part, name) for name in averaged}
         row = dict(zip(GROUP, key, strict=True)) | figures | {"seeds": part.seeds, "datasets": len(part.rows)}
         lift, gain = part.estimate("lift", covariances), part.estimate("gain", covariances)
         row |= {"lift_error": lift.error, "lift_freedom": lift.freedom}
@@ -190,12 +207,13 @@ def _groups(table: pd.DataFrame) -> dict[tuple[str, ...], _Part]:
     Where rows of several test sets were put together under another name, the column ``own_test_set`` has theirs.
     """
     own = "own_test_set" if "own_test_set" in table else "test_set"
+    averaged = quantities(table)
     found: dict[tuple[str, ...], _Part] = {}
     for row in table.to_dict("records"):
         key = tuple(str(row[name]) for name in GROUP)
         part = found.setdefault(key, _Part(key))
         dataset = str(row["dataset"])
-        part.rows.setdefault(dataset, {}).setdefault(int(row["seed"]), []).append({n: float(row[n]) for n in FIGURES})
+        part.rows.setdefault(dataset, {}).setdefault(int(row["seed"]), []).append({n: float(row[n]) for n in averaged})
         part.tested.setdefault(dataset, {})[str(row[own])] = None
     return found
 

@@ -14,8 +14,9 @@ import pandas as pd
 from benchmark.data.task import Task
 from benchmark.experiment.plan import Cell, Configuration, Plan
 from benchmark.experiment.store import Store, write_atomically
-from benchmark.results.metrics import calibration_error, flips, harmonic_mean
+from benchmark.results.metric import PRIMARY, all_metrics, harmonic_mean
 from benchmark.results.summary import COLUMNS
+from benchmark.training.evaluation import Predictions
 
 RUN_COLUMNS = (
     "key kind method config backbone dataset protocol seed status seconds train_seconds peak_mb parameters steps".split()
@@ -67,54 +68,44 @@ class _Reader:
         status = "skipped" if record is None else record["status"]
         if record is None or status != "ok":
             reason = "not run" if record is None else record.get("reason", "")
-            parts = {test.part for test in task.tests if not test.name}
-            for part in sorted(parts):
-                yield self._row(same, part, "", "accuracy", None, None, status, reason)
+            for part in sorted({test.part for test in task.tests if not test.name}):
+                yield self._row(same, part, "", PRIMARY, None, None, status, reason)
             return
-        figures, counts = record["accuracy"], {test.key: len(test.examples) for test in task.tests}
-        for test in task.tests:
-            if test.key in figures:
-                yield self._row(same, test.part, test.name, "accuracy", figures[test.key], counts[test.key])
-        if {"base", "new"} <= figures.keys():
-            mean = harmonic_mean(figures["base"], figures["new"])
-            yield self._row(same, "H", "", "accuracy", mean, counts["base"] + counts["new"])
-        yield from self._calibration(same, cell, task)
+        tests = {test.key: test for test in task.tests}
+        predictions = self._predictions(cell, before, task)
+        for metric in all_metrics():
+            if same["strategy"] not in metric.strategies:
+                continue
+            values: dict[str, float] = {}
+            for key, each in predictions.items():
+                value = metric.value(each)
+                if value is not None:
+                    values[key] = value
+                    yield self._row(same, tests[key].part, tests[key].name, metric.name, value, len(each))
+            if {"base", "new"} <= values.keys():
+                halves = [predictions["base"], predictions["new"]]
+                whole = harmonic_mean(values["base"], values["new"])
+                if metric.halves == "pooled":
+                    whole = metric.value(Predictions.pooled(halves)) or 0.0
+                yield self._row(same, "H", "", metric.name, whole, sum(map(len, halves)))
+
+    def _predictions(self, cell: Cell, before: Cell | None, task: Task) -> dict[str, Predictions]:
+        """By the key of the test set, for those that a cell has predictions for."""
+        predicted, confidences = self.predictions(cell.key), self.confidences(cell.key)
+        earlier: dict[str, np.ndarray] = {}
         if before is not None:
-            yield from self._flips(same, cell, before, task)
-
-    def _calibration(self, same: dict[str, Any], cell: Cell, task: Task) -> Iterator[dict[str, Any]]:
-        predicted, sure = self.predictions(cell.key), self.confidences(cell.key)
-        pooled: list[tuple[np.ndarray, np.ndarray]] = []
-        for test in task.tests:
-            if test.key in sure:
-                right = predicted[test.key] == np.asarray(test.examples.labels)
-                pooled.append((sure[test.key], right))
-                yield self._row(same, test.part, test.name, "ece", calibration_error(*pooled[-1]), len(right))
-        if {"base", "new"} <= sure.keys():  # over the images of both halves
-            confidences, right = (np.concatenate(column) for column in zip(*pooled, strict=True))
-            yield self._row(same, "H", "", "ece", calibration_error(confidences, right), len(right))
-
-    def _flips(self, same: dict[str, Any], cell: Cell, before: Cell, task: Task) -> Iterator[dict[str, Any]]:
-        record = self.record(before.key)
-        if record is None or record["status"] != "ok":
-            return
-        first, second = self.predictions(before.key), self.predictions(cell.key)
-        pooled: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-        for test in task.tests:
-            if test.key in first and test.key in second:
-                labels = np.asarray(test.examples.labels)
-                pooled.append((first[test.key], second[test.key], labels))
-                yield from self._flip_rows(same, test.part, test.name, pooled[-1:])
-        if {"base", "new"} <= first.keys() & second.keys():
-            yield from self._flip_rows(same, "H", "", pooled)  # over the images of both halves
-
-    def _flip_rows(
-        self, same: dict[str, Any], part: str, test_set: str, triples: list[tuple[np.ndarray, np.ndarray, np.ndarray]]
-    ) -> Iterator[dict[str, Any]]:
-        before, after, labels = (np.concatenate(column) for column in zip(*triples, strict=True))
-        negative, positive = flips(before, after, labels)
-        yield self._row(same, part, test_set, "negative_flip", negative, len(labels))
-        yield self._row(same, part, test_set, "positive_flip", positive, len(labels))
+            record = self.record(before.key)
+            earlier = self.predictions(before.key) if record is not None and record["status"] == "ok" else {}
+        return {
+            test.key: Predictions(
+                np.asarray(test.examples.labels),
+                predicted[test.key],
+                confidences.get(test.key),
+                earlier.get(test.key),
+            )
+            for test in task.tests
+            if test.key in predicted
+        }
 
     @staticmethod
     def _row(

@@ -4,16 +4,59 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from benchmark.backbones.clip import Backbone
-from benchmark.data.batch import ClassList, FewShots
 from benchmark.data.features import CHUNK, Bank
 from benchmark.method.base import Method
 from benchmark.training.loop import Diverged, Precision, autocast
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What is known of the images of a test set; N images."""
+
+    labels: np.ndarray
+    """(N,) the true ones."""
+    predicted: np.ndarray
+    """(N,) labels."""
+    confidences: np.ndarray | None = None
+    """(N,) the largest probability of each image, 0 to 1; None in results of early versions."""
+    before: np.ndarray | None = None
+    """(N,) what the same module predicted on the old backbone; None except for reuse."""
+
+    @property
+    def accuracy(self) -> float:
+        """In per cent."""
+        return accuracy(self.predicted, self.labels)
+
+    @property
+    def right(self) -> np.ndarray:
+        """(N,) bool."""
+        return self.predicted == self.labels
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @classmethod
+    def pooled(cls, parts: Sequence[Predictions]) -> Predictions:
+        """The images of several test sets together; labels of different sets are told apart."""
+        offsets = np.cumsum(
+            [0, *(1 + max(part.labels.max(initial=0), part.predicted.max(initial=0)) for part in parts[:-1])]
+        )
+
+        def joined(name: str, offset: bool) -> np.ndarray | None:
+            arrays = [getattr(part, name) for part in parts]
+            if any(array is None for array in arrays):
+                return None
+            return np.concatenate([a.astype(np.int64) + o if offset else a for a, o in zip(arrays, offsets, strict=True)])
+
+        labels, predicted = joined("labels", True), joined("predicted", True)
+        assert labels is not None
+        assert predicted is not None
+        return cls(labels, predicted, joined("confidences", False), joined("before", True))
 
 
 def scores(
@@ -36,22 +79,14 @@ def scores(
             yield logits
 
 
-def predict_with_confidence(
-    method: Method, bank: Bank, precision: Precision = "fp32", columns: Sequence[int] | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Predicted labels (N,) uint16 of a bank's plain images, and the largest of each one's probabilities (N,).
+def predict(method: Method, bank: Bank, precision: Precision = "fp32") -> np.ndarray:
+    """Predicted labels (N,) uint16 of a bank's plain images.
 
     Raises:
         Diverged: a score is not finite.
     """
-    found = [(each.argmax(1).cpu(), each.softmax(1).amax(1).cpu()) for each in scores(method, bank, precision, columns)]
-    labels, sure = (torch.cat(parts) for parts in zip(*found, strict=True))
-    return labels.numpy().astype(np.uint16), sure.numpy()
-
-
-def predict(method: Method, bank: Bank, precision: Precision = "fp32", columns: Sequence[int] | None = None) -> np.ndarray:
-    """The labels of ``predict_with_confidence``."""
-    return predict_with_confidence(method, bank, precision, columns)[0]
+    labels: np.ndarray = torch.cat([logits.argmax(1).cpu() for logits in scores(method, bank, precision)]).numpy()
+    return labels.astype(np.uint16)
 
 
 def accuracy(predictions: np.ndarray, labels: np.ndarray) -> float:
@@ -59,27 +94,9 @@ def accuracy(predictions: np.ndarray, labels: np.ndarray) -> float:
     return float(100.0 * np.mean(predictions == labels))
 
 
-def places(names: Sequence[str], among: Sequence[str]) -> list[int] | None:
+def columns_of(names: Sequence[str], among: Sequence[str]) -> list[int] | None:
     """Where ``names`` stand in another class list, the n-th of a name for its n-th there; None if any is not in it."""
     left = defaultdict(list)
     for place, name in enumerate(among):
         left[name].append(place)
     return [left[name].pop(0) for name in names] if not Counter(names) - Counter(among) else None
-
-
-def attach(
-    cls: type[Method],
-    config: Any,
-    backbone: Backbone,
-    classes: ClassList,
-    tensors: dict[str, torch.Tensor],
-    few_shots: FewShots | None = None,
-) -> Method:
-    """Bind a module to a backbone and a class list: build everything that is derived, then load what was learnt.
-
-    Raises:
-        Incompatible: the module does not fit.
-    """
-    method = cls(config, backbone, classes, few_shots)
-    method.load(tensors)
-    return method.eval()  # type: ignore[return-value]

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from benchmark.analysis import activations, drift
+from benchmark.backbones.towers import tower
 from benchmark.training.checks.contract import Bench
 
 
@@ -66,9 +67,7 @@ def test_padding_has_no_part_in_a_text(bench):
 @pytest.mark.parametrize("name", ["native", "eva"])
 def test_every_parameter_belongs_to_one_stage(name, bench):
     backbone = bench.backbones[name]
-    found = [
-        value for tower in drift.TOWERS for stage in activations.parameters(backbone, tower) for value in stage.values()
-    ]
+    found = [value for name in drift.TOWERS for stage in tower(backbone, name).stages() for value in stage.values()]
     owned = [value.data_ptr() for value in found]
     assert len(owned) == len(set(owned))
     every = {key: value for key, value in backbone.model.named_parameters() if not key.startswith("logit_")}

@@ -22,12 +22,13 @@ from safetensors.torch import save_file
 from benchmark.analysis import activations, procrustes
 from benchmark.backbones import sanity, weights
 from benchmark.backbones.clip import Backbone, digest
+from benchmark.backbones.towers import tower
 from benchmark.config.schema import BackboneSpec
 from benchmark.data.batch import ClassList
 from benchmark.data.dataset import ArrayImages, Augmentation, Examples
 from benchmark.data.features import FeatureStore
 from benchmark.data.task import Task, TaskId
-from benchmark.experiment.devices import give_back
+from benchmark.experiment.devices import release_memory
 from benchmark.method import registry
 from benchmark.method.base import Incompatible
 from benchmark.training.checks.tiny_clips import CLASSES, pictures
@@ -104,7 +105,7 @@ def write(place):
                 model.logit_scale.fill_(math.log(100))
             save_file({key: value.contiguous() for key, value in model.state_dict().items()}, file)
             del model
-            give_back()
+            release_memory()
         return file
 
     return made
@@ -150,7 +151,7 @@ def backbone(request, spec) -> Iterator[Backbone]:
     yield loaded
     assert digest(loaded.model) == loaded.digest, "a test changed its weights"
     del loaded
-    give_back()
+    release_memory()
 
 
 # --- files -----------------------------------------------------------------------------------------------------------
@@ -164,7 +165,7 @@ def expected(spec) -> dict[str, tuple[str, str]]:
         loaded = Backbone.load(name, spec(name))
         found[name] = (loaded.digest, _transform(loaded))
         del loaded
-        give_back()
+        release_memory()
     return found
 
 
@@ -192,7 +193,7 @@ def test_the_hubs_cache_is_as_good_as_a_file(form, expected, write, folder, tmp_
     loaded = Backbone.load(name, wanted)
     assert (loaded.digest, _transform(loaded)) == expected[name]
     del loaded
-    give_back()
+    release_memory()
 
 
 @pytest.mark.parametrize("wrapped", [False, True], ids=["bare", "as open_clip's training saves it"])
@@ -212,7 +213,7 @@ def test_a_state_dict_in_half_precision_is_loaded(wrapped, write, place, tmp_pat
     assert float(loaded.logit_scale) == pytest.approx(100, rel=1e-2)
     (place / "clip.pt").unlink()
     del loaded, found, state, content
-    give_back()
+    release_memory()
 
 
 # --- the adapter -----------------------------------------------------------------------------------------------------
@@ -256,7 +257,7 @@ def test_stages_of_the_towers(backbone, examples, store):
     images = activations.image_features(backbone, store.testing(backbone, few, pixels=True))
     assert len(images) == len(activations.stages(backbone, "vision")) == {"l14": 26, "rn50": 1}.get(backbone.name, 14)
     assert images[-1].shape == (2, backbone.embed_dim)
-    stages = [stage for tower in ("text", "vision") for stage in activations.parameters(backbone, tower)]
+    stages = [stage for name in ("text", "vision") for stage in tower(backbone, name).stages()]
     owned = [value.data_ptr() for stage in stages for value in stage.values()]
     every = {value.data_ptr() for name, value in backbone.model.named_parameters() if not name.startswith("logit_")}
     assert len(owned) == len(set(owned))
@@ -363,7 +364,7 @@ def modules(spec, three, examples, store) -> Modules:
         made.tensors[name], made.configs[name] = method.tensors(), method.config
         del method
     del backbone
-    give_back()
+    release_memory()
     return made
 
 

@@ -7,7 +7,7 @@ import torch
 
 from benchmark.backbones import chunking
 from benchmark.backbones.chunking import by_rows
-from benchmark.config.schema import check
+from benchmark.config.validation import check
 from benchmark.data.batch import Batch, ClassList
 from benchmark.method import registry
 

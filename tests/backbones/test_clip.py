@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmark.backbones.attention import ROLES, adding, layers, projections
 from benchmark.backbones.clip import Backbone, digest
+from benchmark.backbones.towers.attention import ROLES, adding, projections
 from benchmark.config.errors import UserError
 from benchmark.config.schema import BackboneSpec
 from benchmark.training.checks.tiny_clips import CONFIGS, pictures
@@ -289,11 +289,11 @@ def encode(backbone: Backbone, tower: str) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-@pytest.mark.parametrize("tower", ["text", "vision"])
-def test_every_projection_has_an_address(name, tower, backbones):
-    depth, width = VISION[name] if tower == "vision" else (2, 32)
-    found = projections(backbones[name], tower)
-    assert layers(backbones[name], tower) == depth
+@pytest.mark.parametrize("encoder", ["text", "vision"])
+def test_every_projection_has_an_address(name, encoder, backbones):
+    depth, width = VISION[name] if encoder == "vision" else (2, 32)
+    found = projections(backbones[name], encoder)
+    assert len(tower(backbones[name], encoder).blocks) == depth
     assert [(site.layer, site.role) for site in found] == [(layer, role) for layer in range(depth) for role in ROLES]
     assert {(site.d_in, site.d_out) for site in found} == {(width, width)}
     assert len({site.key for site in found}) == len(found)
@@ -301,30 +301,30 @@ def test_every_projection_has_an_address(name, tower, backbones):
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-@pytest.mark.parametrize("tower", ["text", "vision"])
-def test_adding_nothing_changes_nothing(name, tower, double):
+@pytest.mark.parametrize("encoder", ["text", "vision"])
+def test_adding_nothing_changes_nothing(name, encoder, double):
     backbone = double(name)
-    sites = projections(backbone, tower)
-    before = encode(backbone, tower)
+    sites = projections(backbone, encoder)
+    before = encode(backbone, encoder)
     with adding(backbone, {site: (lambda x, width=site.d_out: x.new_zeros(*x.shape[:-1], width)) for site in sites}):
-        torch.testing.assert_close(encode(backbone, tower), before, atol=1e-9, rtol=1e-9)
+        torch.testing.assert_close(encode(backbone, encoder), before, atol=1e-9, rtol=1e-9)
     with adding(backbone, {}):
-        assert torch.equal(encode(backbone, tower), before)
+        assert torch.equal(encode(backbone, encoder), before)
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-@pytest.mark.parametrize("tower", ["text", "vision"])
+@pytest.mark.parametrize("encoder", ["text", "vision"])
 @pytest.mark.parametrize("role", ROLES)
-def test_adding_to_an_output_equals_changing_the_weight(name, tower, role, double):
+def test_adding_to_an_output_equals_changing_the_weight(name, encoder, role, double):
     backbone = double(name)
-    site = [s for s in projections(backbone, tower) if s.role == role][-1]
+    site = [s for s in projections(backbone, encoder) if s.role == role][-1]
     change = 0.3 * torch.randn(site.d_out, site.d_in, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
-    plain = encode(backbone, tower)
+    plain = encode(backbone, encoder)
     with adding(backbone, {site: lambda x: x @ change.T}):
-        added = encode(backbone, tower)
+        added = encode(backbone, encoder)
     weight = weight_of(backbone, site)
     weight += change
-    changed = encode(backbone, tower)
+    changed = encode(backbone, encoder)
     weight -= change
     assert (changed - plain).abs().max() > 1e-3
     torch.testing.assert_close(added, changed, atol=1e-9, rtol=1e-9)

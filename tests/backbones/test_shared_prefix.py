@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmark.backbones import shared_prefix
-from benchmark.backbones.attention import adding, projections
+from benchmark.backbones.towers.attention import adding, projections
 from benchmark.data.batch import ClassList
 from benchmark.method.prompts import PromptTemplate, initial_context
 

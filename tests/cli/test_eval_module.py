@@ -183,9 +183,8 @@ def test_a_folder_of_the_yaml(evaluate, checkpoint, backbone_folders, tmp_path):
     ],
 )
 def test_how_backbones_are_named(name, keys, world):
-    from benchmark.config import schema
 
-    found = eval_module._backbone(name, schema.load(world.root / "pairs.yaml")).model_dump()
+    found = eval_module._backbone(name, loader.load(world.root / "pairs.yaml")).model_dump()
     assert found["model"].startswith(keys["model"])
     assert "pretrained" not in keys or (found["model"], found["pretrained"]) == (keys["model"], keys["pretrained"])
 
@@ -286,7 +285,7 @@ def test_a_module_without_room_says_so(backbones, world):
     methods = registry.methods()
     data, _ = toy(world)
     tensors = {"context": torch.zeros(99, 32)}
-    module = eval_module.ImportedModule("coop", {"n_ctx": 99}, tensors, "")
+    module = eval_module.StoredModule("coop", {"n_ctx": 99}, tensors, "")
     row = eval_module._row(backbones["native"], data, module, methods["coop"].cls, eval_module.FeatureStore(None))
     assert "99 context tokens do not fit" in row.reason
     assert row.module == {}
@@ -295,6 +294,6 @@ def test_a_module_without_room_says_so(backbones, world):
 
 def test_a_setting_that_the_method_does_not_have(backbones, world):
     data, _ = toy(world)
-    module = eval_module.ImportedModule("coop", {"n_ctxx": 4}, {}, "")
+    module = eval_module.StoredModule("coop", {"n_ctxx": 4}, {}, "")
     with pytest.raises(UserError, match="did you mean 'n_ctx'"):
         eval_module._row(backbones["native"], data, module, registry.methods()["coop"].cls, eval_module.FeatureStore(None))

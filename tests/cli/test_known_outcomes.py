@@ -80,7 +80,7 @@ def test_what_equals_its_retraining_is_retained_whole():
                 row = dict.fromkeys(summary.COLUMNS, "") | {"pair": IDENTITY, "method": method, "dataset": "d", "seed": seed}
                 row |= {"protocol": "base-to-new", "split": "H", "strategy": strategy, "metric": "accuracy"}
                 rows.append(row | {"value": figure, "status": "ok"})
-    table = summary.with_baseline(summary.accuracies(pd.DataFrame(rows)), "zero")
+    table = summary.with_baseline(summary.wide(pd.DataFrame(rows)), "zero")
     (found,) = summary.summarise(table[table.method == "module"]).to_dict("records")
     assert (found["retained"], found["gain"]) == (pytest.approx(1), 0)
     assert (found["retained_low"], found["retained_high"]) == (pytest.approx(1), pytest.approx(1))

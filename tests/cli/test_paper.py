@@ -17,7 +17,7 @@ import yaml
 from fixtures import miniature
 from open_clip.pretrained import get_pretrained_cfg
 
-from benchmark.config import schema
+from benchmark.config import loader
 from benchmark.data.dataset import Dataset
 from benchmark.experiment import plan
 from benchmark.method import registry
@@ -58,7 +58,7 @@ def test_there_are_files_of_pairs():
 @every_file
 def test_pairs_name_weights_that_open_clip_has(file):
     """And the activation that they were trained with: QuickGELU or not."""
-    spec = schema.load(file)
+    spec = loader.load(file)
     assert {name for pair in spec.pairs() for name in pair} == spec.backbones.keys(), "a backbone is not used"
     for name, backbone in spec.backbones.items():
         assert (backbone.model, backbone.pretrained) in open_clip.list_pretrained(), name
@@ -73,7 +73,7 @@ def test_pairs_name_weights_that_open_clip_has(file):
 @every_file
 def test_pairs_make_the_tasks_that_they_promise(file, data_root):
     """Every data set and protocol of the file, on the real folder layouts."""
-    spec = schema.load(file)
+    spec = loader.load(file)
     known = registry.datasets()
     chosen: dict[str, Dataset] = {name: known[name].cls(data_root) for name in known.select(spec.datasets)}
     assert all(dataset.missing() is None for dataset in chosen.values())
@@ -91,7 +91,7 @@ def test_pairs_make_the_tasks_that_they_promise(file, data_root):
 
 def test_the_full_icon_world_is_the_default_with_more_data_sets():
     """So that it goes on from the default's results: the same backbones, preset, shots and seeds."""
-    default, full = schema.load(ROOT / "pairs.yaml"), schema.load(ROOT / "pairs" / "icons-full.yaml")
+    default, full = loader.load(ROOT / "pairs.yaml"), loader.load(ROOT / "pairs" / "icons-full.yaml")
     known = registry.datasets()
     few, many = set(known.select(default.datasets)), set(known.select(full.datasets))
     assert few < many
@@ -103,7 +103,7 @@ def test_the_full_icon_world_is_the_default_with_more_data_sets():
 
 def test_the_papers_plan(data_root):
     """15 data sets and four protocols, as its section on experiments has them."""
-    spec = schema.load(PAPER)
+    spec = loader.load(PAPER)
     known = registry.datasets()
     assert set(known.select(spec.datasets)) == set(miniature.NAMES)
     chosen = {name: known[name].cls(data_root) for name in known.select(spec.datasets)}

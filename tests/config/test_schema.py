@@ -11,7 +11,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmark.config import schema
+from benchmark.config import loader
 from benchmark.config.errors import UserError
 from benchmark.experiment import plan
 from benchmark.method import registry
@@ -40,7 +40,7 @@ def backbone(**keys) -> dict:
 
 
 def test_defaults(tmp_path):
-    spec = schema.load(write(tmp_path, good()))
+    spec = loader.load(write(tmp_path, good()))
     assert spec.pairs() == [("v1", "v2")]
     assert (spec.shots, spec.seeds, spec.preset, spec.methods, spec.datasets) == (16, (1, 2, 3), "paper", ("all",), ("all",))
     assert [(each.name, each.shots, each.train_on) for each in spec.protocols] == [
@@ -50,17 +50,17 @@ def test_defaults(tmp_path):
 
 def test_a_list_of_newer_ones_expands_in_order_and_identity_is_allowed(tmp_path):
     upgrades = [{"old": "v1", "new": ["v2", "v1"]}, {"old": "v2", "new": "v1"}]
-    assert schema.load(write(tmp_path, good(upgrades=upgrades))).pairs() == [("v1", "v2"), ("v1", "v1"), ("v2", "v1")]
+    assert loader.load(write(tmp_path, good(upgrades=upgrades))).pairs() == [("v1", "v2"), ("v1", "v1"), ("v2", "v1")]
 
 
 def test_one_name_stands_for_a_list_of_one(tmp_path):
-    spec = schema.load(write(tmp_path, good(methods="coop", datasets="digits", protocols="domain")))
+    spec = loader.load(write(tmp_path, good(methods="coop", datasets="digits", protocols="domain")))
     assert (spec.methods, spec.datasets, [each.name for each in spec.protocols]) == (("coop",), ("digits",), ["domain"])
 
 
 def test_a_protocol_may_have_settings(tmp_path):
     protocols = ["base-to-new", {"name": "few-shot", "shots": [1, 2]}, {"name": "cross-dataset", "train_on": "digits"}]
-    base, few, cross = schema.load(write(tmp_path, good(protocols=protocols))).protocols
+    base, few, cross = loader.load(write(tmp_path, good(protocols=protocols))).protocols
     assert (base.shots, few.shots, few.train_on) == (None, (1, 2), None)
     assert (cross.shots, cross.train_on) == (None, ("digits",))
 
@@ -69,7 +69,7 @@ def test_folders_are_relative_to_the_file(tmp_path, monkeypatch):
     (tmp_path / "sub").mkdir()
     monkeypatch.chdir(tmp_path)
     file = write(tmp_path / "sub", backbone(model="local-dir:weights/x"))
-    assert schema.load(file).backbones["v2"].model == f"local-dir:{tmp_path.resolve()}/sub/weights/x"
+    assert loader.load(file).backbones["v2"].model == f"local-dir:{tmp_path.resolve()}/sub/weights/x"
 
 
 @pytest.mark.parametrize("named", ["../clip.pt", "~/clip.pt"])
@@ -80,14 +80,14 @@ def test_weights_files_are_found_from_the_file(named, tmp_path, monkeypatch):
     (tmp_path / "sub").mkdir()
     for pretrained, found in ((named, str(tmp_path.resolve() / "clip.pt")), ("openai", "openai")):
         file = write(tmp_path / "sub", backbone(model="ViT-B-16-quickgelu", pretrained=pretrained))
-        assert schema.load(file).backbones["v2"].pretrained == found
+        assert loader.load(file).backbones["v2"].pretrained == found
 
 
 def test_the_shipped_pairs_are_valid():
     from conftest import ROOT
 
     for file in [ROOT / "pairs.yaml", *sorted((ROOT / "pairs").glob("*.yaml"))]:
-        assert schema.load(file).pairs()
+        assert loader.load(file).pairs()
 
 
 # --- what is wrong ------------------------------------------------------------------------------------------------
@@ -153,7 +153,7 @@ def test_a_mistake_is_one_line_with_place_and_fix(case, tmp_path):
     content, where, words = CASES[case]
     file = write(tmp_path, content)
     with pytest.raises(UserError) as caught:
-        schema.load(file)
+        loader.load(file)
     text = str(caught.value)
     assert "\n" not in text
     assert text.startswith(str(file))
@@ -166,10 +166,10 @@ def test_a_mistake_is_one_line_with_place_and_fix(case, tmp_path):
 def test_missing_file_folder_and_binary(tmp_path):
     for path, words in ((tmp_path / "none.yaml", "no such file"), (tmp_path, "cannot be read")):
         with pytest.raises(UserError, match=words):
-            schema.load(path)
+            loader.load(path)
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00\x01\x80")
     with pytest.raises(UserError, match=r"binary\.yaml: (cannot be read|not valid)"):
-        schema.load(tmp_path / "binary.yaml")
+        loader.load(tmp_path / "binary.yaml")
 
 
 # --- fuzz ---------------------------------------------------------------------------------------------------------
@@ -193,7 +193,7 @@ FUZZ = settings(
 def test_no_content_raises_anything_but_a_user_error(change, tmp_path):
     file = write(tmp_path, yaml.safe_dump(good() | change))
     try:
-        spec = schema.load(file)
+        spec = loader.load(file)
     except UserError as error:
         assert "\n" not in str(error)  # noqa: PT017
     else:
@@ -205,7 +205,7 @@ def test_no_content_raises_anything_but_a_user_error(change, tmp_path):
 def test_no_text_raises_anything_but_a_user_error(text, tmp_path):
     file = write(tmp_path, text)
     with pytest.raises(UserError):
-        schema.load(file)
+        loader.load(file)
 
 
 METHODS = registry.methods()

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from benchmark.config import schema
+from benchmark.config import loader, validation
 from benchmark.config.errors import UserError
 from benchmark.config.schema import ProtocolSpec, RunSpec
 from benchmark.data import task as rules
@@ -55,7 +55,9 @@ LOADED = {name: splits for name, (_, splits) in SETS.items()}
 def tasks(*protocols: dict | str, chosen=CHOSEN, **keys):
     """The tasks of a run of these protocols."""
     content = {"backbones": {"b": {"model": "x", "pretrained": "random"}}, "upgrades": [{"old": "b", "new": "b"}]}
-    spec = schema.check(RunSpec, content | {"protocols": list(protocols), "seeds": [1], "shots": 2, **keys}, where="test")
+    spec = validation.check(
+        RunSpec, content | {"protocols": list(protocols), "seeds": [1], "shots": 2, **keys}, where="test"
+    )
     return plan.tasks(spec, chosen, LOADED)
 
 
@@ -175,8 +177,8 @@ def test_cross_dataset_tests_each_other_set_on_its_own_terms():
         (CROSS_DATASET, "cars", ["pets", "big"]),
     ],
 )
-def test_tested_beside(protocol, of, expected):
-    assert rules.tested_beside(CHOSEN[of], protocol, CHOSEN) == expected
+def test_other_test_sets(protocol, of, expected):
+    assert rules.other_test_sets(CHOSEN[of], protocol, CHOSEN) == expected
 
 
 def test_all_protocols_but_one_draw_the_same_images():
@@ -187,7 +189,7 @@ def test_all_protocols_but_one_draw_the_same_images():
     assert (len(drawn), len(hashes)) == (1, 3)
 
 
-def test_what_a_set_is_tested_beside_does_not_change_what_it_is_trained_on():
+def test_what_a_set_is_other_test_sets_does_not_change_what_it_is_trained_on():
     data, splits = SETS["big"]
     alone = make_task(data, splits, TaskId("big", CROSS_DATASET, 2, 1))
     (task,) = tasks({"name": CROSS_DATASET, "train_on": "big"}).values()
@@ -255,7 +257,7 @@ def test_protocols_on_the_command_line_keep_the_files_settings(pairs):
     def chosen(*given: str, shots: int | None = None) -> list[tuple]:
         names = dict.fromkeys(("methods", "datasets", "seeds", "data_root"))
         options = argparse.Namespace(**names, protocols=given or None, shots=shots)
-        spec = session._override(schema.load(pairs), options)
+        spec = session._override(loader.load(pairs), options)
         return [(each.name, each.shots, each.train_on) for each in spec.protocols]
 
     few, cross = (FEW_SHOT, (1, 2), ("toy",)), (CROSS_DATASET, (4,), ("mine",))
@@ -294,7 +296,7 @@ def test_a_mistake_is_one_line(options, words, cli, pairs, tmp_path):
 def test_a_worker_makes_the_tasks_that_were_planned(pairs, world, monkeypatch):
     """From their names alone, in another process."""
     monkeypatch.setattr(worker, "_LOADED", {})
-    spec = schema.load(pairs)
+    spec = loader.load(pairs)
     found = registry.datasets(world.root / "datasets", spec.folders)
     chosen = {name: found[name].cls() for name in found.select(spec.datasets)}
     made = plan.tasks(spec, chosen, {name: data.load() for name, data in chosen.items()})

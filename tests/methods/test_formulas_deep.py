@@ -28,7 +28,7 @@ from fixtures.formulas import (
 from torch.nn import functional as F
 
 from benchmark.backbones.clip import Backbone, digest
-from benchmark.backbones.insertion import image_prompts, text_prompts
+from benchmark.backbones.towers.prompts import image_prompts, text_prompts
 from benchmark.config.schema import BackboneSpec
 from benchmark.data.batch import Batch, ClassList, FewShots
 from benchmark.data.features import Bank

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmark.backbones.attention import blocks
+from benchmark.backbones.towers import tower
 from benchmark.method import registry
 from benchmark.training.checks.contract import Bench, Subject
 
@@ -35,7 +35,7 @@ def test_the_towers_own_states_change_nothing(bench):
     """With what the tower has in its place there, the prompt gives the features of the hand-written words."""
     probe, plain = built(bench, "layer-prompt", 1), built(bench, "layer-prompt", 0)
     start, seen = probe.prompt.tokens.start, []
-    hook = blocks(probe.backbone, "text")[1].register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    hook = tower(probe.backbone, "text").blocks[1].register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     expected = probe.prompt.encode(probe.words)
     hook.remove()
     probe.load({"context": seen[0][0, start : start + probe.config.n_ctx]})
@@ -47,7 +47,7 @@ def test_the_towers_own_states_change_nothing(bench):
 def test_it_acts_at_its_layer_only(bench):
     """What stands before the block is the hand-written prompt's, whatever is learnt."""
     probe, seen = built(bench, "layer-prompt", 1), []
-    hook = blocks(probe.backbone, "text")[1].register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    hook = tower(probe.backbone, "text").blocks[1].register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     first = probe.class_features()
     probe.load({"context": torch.randn_like(probe.context)})
     second = probe.class_features()

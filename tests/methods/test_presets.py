@@ -7,7 +7,7 @@ import statistics
 
 import pytest
 
-from benchmark.config.schema import check
+from benchmark.config.validation import check
 from benchmark.data.task import TaskId
 from benchmark.experiment import plan
 from benchmark.method import registry

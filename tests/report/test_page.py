@@ -106,25 +106,25 @@ def test_headline_figures(results: pd.DataFrame, text: str) -> None:
         line = next(row for row in table if row[0].startswith(METHODS[method].title) and row[0] == METHODS[method].title)
         cells = [by_seed(results, method, s, split=split).mean() for s in ("old", "reuse") for split in ("base", "new", "H")]
         cells.append(by_seed(results, method, "retrain").mean())
-        assert line[2:9] == [words.number(value) for value in cells]
+        assert line[2:9] == [numbers.number(value) for value in cells]
         lift = by_seed(results, method, "reuse") - by_seed(results, "zero", "reuse")
-        assert line[9] == f"{words.signed(lift.mean())} \N{PLUS-MINUS SIGN} {words.number(lift_half_width(results, method))}"
+        assert line[9] == f"{numbers.signed(lift.mean())} \N{PLUS-MINUS SIGN} {numbers.number(lift_half_width(results, method))}"
         gain = by_seed(results, method, "reuse").mean() - by_seed(results, method, "old").mean()
-        assert re.fullmatch(rf"{re.escape(words.signed(gain))} ± \d+\.\d", line[10])
+        assert re.fullmatch(rf"{re.escape(numbers.signed(gain))} ± \d+\.\d", line[10])
         retrain_lift = (by_seed(results, method, "retrain") - by_seed(results, "zero", "reuse")).mean()
-        assert re.fullmatch(rf"{words.number(100 * lift.mean() / retrain_lift, 0)} %.? ?\S+ to \S+", line[11]), line[11]
+        assert re.fullmatch(rf"{numbers.number(100 * lift.mean() / retrain_lift, 0)} %.? ?\S+ to \S+", line[11]), line[11]
         for column, name in ((12, method), (13, "zero")):
             flips = [by_seed(results, name, "reuse", split=s, metric="negative_flip").mean() for s in ("base", "new")]
-            assert line[column] == words.number(sum(flips) / 2)
+            assert line[column] == numbers.number(sum(flips) / 2)
         for column, name, strategy in ((14, method, "old"), (15, method, "reuse"), (16, "zero", "reuse")):
-            assert line[column] == words.number(by_seed(results, name, strategy, metric="ece").mean())
+            assert line[column] == numbers.number(by_seed(results, name, strategy, metric="ece").mean())
 
 
 def test_control_is_first_and_has_no_verdict(text: str) -> None:
     for table in Page(text).rows(*HEADLINE):
         assert table[0][0] == "Zero"
         assert (table[0][9], table[0][11], table[0][1]) == (words.DASH, words.DASH, "baseline")
-        assert table[0][5:8] == [words.number(66.5)] * 3
+        assert table[0][5:8] == [numbers.number(66.5)] * 3
 
 
 def test_verdicts_ties_and_order(results: pd.DataFrame) -> None:
@@ -172,12 +172,12 @@ def test_heat_map_and_slope_data(results: pd.DataFrame, text: str) -> None:
     mine = results[(results.new == "v2") & (results.split == "H") & (results.strategy == "reuse")]
     mine = mine[mine.metric == "accuracy"]
     means = mine.groupby(["method", "dataset"]).value.mean()
-    expected = [words.number(means["prompt", d] - means["zero", d], 2) for d in DATASETS]
+    expected = [numbers.number(means["prompt", d] - means["zero", d], 2) for d in DATASETS]
     assert next(row for row in heat[0] if row[0] == "Prompt")[1:] == expected
     assert next(row for row in heat[0] if row[0] == "Bound")[1:] == ["n/a", "n/a"]
     assert next(row for row in heat[1] if row[0] == "Adapter")[1:] == ["incompatible", "incompatible"]
     slope = Page(text).rows("Method", "Learns at", "Old H", "Reuse H")[0]
-    ends = [words.number(by_seed(results, "adapter", s).mean(), 2) for s in ("old", "reuse")]
+    ends = [numbers.number(by_seed(results, "adapter", s).mean(), 2) for s in ("old", "reuse")]
     assert next(row for row in slope if row[0] == "Adapter") == ["Adapter", "deep", *ends]
 
 
@@ -186,16 +186,16 @@ def test_shifted_variants(results: pd.DataFrame, text: str) -> None:
     own, shifted, *_ = Page(text).rows(*headings)
     where = {"protocol": "domain", "split": "all"}
     line = next(row for row in own if row[0] == "Prompt")
-    assert line[2] == words.number(by_seed(results, "prompt", "reuse", **where).mean())
+    assert line[2] == numbers.number(by_seed(results, "prompt", "reuse", **where).mean())
     line = next(row for row in shifted if row[0] == "Prompt")
     both = [by_seed(results, "prompt", "reuse", test_set=v, **where) for v in VARIANTS["icons"]]
     zero = [by_seed(results, "zero", "reuse", test_set=v, **where) for v in VARIANTS["icons"]]
     lift = (both[0] + both[1] - zero[0] - zero[1]) / 2
-    assert line[2] == words.number((both[0] + both[1]).mean() / 2)
-    assert line[5] == f"{words.signed(lift.mean())} \N{PLUS-MINUS SIGN} {words.number(half_width(lift))}"
+    assert line[2] == numbers.number((both[0] + both[1]).mean() / 2)
+    assert line[5] == f"{numbers.signed(lift.mean())} \N{PLUS-MINUS SIGN} {numbers.number(half_width(lift))}"
     each = Page(text).rows("Trained on", "Tested on", *headings)[0]
     line = next(row for row in each if row[1:3] == ["icons-bold", "Prompt"])
-    assert line[4] == words.number(by_seed(results, "prompt", "reuse", test_set="icons-bold", **where).mean())
+    assert line[4] == numbers.number(by_seed(results, "prompt", "reuse", test_set="icons-bold", **where).mean())
 
 
 def test_shifted_variants_name_what_does_not_fit(results: pd.DataFrame) -> None:
@@ -239,9 +239,9 @@ def test_findings_state_the_data(results: pd.DataFrame) -> None:
     zero = by_seed(results, "zero", "reuse")
     lifts = {name: (by_seed(results, name, "reuse") - zero).mean() for name in ("prompt", "prompt-b", "adapter")}
     assert "Zero, with no module, goes from H 61.5 to 66.5 (+5.0)." in text
-    assert f"1 harms (Adapter {words.signed(lifts['adapter'])})" in text
-    shallow = words.signed((lifts["prompt"] + lifts["prompt-b"]) / 2)
-    assert f"{shallow} over 2 shallow methods and {words.signed(lifts['adapter'])} over 1 deep method." in text
+    assert f"1 harms (Adapter {numbers.signed(lifts['adapter'])})" in text
+    shallow = numbers.signed((lifts["prompt"] + lifts["prompt-b"]) / 2)
+    assert f"{shallow} over 2 shallow methods and {numbers.signed(lifts['adapter'])} over 1 deep method." in text
     assert "3 of 3 methods reach a higher H" in text
 
 
@@ -390,7 +390,7 @@ def test_labels_are_spread(values: list[float]) -> None:
     ("value", "text"), [(1.25, "+1.2"), (-1.25, "\N{MINUS SIGN}1.2"), (-0.01, "0.0"), (0.0, "0.0"), (math.nan, words.DASH)]
 )
 def test_signed(value: float, text: str) -> None:
-    assert words.signed(value) == text
+    assert numbers.signed(value) == text
 
 
 # --- the other protocols ---------------------------------------------------------------------------------------------
@@ -470,8 +470,8 @@ def test_few_shot_has_a_table_for_each_number_of_shots(shots: pd.DataFrame) -> N
         for method in ("prompt", "adapter") if count > 1 else ("prompt",):
             wanted = [mean(shots, method, strategy, shots=count) for strategy in ("old", "reuse", "retrain")]
             zero = mean(shots, "zero", "reuse", shots=count)
-            assert lines[METHODS[method].title][1:5] == [words.number(value) for value in (*wanted, zero)]
-            assert lines[METHODS[method].title][5].startswith(words.signed(wanted[1] - zero))
+            assert lines[METHODS[method].title][1:5] == [numbers.number(value) for value in (*wanted, zero)]
+            assert lines[METHODS[method].title][5].startswith(numbers.signed(wanted[1] - zero))
     assert next(row for row in tables[0] if row[0].startswith("Adapter"))[6] == "no result"
     assert next(row for row in tables[2] if row[0] == "Adapter")[6] == "harms"
 
@@ -505,17 +505,17 @@ def test_cross_dataset_shows_the_mean_of_the_others_and_each_of_them(cross: pd.D
     for method in ("zero", "prompt", "adapter"):
         title = METHODS[method].title
         line = next(row for row in own if row[0] == title)
-        assert line[2] == words.number(mean(cross, method, "reuse", test_set=""))
+        assert line[2] == numbers.number(mean(cross, method, "reuse", test_set=""))
         line = next(row for row in others if row[0] == title)
         each = [mean(cross, method, "reuse", test_set=name) for name in ("digits", "letters")]
-        assert line[2] == words.number(sum(each) / 2)
+        assert line[2] == numbers.number(sum(each) / 2)
     (details,) = Page(part).rows("Trained on", "Tested on", *SHIFTS)
     assert [row[:3] for row in details if row[2] == "Prompt"] == [
         ["icons", "digits", "Prompt"],
         ["icons", "letters", "Prompt"],
     ]
     line = next(row for row in details if row[1:3] == ["letters", "Adapter"])
-    assert line[4] == words.number(mean(cross, "adapter", "reuse", test_set="letters"))
+    assert line[4] == numbers.number(mean(cross, "adapter", "reuse", test_set="letters"))
     assert line[8] == "harms"
 
 

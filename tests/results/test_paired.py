@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmark.results.metrics import harmonic_mean
+from benchmark.results.metric import harmonic_mean
 from benchmark.results.paired import Outcome, contrast, difference, linearised
 
 ONE = Outcome(

@@ -87,7 +87,7 @@ def test_zero_shot_on_each_backbone_by_itself():
     assert rows[0].source
 
 
-def test_a_set_that_was_tested_beside_another_counts_as_itself():
+def test_a_set_that_was_other_test_sets_another_counts_as_itself():
     rows = compare(result("caltech101", 67.0, protocol="cross-dataset", test_set="imagenet"))
     assert brief(rows) == [("old", "imagenet", 68.34, 67.0)]
 

@@ -58,7 +58,7 @@ def results() -> pd.DataFrame:
 
 
 def test_lift_and_gain_by_hand():
-    table = summary.with_baseline(summary.accuracies(results()), "z")
+    table = summary.with_baseline(summary.wide(results()), "z")
     rows = table[table.method == "m"].set_index(["dataset", "seed"])
     assert rows.lift.tolist() == [66 + seed - 62 for seed in (1, 2, 3)] * 2
     assert rows.gain.tolist() == [6.0] * 6
@@ -72,7 +72,7 @@ def test_lift_and_gain_by_hand():
 def test_summary_by_hand():
     """Lift per seed 5, 6, 7 on two data sets: mean 6, variance (1 / 3 + 1 / 3) / 4 with 4 degrees of freedom; retrained 11,
     12, 13: retained 6 / 12."""
-    table = summary.with_baseline(summary.accuracies(results()), "z")
+    table = summary.with_baseline(summary.wide(results()), "z")
     row = summary.summarise(table, baseline="z").set_index("method").loc["m"]
     half = stats.t.ppf(0.975, 4) * math.sqrt(1 / 6)
     assert (row.lift, row.seeds, row.datasets) == (6.0, 3, 2)
@@ -98,7 +98,7 @@ def images(covariance: float) -> pd.DataFrame:
 
 
 def test_images_widen_the_interval_by_hand():
-    table = summary.with_baseline(summary.accuracies(results()), "z")
+    table = summary.with_baseline(summary.wide(results()), "z")
     row = summary.summarise(table, summary.Covariances(images(0.5))).set_index("method").loc["m"]
     variance = (1 / 3 + 1 / 3 + 0.5 + 0.5) / 4
     freedom = variance**2 / (2 * (1 / 12) ** 2 / 2 + 2 * (0.5 / 4) ** 2 / 49)
@@ -124,7 +124,7 @@ def test_ranks_are_of_methods_compared_seed_by_seed():
     other.loc[other.strategy == "reuse", "value"] -= np.where(
         other[other.strategy == "reuse"].metric == "accuracy", 5.0, 0.0
     )
-    table = summary.with_baseline(summary.accuracies(pd.concat([frame, other])), "z")
+    table = summary.with_baseline(summary.wide(pd.concat([frame, other])), "z")
     where = ("o->n", "base-to-new", "H")
     assert summary.rank_intervals(table, [("m", "default"), ("k", "default")], where, summary.Covariances()) == [
         (1, 1),
@@ -140,7 +140,7 @@ def test_retained_is_blank_where_retraining_gains_nothing_sure():
     frame = results()
     chosen = (frame.method == "m") & (frame.strategy == "retrain")
     frame.loc[chosen, "value"] = frame.loc[chosen, "value"] - 10
-    row = summary.summarise(summary.with_baseline(summary.accuracies(frame), "z")).set_index("method").loc["m"]
+    row = summary.summarise(summary.with_baseline(summary.wide(frame), "z")).set_index("method").loc["m"]
     assert math.isnan(row.retained)
 
 
@@ -149,7 +149,7 @@ def test_what_does_not_fit_keeps_its_other_figures():
     chosen = (frame.method == "m") & (frame.strategy == "reuse") & (frame.metric == "accuracy")
     frame.loc[chosen, "status"] = "incompatible"
     frame = frame[~((frame.method == "m") & frame.metric.str.endswith("flip"))]
-    row = summary.summarise(summary.with_baseline(summary.accuracies(frame), "z")).set_index("method").loc["m"]
+    row = summary.summarise(summary.with_baseline(summary.wide(frame), "z")).set_index("method").loc["m"]
     assert summary.verdict(row.lift, row.p, row.p_outside, {"incompatible"}) == "incompatible"
     assert math.isnan(row.reuse)
     assert row.retrain == pytest.approx(84.0)

@@ -14,7 +14,8 @@ from typing import ClassVar
 
 from benchmark.config.errors import UserError
 from benchmark.config.missing import Missing
-from benchmark.config.schema import FolderSpec, did_you_mean
+from benchmark.config.schema import FolderSpec
+from benchmark.config.validation import did_you_mean
 from benchmark.data.coop.files import SUFFIXES, list_folders, list_images
 from benchmark.data.coop.layout import Counts, Item, Listing, PhotoDataset
 from benchmark.data.coop.splits import split_classes
@@ -23,8 +24,8 @@ from benchmark.data.dataset import Augmentation, Dataset
 PARTS = ("train", "val", "test")
 
 
-class OwnFolder(PhotoDataset):
-    """Base of the classes that ``own_folder`` makes."""
+class UserFolder(PhotoDataset):
+    """Base of the classes that ``user_folder`` makes."""
 
     spec: ClassVar[FolderSpec]
     counts = Counts(None, None, None, None)
@@ -72,7 +73,7 @@ class OwnFolder(PhotoDataset):
         return self.spec.class_names.get(label, label)
 
 
-def own_folder(name: str, spec: FolderSpec) -> type[Dataset]:
+def user_folder(name: str, spec: FolderSpec) -> type[Dataset]:
     """The data set class of a folder in the YAML."""
     about = {
         "name": name,
@@ -87,7 +88,7 @@ def own_folder(name: str, spec: FolderSpec) -> type[Dataset]:
         "folder": "",
         "spec": spec,
     }
-    return type("Own", (OwnFolder,), about)
+    return type("Own", (UserFolder,), about)
 
 
 def _read_folders(folder: Path, part: str) -> list[tuple[str, str, str]]:

@@ -15,18 +15,18 @@ from unittest.mock import patch
 
 import torch
 
-from benchmark.backbones.attention import layers
 from benchmark.backbones.clip import Backbone, digest
-from benchmark.backbones.insertion import vision_width
-from benchmark.config.schema import PROTOCOLS, BackboneSpec, check
+from benchmark.backbones.towers import tower
+from benchmark.config.schema import PROTOCOLS, BackboneSpec
+from benchmark.config.validation import check
 from benchmark.data.batch import ClassList
 from benchmark.data.dataset import Examples
 from benchmark.data.features import FeatureStore
 from benchmark.data.task import Task
 from benchmark.method.base import Incompatible, Method, axes_of
 from benchmark.training.checks import tiny_clips
-from benchmark.training.evaluation import attach
-from benchmark.training.loop import derive_seed, few_shots, fit, learnt_by_gradient, make_optimizer
+from benchmark.training.loop import few_shots, learnt_by_gradient, make_optimizer
+from benchmark.training.modules import attach, build_method, train_module
 
 LAYOUTS = ("native", "eva")
 
@@ -67,18 +67,15 @@ class Subject:
         few |= {"epochs": min(config.epochs, 2), "warmup_epochs": 0, "steps": min(config.steps, 4) if config.steps else None}
         return config.model_copy(update=few)
 
-    def build(self, on: str, seed: int = 1) -> Method:
+    def build(self, on: str) -> Method:
         """Freshly built on a tiny CLIP."""
-        torch.manual_seed(derive_seed("init", seed))
-        backbone, task = self.bench.backbones[on], self.bench.task
-        return self.cls(self.config, backbone, task.class_list(), few_shots(backbone, task, self.bench.store))
+        return build_method(self.cls, self.config, self.bench.backbones[on], self.bench.task, self.bench.store)
 
     def trained(self, on: str) -> Method:
         """Trained on a tiny CLIP, once."""
         if on not in self._trained:
-            method = self.build(on)
-            fit(method, self.bench.task, self.bench.store)
-            self._trained[on] = method
+            backbone, task, store = self.bench.backbones[on], self.bench.task, self.bench.store
+            self._trained[on], _ = train_module(self.cls, self.config, backbone, task, store)
         return self._trained[on]
 
     def attach(self, method: Method, on: str, classes: ClassList | None = None) -> Method:
@@ -272,9 +269,9 @@ def formula_count(cls: type[Method], config: Any, backbone: Backbone, task: Task
         "N": len(task.train),
         "d": backbone.embed_dim,
         "d_t": backbone.text_width,
-        "d_v": vision_width(backbone),
-        "L_t": layers(backbone, "text"),
-        "L_v": layers(backbone, "vision"),
+        "d_v": tower(backbone, "vision").width,
+        "L_t": len(tower(backbone, "text").blocks),
+        "L_v": len(tower(backbone, "vision").blocks),
     }
     code = compile(cls.info.parameters, f"info.parameters of {cls.info.name}", "eval")
     return int(eval(code, {"__builtins__": {}, "min": min, "max": max, "len": len}, values))  # noqa: S307 - a plugin's own

@@ -16,7 +16,7 @@ import torch
 import yaml
 from PIL import Image
 
-from benchmark.config import schema
+from benchmark.config import loader, schema, validation
 from benchmark.config.errors import UserError
 from benchmark.data.coop.user_folder import own_folder
 from benchmark.data.dataset import Augmentation, Dataset
@@ -71,7 +71,7 @@ LAYOUTS = {"flat": flat, "parts": parts, "csv": listed}
 
 
 def own(path: Path, **keys) -> Dataset:
-    spec = schema.check(schema.FolderSpec, {"path": str(path), **keys}, where="test")
+    spec = validation.check(schema.FolderSpec, {"path": str(path), **keys}, where="test")
     return own_folder("mine", spec)()
 
 
@@ -216,7 +216,7 @@ def test_paths_are_relative_to_the_file(tmp_path, monkeypatch):
     file.write_text(yaml.safe_dump({"backbones": BACKBONES, "upgrades": [{"old": "b", "new": "b"}], "folders": folders}))
     monkeypatch.setenv("HOME", "/home/somebody")
     monkeypatch.chdir("/")
-    found = {name: folder.path for name, folder in schema.load(file).folders.items()}
+    found = {name: folder.path for name, folder in loader.load(file).folders.items()}
     assert found == {"a": str(tmp_path.resolve() / "data"), "b": "/home/somebody/data", "c": "/data/x.csv"}
 
 
@@ -295,7 +295,7 @@ def test_a_mistake_in_the_yaml(case, tmp_path):
     file = tmp_path / "pairs.yaml"
     content = {"backbones": BACKBONES, "upgrades": [{"old": "b", "new": "b"}], "folders": {"mine": keys}}
     file.write_text(yaml.safe_dump(content))
-    line = refusal(lambda: schema.load(file))
+    line = refusal(lambda: loader.load(file))
     assert words in line
     assert "mine" in line or "not a path" in line
 
@@ -305,7 +305,7 @@ def test_a_name_that_would_mean_something_else(name, tmp_path):
     file = tmp_path / "pairs.yaml"
     content = {"backbones": BACKBONES, "upgrades": [{"old": "b", "new": "b"}], "folders": {name: {"path": "x"}}}
     file.write_text(yaml.safe_dump(content))
-    assert f"a data set cannot be called {name!r}" in refusal(lambda: schema.load(file))
+    assert f"a data set cannot be called {name!r}" in refusal(lambda: loader.load(file))
 
 
 def empty(root: Path) -> Path:

@@ -14,8 +14,8 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from benchmark.backbones.attention import Tower, blocks
 from benchmark.backbones.clip import Backbone
+from benchmark.backbones.towers import TowerName, tower
 
 
 @dataclass(frozen=True)
@@ -28,54 +28,47 @@ class Address:
     shape: tuple[int, ...]
 
 
-def norms(backbone: Backbone, tower: Tower) -> list[Address]:
+def norms(backbone: Backbone, name: TowerName) -> list[Address]:
     """Weights and biases of the two norms of every block and of the final norm: what all transformer CLIPs have."""
-    found = _Addresses(backbone, tower)
-    for layer, block in enumerate(blocks(backbone, tower)):
-        for place, norm in _norms(block).items():
-            found.add_norm(f"{layer}_{place}", norm)
-    found.add_norm("final", _final_norm(backbone, tower))
-    return found.addresses
+    encoder, addresses = tower(backbone, name), _Addresses(backbone, name)
+    for layer, block in enumerate(encoder.blocks):
+        for place, norm in encoder.norms(block).items():
+            addresses.add_norm(f"{layer}_{place}", norm)
+    addresses.add_norm("final", encoder.final_norm)
+    return addresses.found
 
 
-def biases(backbone: Backbone, tower: Tower) -> list[Address]:
-    """Every bias of the blocks and the final norm, but for that of the keys: it moves all scores of a query alike, so the
-    attention does not feel it."""
-    found = _Addresses(backbone, tower)
-    for layer, block in enumerate(blocks(backbone, tower)):
-        for place, norm in _norms(block).items():
-            found.add(f"{layer}_{place}_bias", norm.bias)
-        _attention_biases(found, layer, block.attn)
-        for name, module in block.mlp.named_modules():
+def biases(backbone: Backbone, name: TowerName) -> list[Address]:
+    """Every bias of the blocks and the final norm, but for that of the keys: it shifts all scores of a query alike, so
+    attention is invariant to it."""
+    encoder, addresses = tower(backbone, name), _Addresses(backbone, name)
+    for layer, block in enumerate(encoder.blocks):
+        for place, norm in encoder.norms(block).items():
+            addresses.add(f"{layer}_{place}_bias", norm.bias)  # type: ignore[arg-type]
+        _attention_biases(addresses, layer, encoder.attention(block))
+        for part, module in encoder.mlp(block).named_modules():
             if isinstance(module, nn.Linear | nn.LayerNorm):
-                found.add(f"{layer}_mlp_{MLP.get(name, name)}_bias", module.bias)
-    found.add("final_bias", getattr(_final_norm(backbone, tower), "bias", None))
-    return found.addresses
-
-
-def _norms(block: Any) -> dict[str, Any]:
-    """The two norms of a block, by timm's names."""
-    return {
-        place: getattr(block, name, None) or getattr(block, place) for place, name in (("norm1", "ln_1"), ("norm2", "ln_2"))
-    }
+                addresses.add(f"{layer}_mlp_{MLP.get(part, part)}_bias", module.bias)
+    addresses.add("final_bias", getattr(encoder.final_norm, "bias", None))
+    return addresses.found
 
 
 MLP = {"c_fc": "in", "fc1": "in", "c_proj": "out", "fc2": "out"}
 """The same layer of an MLP by its names in open_clip and timm; a gated MLP (EVA-02) has others besides."""
 
 
-def _attention_biases(found: _Addresses, layer: int, attention: Any) -> None:
+def _attention_biases(addresses: _Addresses, layer: int, attention: Any) -> None:
     for together in (getattr(attention, "in_proj_bias", None), _bias(attention, "qkv")):
         if together is not None:
             width = len(together) // 3
-            found.add(f"{layer}_q_bias", together, (0, width))
-            found.add(f"{layer}_v_bias", together, (2 * width, 3 * width))
+            addresses.add(f"{layer}_q_bias", together, (0, width))
+            addresses.add(f"{layer}_v_bias", together, (2 * width, 3 * width))
     for role in ("q", "v"):
         own = getattr(attention, f"{role}_bias", None)
-        found.add(f"{layer}_{role}_bias", own if own is not None else _bias(attention, f"{role}_proj"))
-    found.add(f"{layer}_inner_norm_bias", _bias(attention, "norm"))
+        addresses.add(f"{layer}_{role}_bias", own if own is not None else _bias(attention, f"{role}_proj"))
+    addresses.add(f"{layer}_inner_norm_bias", _bias(attention, "norm"))
     out = _bias(attention, "out_proj")
-    found.add(f"{layer}_out_bias", out if out is not None else _bias(attention, "proj"))
+    addresses.add(f"{layer}_out_bias", out if out is not None else _bias(attention, "proj"))
 
 
 def _bias(module: Any, name: str) -> torch.Tensor | None:
@@ -85,26 +78,19 @@ def _bias(module: Any, name: str) -> torch.Tensor | None:
 class _Addresses:
     """Collects the addresses of one tower; what is absent is left out."""
 
-    def __init__(self, backbone: Backbone, tower: Tower) -> None:
-        self.tower, self.addresses = tower, list[Address]()
-        self._names = {id(parameter): name for name, parameter in backbone.model.named_parameters()}
+    def __init__(self, backbone: Backbone, name: TowerName) -> None:
+        self.tower, self.found = name, list[Address]()
+        self._names = {id(parameter): parameter_name for parameter_name, parameter in backbone.model.named_parameters()}
 
     def add(self, key: str, tensor: torch.Tensor | None, rows: tuple[int, int] | None = None) -> None:
         if tensor is not None:
             first, last = rows or (0, len(tensor))
             shape = (last - first, *tensor.shape[1:])
-            self.addresses.append(Address(f"{self.tower}_{key}", self._names[id(tensor)], (first, last), shape))
+            self.found.append(Address(f"{self.tower}_{key}", self._names[id(tensor)], (first, last), shape))
 
     def add_norm(self, key: str, norm: Any) -> None:
         self.add(f"{key}_weight", getattr(norm, "weight", None))
         self.add(f"{key}_bias", getattr(norm, "bias", None))
-
-
-def _final_norm(backbone: Backbone, tower: Tower) -> Any:
-    visual: Any = backbone.model.visual
-    if tower == "text":
-        return backbone.text.ln_final
-    return visual.trunk.norm if hasattr(visual, "trunk") else getattr(visual, "ln_post", None)
 
 
 class _Holder(nn.Module):

@@ -1,4 +1,4 @@
-"""Canonical addresses of a backbone's attention projections, and a way to add to their outputs for a while.
+"""Canonical addresses of the attention projections of a tower, and a context in which something is added to their outputs.
 
 Three layouts hold the same four maps (q, k, v, out): packed (``nn.MultiheadAttention``), fused (timm's one ``qkv``
 linear layer) and separate (EVA-02's ``q_proj``, ``k_proj``, ``v_proj``). A method names a projection by tower, layer and
@@ -17,8 +17,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchmark.backbones.clip import Backbone
+from benchmark.backbones.towers import TowerName, tower
 
-Tower = Literal["text", "vision"]
 Role = Literal["q", "k", "v", "out"]
 ROLES: tuple[Role, ...] = ("q", "k", "v", "out")
 Delta = Callable[[torch.Tensor], torch.Tensor]
@@ -29,7 +29,7 @@ Delta = Callable[[torch.Tensor], torch.Tensor]
 class Projection:
     """Address and shape of one linear map of an attention block."""
 
-    tower: Tower
+    tower: TowerName
     layer: int
     role: Role
     d_in: int
@@ -41,34 +41,20 @@ class Projection:
         return f"{self.tower}_{self.layer}_{self.role}"
 
 
-def projections(backbone: Backbone, tower: Tower) -> list[Projection]:
+def projections(backbone: Backbone, name: TowerName) -> list[Projection]:
     """All attention projections of a tower from first to last layer; empty if its attention has an unknown layout."""
-    found = []
-    for layer, attention in enumerate(_attentions(backbone, tower)):
+    projections = []
+    for layer, attention in enumerate(_attentions(backbone, name)):
         for role in ROLES:
             shape = _shape(attention, role)
             if shape is not None:
-                found.append(Projection(tower, layer, role, *shape))
-    return found
+                projections.append(Projection(name, layer, role, *shape))
+    return projections
 
 
-def layers(backbone: Backbone, tower: Tower) -> int:
-    """Number of blocks of a tower."""
-    return len(blocks(backbone, tower))
-
-
-def blocks(backbone: Backbone, tower: Tower) -> list[Any]:
-    """The blocks of a tower, first to last; none if it is no transformer."""
-    visual: Any = backbone.model.visual
-    if tower == "text":
-        return list(backbone.text.transformer.resblocks)  # type: ignore[arg-type]
-    if hasattr(visual, "trunk"):
-        return list(getattr(visual.trunk, "blocks", ()))
-    return list(visual.transformer.resblocks) if hasattr(visual, "transformer") else []
-
-
-def _attentions(backbone: Backbone, tower: Tower) -> list[Any]:
-    return [block.attn for block in blocks(backbone, tower)]
+def _attentions(backbone: Backbone, name: TowerName) -> list[Any]:
+    encoder = tower(backbone, name)
+    return [encoder.attention(block) for block in encoder.blocks]
 
 
 def _shape(attention: Any, role: Role) -> tuple[int, int] | None:
@@ -87,12 +73,12 @@ def _shape(attention: Any, role: Role) -> tuple[int, int] | None:
 @contextmanager
 def adding(backbone: Backbone, deltas: Mapping[Projection, Delta]) -> Iterator[None]:
     """While open, each projection of ``deltas`` returns its own output plus the delta of its input."""
-    by_block: dict[tuple[Tower, int], dict[Role, Delta]] = {}
+    by_block: dict[tuple[TowerName, int], dict[Role, Delta]] = {}
     for projection, delta in deltas.items():
         by_block.setdefault((projection.tower, projection.layer), {})[projection.role] = delta
     with ExitStack() as stack:
-        for (tower, layer), roles in by_block.items():
-            attention = _attentions(backbone, tower)[layer]
+        for (name, layer), roles in by_block.items():
+            attention = _attentions(backbone, name)[layer]
             if isinstance(attention, nn.MultiheadAttention):
                 stack.enter_context(_packed(attention, roles))
             else:
@@ -109,8 +95,8 @@ def _packed(attention: nn.MultiheadAttention, roles: Mapping[Role, Delta]) -> It
     ) -> tuple[torch.Tensor, None]:
         batch, length, width = x.shape
         parts = F.linear(x, attention.in_proj_weight, attention.in_proj_bias).chunk(3, dim=-1)
-        moved = [part + roles[role](x) if role in roles else part for role, part in zip(ROLES, parts, strict=False)]
-        q, k, v = (part.reshape(batch, length, attention.num_heads, -1).transpose(1, 2) for part in moved)
+        changed = [part + roles[role](x) if role in roles else part for role, part in zip(ROLES, parts, strict=False)]
+        q, k, v = (part.reshape(batch, length, attention.num_heads, -1).transpose(1, 2) for part in changed)
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=attn_mask).transpose(1, 2).reshape(batch, length, width)
         out = F.linear(mixed, attention.out_proj.weight, attention.out_proj.bias)
         return (out + roles["out"](mixed) if "out" in roles else out), None
@@ -150,7 +136,9 @@ def _hook(delta: Delta) -> Callable[..., torch.Tensor]:
 def _fused_hook(roles: Mapping[Role, Delta]) -> Callable[..., torch.Tensor]:
     def hook(module: nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> torch.Tensor:
         parts = output.chunk(3, dim=-1)
-        moved = [part + roles[role](inputs[0]) if role in roles else part for role, part in zip(ROLES, parts, strict=False)]
-        return torch.cat(moved, dim=-1)
+        changed = [
+            part + roles[role](inputs[0]) if role in roles else part for role, part in zip(ROLES, parts, strict=False)
+        ]
+        return torch.cat(changed, dim=-1)
 
     return hook

@@ -1,0 +1,122 @@
+"""Checkpoints: does more drift mean that a module is of less use? Reuse and drift on the way to a new backbone.
+
+Four upgrades are too few to tell. ``python -m pretraining checkpoints v2 v3`` trains the second and third release again
+and keeps their weights on the way; modules of the old backbone are then put on each. The points of one way follow each
+other and are no independent sample, so a correlation along them describes that way and no more.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from benchmark.analysis import activations
+from benchmark.analysis.analyses import drift
+from benchmark.analysis.base import Analysis
+from benchmark.analysis.study import Study, gap, mean
+from benchmark.config.errors import UserError
+from benchmark.config.schema import BackboneSpec, RunSpec, Strict, UpgradeSpec
+from benchmark.data.features import FeatureStore
+from benchmark.experiment.plan import Configuration, Plan
+from benchmark.results.paired import Outcome
+
+
+class Settings(Strict):
+    """What ``--set`` may set."""
+
+    folder: str = "build/checkpoints"
+    """Holds folders NAME-STEP as ``python -m pretraining checkpoints`` writes them."""
+
+
+class Checkpoints(Analysis):
+    """Drift and lift at several points on the way to a new backbone."""
+
+    name = "checkpoints"
+    title = "Does drift predict loss?"
+    question = "Does more drift mean that a module is of less use, along the way to the new backbone?"
+    explains = True
+    text_columns = ("pair", "way", "method", "title", "status", "reason")
+    """``way`` names the release that the steps lead to."""
+    number_columns = tuple("step text_change text_cka image_cka zs_old zs_new old reuse lift lift_low lift_high".split())
+    """``text_change`` is the relative change of the text tower's parameters (of all blocks), ``text_cka`` and ``image_cka``
+    the CKA of its outputs and of the image features."""
+    former_names = ("snapshots",)
+    Settings = Settings
+
+    def prepare(self, spec: RunSpec, settings: Any) -> RunSpec:
+        """The YAML's old backbone, and the checkpoints in place of its new ones."""
+        old, root = spec.upgrades[0].old, Path(settings.folder)
+        folders = {folder.name: folder for folder in sorted(root.glob("*-*")) if _step(folder.name) is not None}
+        folders = {name: folder for name, folder in folders.items() if (folder / "open_clip_config.json").exists()}
+        if not folders:
+            fix = f"make them: python -m pretraining checkpoints v2 v3 --work {settings.folder}"
+            raise UserError(f"no checkpoints in {settings.folder}", fix=fix)
+        specs = {name: BackboneSpec(model=f"local-dir:{folder.resolve()}") for name, folder in folders.items()}
+        backbones = {old: spec.backbones[old], **specs}
+        return spec.model_copy(update={"backbones": backbones, "upgrades": (UpgradeSpec(old=old, new=tuple(folders)),)})
+
+    def run(self, study: Study, settings: Any) -> pd.DataFrame:
+        made = study.plan(study.pairs, [study.zero_shot, *study.competing])
+        study.compute("modules of the old backbone on every checkpoint", made.jobs)
+        old = study.backbone(study.pairs[0][0])
+        task, store = study.tasks()[0], FeatureStore(study.session.context.cache)
+        rows = []
+        for pair in study.pairs:
+            drifts = drift.rows_of("", old, study.backbone(pair[1]), task, store)
+            values = {(str(tower), str(stage), str(metric)): float(str(v)) for _, tower, _, stage, metric, v, _ in drifts}
+            zeros = [study.find(made, study.zero_shot, pair[0], on) for on in pair]
+            rows += [_row(study, made, pair, configuration, zeros, values) for configuration in study.competing]
+        return pd.DataFrame(rows)
+
+    def overview(self, table: pd.DataFrame) -> tuple[str, pd.DataFrame]:
+        columns = ["text_change", "text_cka", "image_cka", "zs_new", "lift"]
+        means = table.groupby(["way", "step"])[columns].mean()
+        means.columns = pd.Index(["text change", "text CKA", "image CKA", "zero-shot H", "mean lift"])
+        return "drift and lift along the way", means.round(2)
+
+
+def _step(name: str) -> tuple[str, int] | None:
+    match = re.fullmatch(r"(.+)-(\d+)", name)
+    return (match[1], int(match[2])) if match else None
+
+
+def _row(
+    study: Study,
+    made: Plan,
+    pair: tuple[str, str],
+    configuration: Configuration,
+    zeros: list[Outcome | None],
+    values: dict[tuple[str, str, str], float],
+) -> dict[str, object]:
+    old, new = pair
+    before, after = study.find(made, configuration, old, old), study.find(made, configuration, old, new)
+    status, reason = study.why([made.find(configuration, task, old, new) for task in made.tasks])
+    lift, low, high = gap(after, zeros[1])
+    way, step = _step(new) or (new, 0)
+    blocks = [value for (tower, stage, metric), value in values.items() if _is_block(tower, stage, metric)]
+    return {
+        "pair": f"{old}->{new}",
+        "way": way,
+        "step": step,
+        "method": configuration.method,
+        "title": study.title(configuration),
+        "text_change": round(sum(blocks) / len(blocks), 6) if blocks else float("nan"),
+        "text_cka": values["text", activations.OUTPUT, "cka"],
+        "image_cka": values["vision", activations.OUTPUT, "cka"],
+        "zs_old": mean(zeros[0]),
+        "zs_new": mean(zeros[1]),
+        "old": mean(before),
+        "reuse": mean(after),
+        "lift": lift,
+        "lift_low": low,
+        "lift_high": high,
+        "status": status,
+        "reason": reason,
+    }
+
+
+def _is_block(tower: str, stage: str, metric: str) -> bool:
+    return tower == "text" and metric == "change" and stage.startswith("block")

@@ -1,0 +1,197 @@
+"""Repair: what to do when reuse is not enough."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+
+from benchmark.analysis.analyses.break_even import own_steps
+from benchmark.analysis.base import Analysis
+from benchmark.analysis.repair_base import Case, all_repairs
+from benchmark.analysis.study import SPLIT, Study, gap, mean
+from benchmark.experiment.plan import Cell, Configuration, Job, Plan
+from benchmark.experiment.store import cell_hash
+from benchmark.experiment.worker import Worker
+from benchmark.method.base import Incompatible
+from benchmark.results.paired import Outcome
+from benchmark.training.modules import evaluate_module, require_compatible
+
+KIND = "repair"
+
+
+class RepairAnalysis(Analysis):
+    """Every repair on every module that allows it, with reuse, retraining, and the same number of steps from scratch; each with
+    what it costs in images, labels, steps and seconds."""
+
+    name = "repair"
+    title = "Repair"
+    question = "If reuse is not enough, what does it cost to get the rest?"
+    explains = False
+    text_columns = ("pair", "method", "title", "repair", "label", "status", "reason")
+    """``repair`` is reuse, a repair's name, scratch-STEPS or retrain; ``label`` says it in words."""
+    number_columns = tuple(
+        "accuracy reuse zs_new lift lift_low lift_high over_reuse over_reuse_low over_reuse_high images labels steps "
+        "seconds seeds".split()
+    )
+    """``seconds`` is the mean over seeds of the time on this machine, without evaluation."""
+
+    def run(self, study: Study, settings: Any) -> pd.DataFrame:
+        full = study.plan(study.pairs, [study.zero_shot, *study.competing], retrain=True)
+        study.compute("modules of both backbones", full.jobs)
+        news = [(new, new) for new in dict.fromkeys(new for _, new in study.pairs)]
+        cuts = {
+            (configuration.method, steps): configuration.with_steps(steps)
+            for configuration in study.competing
+            for steps in sorted({repair.steps for repair in all_repairs() if repair.steps})
+            if steps <= own_steps(study, full, configuration)
+        }
+        scratch = study.plan(news, list(cuts.values()))
+        study.compute("trainings from scratch with fewer steps", scratch.jobs)
+        jobs = [job for pair in study.pairs for job in _jobs(study, full, cuts, pair)]
+        study.compute("repairs", jobs, {KIND: repair_cell})
+        cells = {job.train.key + cell.backbone + str(cell.config["strategy"]): cell for job in jobs for cell in job.evals}
+        book = _Book(study, full, scratch, cuts, cells)
+        return pd.DataFrame([row for pair in study.pairs for each in study.competing for row in book.rows(pair, each)])
+
+    def overview(self, table: pd.DataFrame) -> tuple[str, pd.DataFrame]:
+        order = list(dict.fromkeys(table.label))
+        wide = table.pivot_table(index="label", columns="pair", values="over_reuse", aggfunc="mean").reindex(order)
+        return "H over plain reuse, points, mean over the methods that have both", wide.round(1)
+
+
+def _jobs(study: Study, full: Plan, cuts: Mapping[tuple[str, int], Configuration], pair: tuple[str, str]) -> Iterator[Job]:
+    """One job for each module and new backbone: the training, which is done, and its repairs."""
+    old, new = pair
+    digests = {facts.name: facts.digest for facts in study.session.backbones}
+    for job in full.jobs:
+        configuration = job.train.configuration
+        if job.train.backbone != old or configuration.method == study.baseline:
+            continue
+        target = next(cell for cell in job.evals if cell.backbone == new)
+        cells = []
+        for repair in all_repairs():
+            steps = repair.steps
+            if steps and (configuration.method, steps) not in cuts:
+                continue  # more than its whole retraining would take
+            config = {**target.config, "kind": KIND, "strategy": repair.name, "version": repair.version, "old": digests[old]}
+            cells.append(Cell(KIND, cell_hash(config), config, configuration, new, job.train.task, job.train.settings))
+        yield Job(job.train, tuple(cells))
+
+
+def repair_cell(worker: Worker, cell: Cell, trained: Cell, record: Mapping[str, Any]) -> dict[str, Any]:
+    """What a worker does for a repair: repair the module, evaluate it, and say what it cost."""
+    repair = next(each for each in all_repairs() if each.name == cell.config["strategy"])
+    module, new, task = worker.module(trained, record), worker.backbone(cell.backbone), worker.task(cell.task)
+    require_compatible(module.cls, module.config, new)
+    reason = repair.incompatibility(module)
+    if reason:
+        raise Incompatible(reason)
+    case = Case(module, worker.backbone(trained.backbone), new, task, worker.features, worker.context.precision)
+    start = time.perf_counter()
+    repaired = repair.apply(case)
+    seconds = time.perf_counter() - start
+    predictions = evaluate_module(
+        replace(module, tensors=repaired.tensors),
+        new,
+        task,
+        worker.features,
+        precision=case.precision,
+        zero_shot_share=repaired.zero_shot_share,
+    )
+    cost = {"images": repaired.images, "labels": repaired.labels, "steps": repaired.steps, "train_seconds": seconds}
+    notes = {"zero_shot_share": repaired.zero_shot_share, "notes": dict(repaired.notes)}
+    return worker.keep(cell, predictions) | cost | notes
+
+
+@dataclass
+class _Book:
+    """Finished cells, by what they stand for."""
+
+    study: Study
+    full: Plan
+    scratch: Plan
+    cuts: Mapping[tuple[str, int], Configuration]
+    repairs: Mapping[str, Cell]
+
+    def rows(self, pair: tuple[str, str], configuration: Configuration) -> Iterator[dict[str, object]]:
+        """Rows of one method on one pair, cheapest repair first."""
+        old, new = pair
+        reused = [self.full.find(configuration, task, old, new) for task in self.full.tasks]
+        yield self._row(pair, configuration, "reuse", "reuse", reused, [])
+        trainings = {job.train.task: job.train for job in self.full.jobs if self._is(job, configuration, old)}
+        for repair in all_repairs():
+            keys = [trainings[task].key + new + repair.name for task in self.full.tasks]
+            if all(key in self.repairs for key in keys):
+                cells = [self.repairs[key] for key in keys]
+                yield self._row(pair, configuration, repair.name, repair.title, cells, cells)
+            steps = repair.steps
+            cut = self.cuts.get((configuration.method, steps))
+            if cut is not None:
+                yield self._trained(
+                    pair, configuration, f"scratch-{steps}", f"from scratch, {steps} steps", self.scratch, cut
+                )
+        yield self._trained(pair, configuration, "retrain", "retrain", self.full, configuration)
+
+    def _is(self, job: Job, configuration: Configuration, backbone: str) -> bool:
+        return job.train.configuration == configuration and job.train.backbone == backbone
+
+    def _trained(
+        self,
+        pair: tuple[str, str],
+        configuration: Configuration,
+        strategy: str,
+        label: str,
+        made: Plan,
+        chosen: Configuration,
+    ) -> dict[str, object]:
+        """A row of modules trained on the new backbone."""
+        new = pair[1]
+        evals = [made.find(chosen, task, new, new) for task in made.tasks]
+        trained = {job.train.task: job.train for job in made.jobs if self._is(job, chosen, new)}
+        return self._row(pair, configuration, strategy, label, evals, [trained[task] for task in made.tasks])
+
+    def _row(
+        self,
+        pair: tuple[str, str],
+        configuration: Configuration,
+        strategy: str,
+        label: str,
+        evals: Sequence[Cell | None],
+        costs: Sequence[Cell],
+    ) -> dict[str, object]:
+        study = self.study
+        found, zero = study.outcome(evals), study.find(self.full, study.zero_shot, pair[0], pair[1])
+        reuse = study.find(self.full, configuration, *pair)
+        status, reason = study.why(evals)
+        records = [study.session.store.record(cell.key) or {} for cell in costs]
+        return {
+            "pair": f"{pair[0]}->{pair[1]}",
+            "method": configuration.method,
+            "title": study.title(configuration),
+            "repair": strategy,
+            "label": label,
+            "accuracy": mean(found),
+            "reuse": mean(reuse),
+            "zs_new": mean(zero),
+            **_gap("lift", found, zero),
+            **_gap("over_reuse", found, reuse),
+            "images": _mean([record.get("images") or 0 for record in records]),
+            "labels": _mean([record.get("labels", record.get("images")) or 0 for record in records]),
+            "steps": _mean([record.get("steps") or 0 for record in records]),
+            "seconds": _mean([record.get("train_seconds") or 0.0 for record in records]),
+            "seeds": len(evals),
+            "status": status,
+            "reason": reason,
+        }
+
+
+def _gap(name: str, one: Outcome | None, other: Outcome | None) -> dict[str, float]:
+    return dict(zip((name, f"{name}_low", f"{name}_high"), gap(one, other, SPLIT), strict=True))
+
+
+def _mean(values: list[float]) -> float:
+    return round(sum(values) / len(values), 4) if values else 0.0

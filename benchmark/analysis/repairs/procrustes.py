@@ -1,0 +1,29 @@
+"""Carries a module through a rotation between the old and the new space."""
+
+from __future__ import annotations
+
+from benchmark.analysis.repair_base import Case, Repair, Repaired
+from benchmark.analysis.space_maps import Fit, SpaceMaps, procrustes
+from benchmark.method.base import Incompatible, axes_of
+from benchmark.training.modules import Module
+
+
+class Procrustes(Repair):
+    """The module goes through an orthogonal map between the old and the new space (see ``space_maps``). Only the two
+    backbones are needed: no images, no labels, no steps."""
+
+    name, title, effort = "procrustes", "Procrustes alignment", 0
+    fit: Fit = staticmethod(procrustes)
+
+    def incompatibility(self, module: Module) -> str | None:
+        if not module.tensors:
+            return "it has learnt nothing that could be mapped"
+        inside = [name for name in module.tensors if axes_of(name, module.cls.spaces) is None]
+        return f"{inside[0]} lives in no space that can be mapped" if inside else None
+
+    def apply(self, case: Case) -> Repaired:
+        maps = SpaceMaps(case.old, case.new, case.task.class_list().template, self.fit)
+        try:
+            return Repaired(maps.carry(case.module.tensors, case.module.cls.spaces))
+        except ValueError as error:
+            raise Incompatible(str(error)) from None

@@ -1,0 +1,24 @@
+"""Carries a module through a ridge regression between the old and the new space."""
+
+from __future__ import annotations
+
+from benchmark.analysis.repairs.procrustes import Procrustes
+from benchmark.analysis.space_maps import Fit, ridge
+from benchmark.method.base import axes_of
+from benchmark.training.modules import Module
+
+
+class Ridge(Procrustes):
+    """Like Procrustes alignment, with a map that need not keep lengths and angles: it follows the words more closely. It carries
+    vectors; a matrix that acts on vectors would need the map the other way round, so modules with one are left out."""
+
+    name, title, effort = "ridge", "ridge map", 1
+    fit: Fit = staticmethod(ridge)
+
+    def incompatibility(self, module: Module) -> str | None:
+        matrices = [
+            name for name in module.tensors if name.endswith("weight") and any(axes_of(name, module.cls.spaces) or ())
+        ]
+        if matrices:
+            return f"{matrices[0]} acts on vectors of the space, and a ridge map carries only the vectors themselves"
+        return super().incompatibility(module)

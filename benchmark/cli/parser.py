@@ -1,0 +1,270 @@
+"""The command line: every command with its options and help.
+
+Nothing heavy is imported here: torch takes seconds, and --help, or a mistake in an option, should be answered at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from benchmark.analysis import analyses
+from benchmark.config.discovery import file_names, summaries
+from benchmark.config.errors import UserError
+from benchmark.config.paths import program
+from benchmark.config.validation import did_you_mean
+from benchmark.experiment import executors
+
+RUN = "run"
+PROTOCOLS = "base-to-new, few-shot, domain, cross-dataset"
+EXECUTORS = tuple(name.replace("_", "-") for name in file_names(executors))
+
+
+# --- what options take ----------------------------------------------------------------------------------------------
+
+
+def names(text: str) -> tuple[str, ...]:
+    """A comma-separated list."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """A comma-separated list of integers."""
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of integers, such as 1,2,3") from None
+
+
+def count(text: str) -> int:
+    """A non-negative integer."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a non-negative integer")
+    return int(text)
+
+
+def positive(text: str) -> float:
+    """A number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value
+
+
+# --- groups of options that commands share ---------------------------------------------------------------------------
+
+
+def add_pairs_file(group: argparse._ActionsContainer) -> None:
+    """Which YAML names the backbones."""
+    text = "backbones and upgrades; ./pairs.yaml or the embedded default unless given"
+    group.add_argument("--upgrade-pairs", type=Path, default=None, metavar="YAML", help=text)
+
+
+def add_data(group: argparse._ActionsContainer) -> None:
+    """Where data sets and plugins are."""
+    group.add_argument("--data-root", type=Path, default=None, metavar="DIR", help="folder of data sets read from files")
+    text = "folder with methods/ or datasets/ of your own; may be repeated"
+    group.add_argument("--plugins", type=Path, action="append", default=[], metavar="DIR", help=text)
+
+
+def add_device(group: argparse._ActionsContainer) -> None:
+    """Where it computes."""
+    group.add_argument("--device", default="auto", metavar="NAME", help="auto (a GPU if there is one), cpu, cuda, cuda:1")
+
+
+def add_execution(group: argparse._ActionsContainer) -> None:
+    """How cells are computed."""
+    add_device(group)
+    group.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32", help="of the forward pass")
+    text = "where cells are computed; a pool of processes unless given"
+    group.add_argument("--executor", choices=EXECUTORS, default=None, help=text)
+    text = "worker processes; 0 computes in this process"
+    group.add_argument("--workers", type=count, default=None, metavar="N", help=text)
+    text = "stop a cell that takes longer"
+    group.add_argument("--cell-timeout", type=positive, default=None, metavar="SECONDS", help=text)
+    add_out(group)
+
+
+def add_out(group: argparse._ActionsContainer) -> None:
+    """The results folder."""
+    text = "folder of records and tables; what is there is used again"
+    group.add_argument("--out", type=Path, default=Path("results"), metavar="DIR", help=text)
+
+
+def add_report(group: argparse._ActionsContainer) -> None:
+    """Where the report is written."""
+    text = "where the report is written"
+    group.add_argument("--report", type=Path, default=Path("reports/compat.html"), metavar="FILE", help=text)
+
+
+# --- commands -------------------------------------------------------------------------------------------------------
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """The main job."""
+    what = parser.add_argument_group("what to run")
+    add_pairs_file(what)
+    text = "names, globs or 'all', comma-separated"
+    what.add_argument("--methods", type=names, default=None, metavar="NAMES", help=text)
+    what.add_argument("--datasets", type=names, default=None, metavar="NAMES", help=text)
+    what.add_argument("--protocols", type=names, default=None, metavar="NAMES", help=PROTOCOLS)
+    what.add_argument("--seeds", type=numbers, default=None, metavar="N,N", help="seeds of the few-shot draws")
+    text = "training images per class, if there are as many"
+    what.add_argument("--shots", type=count, default=None, metavar="N", help=text)
+    text = "change a hyper-parameter; VALUE,VALUE makes two configurations; may be repeated"
+    what.add_argument("--set", action="append", default=[], metavar="METHOD.KEY=VALUE", help=text)
+    how = parser.add_argument_group("how to run it")
+    add_data(how)
+    add_execution(how)
+    add_report(how)
+    fetch = how.add_mutually_exclusive_group()
+    fetch.add_argument("--prepare", action="store_true", help="fetch weights and data sets that are missing, and stop")
+    text = "never use the network, which is so in every run without --prepare"
+    fetch.add_argument("--offline", action="store_true", help=text)
+    how.add_argument("--dry-run", action="store_true", help="print the plan and an estimate of its time, and stop")
+    how.add_argument("--list", action="store_true", help="list methods and data sets, and stop")
+
+
+def add_analyse(parser: argparse.ArgumentParser) -> None:
+    """Sweeps that say why modules survive, and what to do if they do not."""
+    known = {name.replace("_", "-"): text for name, text in summaries(analyses).items()}
+    lines = "\n".join(f"  {name:<12} {text}" for name, text in known.items())
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description = (
+        f"Answer one question with the modules of a results folder, and train what is missing:\n\n{lines}\n\n"
+        "Each works on one data set in base and new classes, can be interrupted, and adds a section to the report."
+    )
+    parser.add_argument("analysis", choices=tuple(known), metavar="NAME", help="one of these")
+    what = parser.add_argument_group("what to analyse")
+    add_pairs_file(what)
+    text = "one data set; the YAML's first unless given"
+    what.add_argument("--dataset", default=None, metavar="NAME", help=text)
+    text = "names, globs or 'all', comma-separated"
+    what.add_argument("--methods", type=names, default=None, metavar="NAMES", help=text)
+    text = "some of the YAML's upgrades, comma-separated"
+    what.add_argument("--pairs", type=names, default=None, metavar="OLD->NEW", help=text)
+    what.add_argument("--seeds", type=numbers, default=None, metavar="N,N", help="seeds of the few-shot draws")
+    text = "change a setting of the analysis; may be repeated"
+    what.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=text)
+    how = parser.add_argument_group("how to run it")
+    add_data(how)
+    add_execution(how)
+
+
+def add_report_command(parser: argparse.ArgumentParser) -> None:
+    """The report of finished results."""
+    text = "results folders; several become one report"
+    parser.add_argument("folders", nargs="*", type=Path, default=[Path("results")], metavar="DIR", help=text)
+    add_report(parser)
+
+
+def add_eval_module(parser: argparse.ArgumentParser) -> None:
+    """A module from elsewhere on backbones of today."""
+    text = "checkpoint of a method's official code, or a module.safetensors of this suite"
+    parser.add_argument("file", type=Path, help=text)
+    text = "backbones in the YAML, or open_clip's MODEL:PRETRAINED; comma-separated"
+    parser.add_argument("--on", type=names, required=True, metavar="NAMES", help=text)
+    parser.add_argument("--dataset", type=names, required=True, metavar="NAMES", help="data sets, comma-separated")
+    text = "whose module it is, if several methods could have written the file"
+    parser.add_argument("--method", default=None, metavar="NAME", help=text)
+    add_pairs_file(parser)
+    add_data(parser)
+    add_device(parser)
+    text = "where features are kept"
+    parser.add_argument("--cache", type=Path, default=Path("results/features"), metavar="DIR", help=text)
+
+
+def add_methods(parser: argparse.ArgumentParser) -> None:
+    """The methods."""
+    parser.add_argument("name", nargs="?", default=None, help="a method; all of them in a table unless given")
+    add_plugins(parser)
+
+
+def add_plugins(parser: argparse.ArgumentParser) -> None:
+    """Folders of plugins alone."""
+    text = "folder with methods/ of your own; may be repeated"
+    parser.add_argument("--plugins", type=Path, action="append", default=[], metavar="DIR", help=text)
+
+
+def add_new_method(parser: argparse.ArgumentParser) -> None:
+    """A new method."""
+    parser.add_argument("name", help="of the method, in lower case with hyphens, such as my-adapter")
+    text = "where the file goes; methods/ unless given"
+    parser.add_argument("--folder", type=Path, default=None, metavar="DIR", help=text)
+
+
+def add_check_method(parser: argparse.ArgumentParser) -> None:
+    """The contract of a method."""
+    parser.add_argument("name", help="of the method")
+    text = "where its file is; the suite's methods/ unless given"
+    parser.add_argument("--folder", type=Path, default=None, metavar="DIR", help=text)
+    add_plugins(parser)
+
+
+def add_cite(parser: argparse.ArgumentParser) -> None:
+    """BibTeX."""
+    add_out(parser)
+    add_plugins(parser)
+
+
+def add_init(parser: argparse.ArgumentParser) -> None:
+    """A first pairs.yaml."""
+    parser.add_argument("file", nargs="?", type=Path, default=Path("pairs.yaml"), help="what to write")
+    text = "which to start from: default, or the name of a file in pairs/, such as paper"
+    parser.add_argument("--template", default="default", metavar="NAME", help=text)
+
+
+COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
+    RUN: ("train on the old backbone, reuse on newer ones, and report (the default)", add_run),
+    "init": ("write a commented pairs.yaml", add_init),
+    "analyse": ("say why modules survive an upgrade, and what to do if they do not", add_analyse),
+    "report": ("write the report again from finished results", add_report_command),
+    "eval-module": ("evaluate a module that you have on other backbones", add_eval_module),
+    "methods": ("list the methods, or describe one", add_methods),
+    "new-method": ("write a working, commented skeleton of a new method", add_new_method),
+    "check-method": ("check a method against the contract on tiny CLIPs", add_check_method),
+    "cite": ("print the BibTeX of what a results folder contains", add_cite),
+}
+"""By name: what the command does, and the function that adds its options. Its code is ``run`` in the file of its name."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """One line for a mistake, with the usage above it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage()
+        raise UserError(message, where=self.prog, fix=f"{self.prog} --help lists the options")
+
+
+def parse(given: Sequence[str]) -> argparse.Namespace:
+    """The options of a command line, and the name of its command as ``command``.
+
+    Raises:
+        UserError: it makes no sense.
+        SystemExit: help was asked for and printed.
+    """
+    name, rest = (given[0], given[1:]) if given and not given[0].startswith("-") else (RUN, given)
+    if name not in COMMANDS:
+        raise UserError(f"unknown command {name!r}", fix=did_you_mean(name, COMMANDS))
+    text, add_options = COMMANDS[name]
+    epilog = None
+    if name == RUN:
+        lines = "\n".join(f"  {command:<13} {about}" for command, (about, _) in COMMANDS.items() if command != RUN)
+        example = f"{program()} --methods 'co*' --upgrade-pairs pairs.yaml --seeds 1"
+        epilog = f"other commands, each with --help:\n{lines}\n\nexample: {example}"
+        text = "Train fine-tuning methods on an old CLIP, reuse their modules on newer ones, and report what survives."
+    parser = _Parser(
+        prog=program() if name == RUN else f"{program()} {name}",
+        description=f"{text[0].upper()}{text[1:].rstrip('.')}.",
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_options(parser)
+    options = parser.parse_args(list(rest))
+    options.command = name
+    return options

@@ -1,0 +1,71 @@
+"""Checks of what users give, each mistake in one line with its place and the fix."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from benchmark.config.errors import UserError
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def check(model: type[M], content: Mapping[str, Any], *, where: str) -> M:
+    """Validate ``content``; the first problem becomes one line with its key path and a fix."""
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        problems = error.errors()
+        # A misspelt key also leaves the right one missing: tell of the former.
+        problem = next((each for each in problems if each["type"] == "extra_forbidden"), problems[0])
+        raise UserError(_say(problem), where=f"{where}: {_path(problem['loc'])}", fix=_fix(problem, model)) from None
+
+
+def _path(location: Sequence[int | str]) -> str:
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+    return text.removeprefix(".") or "(top level)"
+
+
+def _say(problem: Any) -> str:
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key {problem['loc'][-1]!r}"
+    if problem["type"] == "missing":
+        return f"key {problem['loc'][-1]!r} is missing"
+    if problem["type"] == "too_short":
+        return "the list is empty"
+    return str(problem["msg"]).removeprefix("Value error, ")
+
+
+def _fix(problem: Any, model: type[BaseModel]) -> str:
+    if problem["type"] == "extra_forbidden":
+        known = sorted({name for each in _models(model) for name in each.model_fields})
+        close = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
+        return f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
+    if problem["type"] == "missing":
+        return f"add {problem['loc'][-1]!r}"
+    if problem["type"] == "too_short":
+        return "name at least one"
+    return f"you gave {problem['input']!r}"[:120]
+
+
+def _models(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    """A model and those that its fields hold."""
+    yield model
+    for info in model.model_fields.values():
+        yield from (inner for kind in _plain_types(info.annotation) for inner in _models(kind))
+
+
+def _plain_types(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _plain_types(argument)
+
+
+def did_you_mean(name: str, known: Mapping[str, object] | Sequence[str]) -> str:
+    """A fix for an unknown name: the closest known one, or all of them."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known)) or 'none'}"

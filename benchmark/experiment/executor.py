@@ -1,0 +1,119 @@
+"""The contract of an executor: it takes chunks of jobs, computes their cells somewhere and tells what has finished.
+
+To add one, put a file with a subclass of ``Executor`` into ``benchmark/experiment/executors/``; ``--executor`` then takes its
+name. Whatever is finished is on disk before an executor tells of it, so an interruption of either side loses nothing.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from benchmark.config.discovery import classes_in
+from benchmark.config.errors import UserError
+from benchmark.config.validation import did_you_mean
+from benchmark.experiment import executors
+from benchmark.experiment.plan import Cell, Job
+from benchmark.experiment.store import FINAL, Store
+from benchmark.experiment.worker import Context
+
+Chunk = tuple[Job, ...]
+"""Jobs that one worker takes together; usually they share a backbone and a task, and so their features."""
+OnCell = Callable[[Cell, str, str], None]
+"""Called with (cell, status, reason) when a cell is finished."""
+TICK = 1.0
+"""Longest wait for news, in seconds."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user chose about how cells are computed."""
+
+    workers: int | None = None
+    """Worker processes; None takes one per core, or per GPU."""
+    cell_timeout: float | None = None
+    """Seconds after which a cell is stopped."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A cell that has its final record for this run."""
+
+    cell: Cell
+    status: str
+    reason: str
+
+
+class Executor(ABC):
+    """Computes chunks of jobs."""
+
+    name: ClassVar[str]
+    """What users type."""
+
+    def __init__(self, context: Context, settings: Settings) -> None:
+        self.context, self.settings = context, settings
+
+    @abstractmethod
+    def submit(self, chunks: Sequence[Chunk]) -> None:
+        """Take chunks, in the order in which they should be started. May be called again while others are computed."""
+
+    @abstractmethod
+    def poll(self, timeout: float) -> list[Finished]:
+        """The cells that finished since the last call; waits up to ``timeout`` seconds for the first.
+
+        Raises:
+            UserError: nothing can be computed, and why.
+        """
+
+    @property
+    @abstractmethod
+    def unfinished(self) -> bool:
+        """Whether cells are still to come."""
+
+    @abstractmethod
+    def cancel(self) -> None:
+        """Stop whatever is running; finished cells are kept. Also called at the end."""
+
+
+def make_executor(name: str, context: Context, settings: Settings) -> Executor:
+    """The executor of a name.
+
+    Raises:
+        UserError: there is none.
+    """
+    known = {cls.name: cls for cls in classes_in(executors, Executor)}  # type: ignore[type-abstract]
+    if name not in known:
+        raise UserError(f"unknown executor {name!r}", fix=did_you_mean(name, known))
+    return known[name](context, settings)
+
+
+def make_chunks(jobs: Sequence[Job], store: Store, *, separate: bool = False) -> list[Chunk]:
+    """Jobs with something left to do, grouped by backbone and task, in the order of the plan; or each by itself."""
+    grouped: dict[Any, list[Job]] = {}
+    for number, job in enumerate(jobs):
+        if any(store.status(cell.key) not in FINAL for cell in (job.train, *job.evals)):
+            grouped.setdefault(number if separate else (job.train.backbone, job.train.task), []).append(job)
+    return [tuple(group) for group in grouped.values()]
+
+
+def cells_of(chunk: Chunk) -> dict[str, Cell]:
+    """The cells of a chunk by their keys."""
+    return {cell.key: cell for job in chunk for cell in (job.train, *job.evals)}
+
+
+def execute(executor: Executor, chunks: Sequence[Chunk], on_cell: OnCell, on_tick: Callable[[], None]) -> None:
+    """Compute chunks to the end; ``on_tick`` is called about once a second.
+
+    Raises:
+        UserError: nothing can be computed, and why.
+    """
+    executor.submit(chunks)
+    try:
+        while executor.unfinished:
+            for end in executor.poll(TICK):
+                on_cell(end.cell, end.status, end.reason)
+            on_tick()
+    finally:
+        executor.cancel()

@@ -1,0 +1,205 @@
+"""Long-lived worker processes on this machine that share a queue of chunks.
+
+A worker that dies costs only the cell it was at; another takes its place.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from benchmark.config.errors import UserError
+from benchmark.data.task import TaskId
+from benchmark.experiment.devices import release_memory
+from benchmark.experiment.executor import Chunk, Executor, Finished, Settings, cells_of
+from benchmark.experiment.plan import Cell
+from benchmark.experiment.store import Store
+from benchmark.experiment.worker import Context, Worker, worker_contexts
+
+
+@dataclass
+class _Slot:
+    """One worker process and what it is doing."""
+
+    context: Context
+    process: BaseProcess
+    pipe: Connection
+    chunk: Chunk = ()
+    task: TaskId | None = None
+    """The last one; its images and features are in the worker's memory."""
+    current: str | None = None
+    since: float = field(default_factory=time.monotonic)
+    failed_starts: int = 0
+
+
+class ProcessPool(Executor):
+    """One worker per core, or per GPU."""
+
+    name = "process-pool"
+
+    def __init__(self, context: Context, settings: Settings) -> None:
+        super().__init__(context, settings)
+        self._queue: list[Chunk] = []
+        self._slots: list[_Slot] = []
+        self._finished: list[Finished] = []
+
+    def submit(self, chunks: Sequence[Chunk]) -> None:
+        self._queue += chunks
+        if not self._slots:
+            contexts = worker_contexts(self.context, self.settings.workers)
+            self._slots = [_start(context) for context in contexts[: max(1, len(self._queue))]]
+        for slot in self._slots:
+            if not slot.chunk:
+                self._feed(slot)
+
+    def poll(self, timeout: float) -> list[Finished]:
+        busy = [slot for slot in self._slots if slot.chunk]
+        ready = wait([s.pipe for s in busy] + [s.process.sentinel for s in busy], timeout=timeout)
+        limit = self.settings.cell_timeout
+        for slot in busy:
+            if slot.pipe in ready or slot.process.sentinel in ready:
+                self._listen(slot)
+            elif limit and slot.current and time.monotonic() - slot.since > limit:
+                slot.process.kill()
+                slot.process.join()
+                self._replace(slot, "timeout", f"longer than {limit:.0f} s")
+        finished, self._finished = self._finished, []
+        return finished
+
+    @property
+    def unfinished(self) -> bool:
+        return any(slot.chunk for slot in self._slots) or bool(self._finished)
+
+    def cancel(self) -> None:
+        for slot in self._slots:
+            slot.process.kill()
+            slot.process.join()
+            slot.pipe.close()
+        self._slots, self._queue = [], []
+
+    def _feed(self, slot: _Slot) -> None:
+        """Give a worker its next chunk: of the task it knows, else of one that no other worker is at, else the first."""
+        last = slot.task
+        others = {other.task for other in self._slots if other is not slot and other.chunk}
+        known = (i for i, chunk in enumerate(self._queue) if _task(chunk) == last)
+        fresh = (i for i, chunk in enumerate(self._queue) if _task(chunk) not in others)
+        slot.chunk, slot.current = (self._queue.pop(next(chain(known, fresh), 0)) if self._queue else ()), None
+        if slot.chunk:
+            slot.task = _task(slot.chunk)
+            slot.pipe.send(slot.chunk)
+
+    def _listen(self, slot: _Slot) -> None:
+        """Take one message of a worker, or replace it if it is dead."""
+        try:
+            event, key, status, reason = slot.pipe.recv()
+        except (EOFError, OSError):
+            slot.process.join()
+            self._replace(slot, "killed", f"the worker died with {_exit(slot.process.exitcode)}")
+            return
+        slot.failed_starts = 0
+        slot.since = time.monotonic()
+        if event == "start":
+            slot.current = key
+        elif event == "end":
+            slot.current = None
+            self._finished.append(Finished(cells_of(slot.chunk)[key], status, reason))
+        else:
+            self._feed(slot)
+
+    def _replace(self, slot: _Slot, status: str, reason: str) -> None:
+        """Record the cell that a dead worker was at, give the rest of its chunk back and start a new worker."""
+        lost = slot.chunk
+        if slot.current is None:
+            slot.failed_starts += 1
+            if slot.failed_starts > 2:
+                raise UserError(f"workers die before they take any work: {reason}", fix="run with --workers 0 to see why")
+        else:
+            lost = self._without(lost, cells_of(lost)[slot.current], status, reason)
+        if lost:
+            self._queue.insert(0, lost)
+        slot.pipe.close()
+        new = _start(slot.context)
+        slot.process, slot.pipe = new.process, new.pipe
+        self._feed(slot)
+
+    def _without(self, chunk: Chunk, dead: Cell, status: str, reason: str) -> Chunk:
+        """Write the record of a cell that killed its worker, and those of the evaluations that depended on it; returns the
+        chunk without them."""
+        store = Store(self.context.store)
+
+        def note(cell: Cell, status: str, reason: str) -> None:
+            store.write(cell.key, cell.config, status, reason=reason)
+            self._finished.append(Finished(cell, status, reason))
+
+        note(dead, status, reason)
+        kept = []
+        for job in chunk:
+            if job.train.key == dead.key:
+                for cell in job.evals:
+                    note(cell, "blocked", f"its module was not trained: {status}: {reason}")
+            else:
+                kept.append(replace(job, evals=tuple(cell for cell in job.evals if cell.key != dead.key)))
+        return tuple(kept)
+
+
+def _task(chunk: Chunk) -> TaskId:
+    return chunk[0].train.task
+
+
+def _processes(context: Context) -> Any:
+    """How worker processes are made. On Linux CPUs they are forks of the driver, which has one thread (see ``cli.main`` and
+    ``progress``): libraries lie in memory once and are not loaded again. Everywhere else, and for GPUs, they are spawned."""
+    forks = context.device == "cpu" and sys.platform.startswith("linux")
+    return multiprocessing.get_context("fork" if forks else "spawn")
+
+
+def _start(context: Context) -> _Slot:
+    processes = _processes(context)
+    ours, theirs = processes.Pipe()
+    process = processes.Process(target=_worker_main, args=(theirs, context), daemon=True)
+    process.start()
+    theirs.close()
+    return _Slot(context, process, ours)
+
+
+def _exit(code: int | None) -> str:
+    if code is not None and code < 0:
+        try:
+            return f"signal {signal.Signals(-code).name}"
+        except ValueError:
+            return f"signal {-code}"
+    return f"exit status {code}"
+
+
+def _worker_main(pipe: Connection, context: Context) -> None:
+    """Body of a worker process: answer chunks until the pipe closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the driver
+    _die_with_parent()
+    worker = Worker(context)
+    while True:
+        try:
+            chunk: Chunk = pipe.recv()
+        except EOFError:
+            return
+        for job in chunk:
+            worker.run(job, lambda *message: pipe.send(message))
+        release_memory()
+        pipe.send(("idle", "", "", ""))
+
+
+def _die_with_parent() -> None:
+    """Ask Linux to kill this process when the driver dies, so that a killed run leaves no worker behind."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+        if os.getppid() == 1:
+            os._exit(1)

@@ -1,0 +1,114 @@
+"""The contract of an analysis in the report: sentences, figures and tables made from its finished table.
+
+To add one, put a file with a subclass of ``View`` into ``benchmark/report/analyses/``. Without one the report shows the table
+as it is.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any, ClassVar
+
+import pandas as pd
+
+from benchmark.analysis.base import Analysis, all_analyses
+from benchmark.analysis.findings import Finding, Findings
+from benchmark.config.discovery import classes_in
+from benchmark.config.paths import program
+from benchmark.report import analyses
+from benchmark.report.model import AnalysisSection, Figure
+from benchmark.report.numbers import arrow, duration, plural, signed, slug
+from benchmark.report.table import Plain, Table, simple
+
+
+class View:
+    """What the report shows of an analysis; this one shows the table alone."""
+
+    analysis: ClassVar[str] = ""
+    """Name of the analysis."""
+
+    def sentences(self, table: pd.DataFrame) -> Sequence[str]:
+        """What the table says."""
+        return ()
+
+    def figures(self, table: pd.DataFrame) -> Sequence[Figure | None]:
+        """Drawings; None for one that there is nothing to draw of."""
+        return ()
+
+    def tables(self, table: pd.DataFrame) -> Sequence[Table]:
+        rows: list[list[Plain]] = [
+            [float(value) if isinstance(value, int | float) else str(value) for value in row]
+            for row in table.itertuples(index=False, name=None)
+        ]
+        return (simple("Results", [str(name) for name in table.columns], rows, digits=2),)
+
+    def answers(self, finding: Finding) -> dict[str, str]:
+        """By upgrade, a sentence for the report's first screen."""
+        return {}
+
+
+@lru_cache(maxsize=1)
+def all_views() -> dict[str, View]:
+    """The views by the name of their analysis."""
+    return {cls.analysis: cls() for cls in classes_in(analyses, View)}
+
+
+def sections(findings: Findings, command: str = "") -> list[AnalysisSection]:
+    """All analyses in order, one section for each data set; those that were not run have their command only, for the YAML of
+    the run's ``command``."""
+    given = re.search(r"--upgrade-pairs[ =](\S+)", command)
+    pairs = f" --upgrade-pairs {given[1]}" if given else ""
+    made: list[AnalysisSection] = []
+    for name, analysis in all_analyses().items():
+        finished = [finding for finding in findings.get(name, ()) if not finding.table.empty]
+        made += [_section(analysis, finding, name if place == 0 else "") for place, finding in enumerate(finished)]
+        if not finished:
+            todo = f"{program()} analyse {name}{pairs}"
+            made.append(AnalysisSection(name, analysis.explains, name, analysis.title, analysis.question, todo))
+    return made
+
+
+def _section(analysis: Analysis, finding: Finding, anchor: str) -> AnalysisSection:
+    made, view = finding.made, all_views().get(analysis.name, View())
+    how = f"On {made.title} ({made.dataset}), {plural(len(made.seeds), 'seed')}, {made.device}, in {duration(made.seconds)}"
+    place = slug(made.dataset)
+    figures = [replace(figure, name=f"{figure.name}-{place}") for figure in view.figures(finding.table) if figure]
+    tables = [replace(table, file=f"{analysis.name} {made.dataset} {table.title}") for table in view.tables(finding.table)]
+    return AnalysisSection(
+        analysis.name,
+        analysis.explains,
+        anchor or f"{analysis.name}-{place}",
+        f"{analysis.title}: {made.title}",
+        analysis.question,
+        made.command,
+        tuple(view.sentences(finding.table)),
+        tuple(figures),
+        tuple(tables),
+        f"{how}, {made.created}.",
+        made.warning,
+    )
+
+
+def answers(findings: Findings) -> dict[str, str]:
+    """By upgrade, what the analyses add to the report's answer, from the first data set of each."""
+    found: dict[str, list[str]] = {}
+    for name, view in all_views().items():
+        for finding in list(findings.get(name, ()))[:1]:
+            for pair, sentence in view.answers(finding).items():
+                found.setdefault(arrow(pair), []).append(sentence)
+    return {pair: " ".join(sentences) for pair, sentences in found.items()}
+
+
+def items(table: Any) -> list[tuple[tuple[Any, ...], Any]]:
+    """Rows by the parts of their names."""
+    pairs = table.iterrows() if isinstance(table, pd.DataFrame) else table.items()
+    return [(tuple(key) if isinstance(key, tuple) else (key,), row) for key, row in pairs]
+
+
+def range_of(low: float, high: float) -> str:
+    """An interval in words."""
+    return f"{signed(low)} to {signed(high)}" if math.isfinite(low) and math.isfinite(high) else ""

@@ -1,0 +1,56 @@
+"""Numbers and lists as people read them: the same in the page, its files and the terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+MINUS = "\N{MINUS SIGN}"
+DASH = "\N{EN DASH}"
+
+
+def number(value: object, digits: int = 1) -> str:
+    """A figure with ``digits`` decimals, or a dash."""
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        return DASH
+    text = f"{value:.{digits}f}"
+    return text[1:] if float(text) == 0 and text.startswith("-") else text.replace("-", MINUS)
+
+
+def signed(value: float, digits: int = 1) -> str:
+    """A difference with its sign; none for zero."""
+    text = number(value, digits)
+    return f"+{text}" if math.isfinite(value) and float(text.replace(MINUS, "-")) > 0 else text
+
+
+def count(value: float) -> str:
+    """A whole number with thin groups of thousands, or a dash."""
+    return f"{value:,.0f}" if math.isfinite(value) else DASH
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them."""
+    if not math.isfinite(seconds):
+        return DASH
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def listing(items: Sequence[str]) -> str:
+    """a, b and c."""
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" if items else ""
+
+
+def slug(text: str) -> str:
+    """A text as part of a file's name."""
+    return "-".join("".join(c if c.isalnum() else " " for c in text.lower()).split())
+
+
+def plural(number_of: int, noun: str) -> str:
+    return f"{number_of} {noun}" if number_of == 1 else f"{number_of} {noun}s"
+
+
+def arrow(pair: object) -> str:
+    """An upgrade as the report writes it."""
+    return str(pair).replace("->", " \N{RIGHTWARDS ARROW} ")

@@ -1,0 +1,183 @@
+"""What a module goes through: it is trained on one backbone, attached to any, and evaluated there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmark.backbones.clip import Backbone
+from benchmark.data.batch import ClassList, FewShots
+from benchmark.data.dataset import Examples, TestSet
+from benchmark.data.features import FeatureStore
+from benchmark.data.task import Task
+from benchmark.method.base import Incompatible, Method, MethodConfig
+from benchmark.training.evaluation import Predictions, columns_of, scores
+from benchmark.training.loop import Precision, TrainLog, derive_seed, few_shots, fit
+
+
+@dataclass(frozen=True, eq=False)
+class Module:
+    """What a method has learnt, and all that is needed to attach it again."""
+
+    cls: type[Method]
+    config: MethodConfig
+    tensors: Mapping[str, torch.Tensor]
+    classes: tuple[str, ...] = ()
+    """The classes that it was trained on; empty if they are not known."""
+
+
+def build_method(cls: type[Method], config: MethodConfig, backbone: Backbone, task: Task, features: FeatureStore) -> Method:
+    """A method before training, with the initial values that belong to the task's seed."""
+    torch.manual_seed(derive_seed("init", task.id.seed))
+    return cls(config, backbone, task.class_list(), few_shots(backbone, task, features))
+
+
+def train_module(
+    cls: type[Method],
+    config: MethodConfig,
+    backbone: Backbone,
+    task: Task,
+    features: FeatureStore,
+    *,
+    precision: Precision = "fp32",
+    start: Mapping[str, torch.Tensor] | None = None,
+) -> tuple[Method, TrainLog]:
+    """Train a method on a task; the returned method is in eval mode with its last iterate.
+
+    Args:
+        cls: The method.
+        config: Its hyper-parameters.
+        backbone: Frozen, and unchanged afterwards.
+        task: Whose training images, classes and seed are used.
+        features: Where pixels and features come from.
+        precision: Of the forward pass.
+        start: Learnt tensors to start from instead of initial values (warm start).
+
+    Raises:
+        Incompatible: the method does not work on the backbone, or ``start`` does not fit.
+        Diverged: the loss or a tensor is not finite.
+        torch.OutOfMemoryError: the device is full.
+    """
+    require_compatible(cls, config, backbone)
+    method = build_method(cls, config, backbone, task, features)
+    if start is not None:
+        method.load(dict(start))
+    return method, fit(method, task, features, precision=precision)
+
+
+def attach(
+    cls: type[Method],
+    config: Any,
+    backbone: Backbone,
+    classes: ClassList,
+    tensors: Mapping[str, torch.Tensor],
+    few_shots: FewShots | None = None,
+) -> Method:
+    """Bind a module to a backbone and a class list: build everything that is derived, then load what was learnt.
+
+    Raises:
+        Incompatible: the module does not fit.
+    """
+    method = cls(config, backbone, classes, few_shots)
+    method.load(dict(tensors))
+    return method.eval()  # type: ignore[return-value]
+
+
+def require_compatible(cls: type[Method], config: MethodConfig, backbone: Backbone) -> None:
+    """Check that a method works on a backbone.
+
+    Raises:
+        Incompatible: it does not.
+    """
+    reason = cls.incompatibility(config, backbone)
+    if reason:
+        raise Incompatible(f"{reason} on {backbone.name}")
+
+
+def evaluate_module(
+    module: Module,
+    backbone: Backbone,
+    task: Task,
+    features: FeatureStore,
+    *,
+    precision: Precision = "fp32",
+    zero_shot_share: float = 0.0,
+) -> dict[str, Predictions]:
+    """Predictions of a module on every test set of a task, by the test set's key.
+
+    A module that is bound to its training classes is left out of test sets with other classes.
+
+    Args:
+        module: What was learnt, on this backbone or another.
+        backbone: The one to test on.
+        task: Whose test sets are used; its training images too if the method keeps images.
+        features: Where pixels and features come from.
+        precision: Of the forward pass.
+        zero_shot_share: Share of zero-shot's probabilities in the prediction; the module has the rest.
+
+    Raises:
+        Incompatible: the module does not fit.
+        Diverged: a score is not finite.
+    """
+    require_compatible(module.cls, module.config, backbone)
+    keeps_images = module.cls.info.keeps_images and len(task.train) > 0
+    shown = few_shots(backbone, task, features) if keeps_images else None
+    predictions = {}
+    for test in task.tests:
+        classes, columns = _classes_to_score(module, task, test)
+        if classes is None:
+            continue
+        try:
+            method = attach(module.cls, module.config, backbone, classes, module.tensors, shown)
+        except Incompatible:
+            if module.cls.info.class_bound and not module.classes:
+                continue  # which classes it belongs to is only told by their number
+            raise
+        logits = all_scores(method, test.examples, features, precision, columns)
+        predicted, probabilities = logits.argmax(1), logits.softmax(1)
+        if zero_shot_share:
+            zero_shot = all_scores(zero_shot_of(backbone, classes), test.examples, features, precision, columns).softmax(1)
+            probabilities = (1 - zero_shot_share) * probabilities + zero_shot_share * zero_shot
+            predicted = probabilities.argmax(1)
+        labels = np.asarray(test.examples.labels)
+        predictions[test.key] = Predictions(labels, predicted.numpy().astype(np.uint16), probabilities.amax(1).numpy())
+    return predictions
+
+
+def zero_shot_of(backbone: Backbone, classes: ClassList) -> Method:
+    """A backbone without a module."""
+    return Method(MethodConfig(), backbone, classes).eval()  # type: ignore[return-value]
+
+
+def all_scores(
+    method: Method,
+    examples: Examples,
+    features: FeatureStore,
+    precision: Precision = "fp32",
+    columns: Sequence[int] | None = None,
+) -> torch.Tensor:
+    """Scores (N, C) of plain images, on the CPU; of the classes at ``columns`` if given.
+
+    Raises:
+        Diverged: a score is not finite.
+    """
+    bank = features.testing(method.backbone, examples, pixels=method.needs_pixels)
+    return torch.cat([logits.cpu() for logits in scores(method, bank, precision, columns)])
+
+
+def _classes_to_score(module: Module, task: Task, test: TestSet) -> tuple[ClassList | None, list[int] | None]:
+    """The classes to attach a module with, and the columns of its scores that a test set asks for; (None, None) if the
+    module has no say about these classes."""
+    if not module.cls.info.class_bound:
+        return task.class_list(test), None
+    if not module.classes:
+        return (None, None) if test.part == "new" else (task.class_list(test), None)
+    columns = columns_of(test.classes, module.classes)
+    if columns is None:
+        return None, None
+    template = task.class_list(test)
+    return ClassList(module.classes, template.template, template.context_words, template.ensemble), columns
