@@ -1,11 +1,10 @@
 """ImageNet-V2: new images, gathered the way ImageNet was (matched frequency)."""
 
-from open_clip import IMAGENET_CLASSNAMES
-
 from benchmark.config.errors import UserError
 from benchmark.data.coop.files import list_folders
 from benchmark.data.coop.imagenet import ImageNetDataset, read_classnames
 from benchmark.data.coop.layout import Counts
+from benchmark.data.prompt_texts import IMAGENET_CLASSNAMES
 
 
 class ImageNetV2(ImageNetDataset):

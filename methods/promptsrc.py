@@ -5,10 +5,10 @@ from functools import cached_property
 from typing import Literal
 
 import torch
-from open_clip import OPENAI_IMAGENET_TEMPLATES
 from pydantic import Field
 from torch.nn import functional as F
 
+from benchmark.data.prompt_texts import OPENAI_IMAGENET_TEMPLATES
 from benchmark.method import Info, Method
 from benchmark.method.deep_prompts import DeepPrompts, no_deep_prompts
 from benchmark.method.prompts import ContextConfig

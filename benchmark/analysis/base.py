@@ -15,9 +15,8 @@ import pandas as pd
 from benchmark.analysis import analyses
 from benchmark.analysis.study import Study
 from benchmark.config.discovery import classes_in
-from benchmark.config.errors import UserError
+from benchmark.config.errors import UserError, did_you_mean
 from benchmark.config.schema import RunSpec, Strict
-from benchmark.config.validation import did_you_mean
 
 
 class NoSettings(Strict):

@@ -12,9 +12,9 @@ from rich.console import Console
 
 from benchmark.backbones.clip import Backbone
 from benchmark.config import loader
-from benchmark.config.errors import UserError
+from benchmark.config.errors import UserError, did_you_mean
 from benchmark.config.schema import RunSpec
-from benchmark.config.validation import check, did_you_mean
+from benchmark.config.validation import check
 from benchmark.data.dataset import Dataset
 from benchmark.data.task import BASE_TO_NEW, Task, TaskId, make_task
 from benchmark.experiment import plan, preflight

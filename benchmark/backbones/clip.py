@@ -16,9 +16,7 @@ from typing import Any
 import torch
 from PIL import Image
 from torch import nn
-from torchvision.transforms import Compose, Normalize, PILToTensor, ToTensor
 
-from benchmark.backbones.open_clip_models import create_model
 from benchmark.config.errors import UserError
 from benchmark.config.schema import BackboneSpec
 
@@ -55,6 +53,8 @@ class Backbone:
     """A frozen CLIP. Features are returned un-normalised; shapes use d_t text width and d embedding width."""
 
     def __init__(self, name: str, model: nn.Module, tokenizer: Any, transform: Any, device: torch.device) -> None:
+        from torchvision.transforms import Compose, Normalize, PILToTensor, ToTensor  # takes seconds
+
         self.name, self.device = name, device
         self.model = model.to(device).eval().requires_grad_(False)
         self.tokenizer, self.transform = tokenizer, transform
@@ -76,6 +76,8 @@ class Backbone:
         Raises:
             UserError: no such model, tag or folder, or the weights could not be loaded.
         """
+        from benchmark.backbones.open_clip_models import create_model  # open_clip takes seconds to import
+
         model, transform, tokenizer = create_model(name, spec)
         return cls(name, model, tokenizer, transform, torch.device(device))
 

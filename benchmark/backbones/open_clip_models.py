@@ -14,9 +14,8 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from torch import nn
 
 import benchmark.backbones.icon_towers  # noqa: F401 - lets local-dir folders name the small timm towers
-from benchmark.config.errors import UserError
+from benchmark.config.errors import UserError, did_you_mean
 from benchmark.config.schema import BackboneSpec
-from benchmark.config.validation import did_you_mean
 
 
 def create_model(name: str, spec: BackboneSpec) -> tuple[nn.Module, Any, Any]:

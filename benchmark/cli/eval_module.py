@@ -16,9 +16,9 @@ from benchmark.backbones import sanity
 from benchmark.backbones.clip import Backbone
 from benchmark.cli.console import progress_console
 from benchmark.config import loader
-from benchmark.config.errors import UserError
+from benchmark.config.errors import UserError, did_you_mean
 from benchmark.config.schema import BackboneSpec, RunSpec
-from benchmark.config.validation import check, did_you_mean
+from benchmark.config.validation import check
 from benchmark.data.dataset import Dataset
 from benchmark.data.features import FeatureStore
 from benchmark.data.task import test_task

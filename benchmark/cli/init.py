@@ -6,9 +6,8 @@ import argparse
 from pathlib import Path
 
 from benchmark.cli.console import progress_console
-from benchmark.config.errors import UserError
+from benchmark.config.errors import UserError, did_you_mean
 from benchmark.config.paths import bundled, program
-from benchmark.config.validation import did_you_mean
 
 DEFAULT = "default"
 

@@ -12,9 +12,8 @@ from typing import NoReturn
 
 from benchmark.analysis import analyses
 from benchmark.config.discovery import file_names, summaries
-from benchmark.config.errors import UserError
+from benchmark.config.errors import UserError, did_you_mean
 from benchmark.config.paths import program
-from benchmark.config.validation import did_you_mean
 from benchmark.experiment import executors
 
 RUN = "run"

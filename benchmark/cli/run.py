@@ -67,9 +67,7 @@ def _list(options: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def _warn_of_broken(
-    methods: registry.Registry[Method], datasets: registry.Registry[Dataset], console: Console
-) -> None:
+def _warn_of_broken(methods: registry.Registry[Method], datasets: registry.Registry[Dataset], console: Console) -> None:
     for kind, broken in ((methods.kind, methods.broken), (datasets.kind, datasets.broken)):
         for name, reason in broken.items():
             console.print(f"warning: {kind} {name!r} is broken and left out: {reason}", markup=False, soft_wrap=True)

@@ -1,6 +1,9 @@
-"""The one exception that a user's mistake raises: what is wrong, where, and how to mend it, in one line."""
+"""The exception that a user's mistake raises: what is wrong, where, and how to fix it, in one line."""
 
 from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
 
 
 class UserError(Exception):
@@ -12,3 +15,9 @@ class UserError(Exception):
         self.message, self.where, self.fix = message, where, fix
         text = f"{where}: {message}" if where else message
         super().__init__(" ".join((f"{text} (fix: {fix})" if fix else text).split()))  # one line, whatever the input had
+
+
+def did_you_mean(name: str, known: Mapping[str, object] | Sequence[str]) -> str:
+    """A fix for an unknown name: the closest known one, or all of them."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known)) or 'none'}"

@@ -8,9 +8,9 @@ from typing import Any
 import yaml
 
 from benchmark.config import paths
-from benchmark.config.errors import UserError
+from benchmark.config.errors import UserError, did_you_mean
 from benchmark.config.schema import BackboneSpec, RunSpec
-from benchmark.config.validation import check, did_you_mean
+from benchmark.config.validation import check
 
 
 class _UniqueKeys(yaml.SafeLoader):

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from benchmark.config.discovery import classes_in
-from benchmark.config.errors import UserError
-from benchmark.config.validation import did_you_mean
+from benchmark.config.errors import UserError, did_you_mean
 from benchmark.experiment import executors
 from benchmark.experiment.plan import Cell, Job
 from benchmark.experiment.store import FINAL, Store

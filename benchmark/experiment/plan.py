@@ -13,9 +13,9 @@ from typing import Any
 import yaml
 
 from benchmark.backbones.clip import Backbone
-from benchmark.config.errors import UserError
+from benchmark.config.errors import UserError, did_you_mean
 from benchmark.config.schema import PROTOCOLS, BackboneSpec, ProtocolSpec, RunSpec
-from benchmark.config.validation import check, did_you_mean
+from benchmark.config.validation import check
 from benchmark.data.dataset import Dataset, Splits
 from benchmark.data.task import CROSS_DATASET, DOMAIN, Task, TaskId, make_task, other_test_sets
 from benchmark.experiment.store import cell_hash

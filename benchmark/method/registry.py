@@ -15,9 +15,8 @@ from types import ModuleType
 from typing import Any, Generic, TypeVar
 
 from benchmark.config import paths
-from benchmark.config.errors import UserError
+from benchmark.config.errors import UserError, did_you_mean
 from benchmark.config.schema import FolderSpec
-from benchmark.config.validation import did_you_mean
 from benchmark.data.coop.user_folder import user_folder
 from benchmark.data.dataset import Dataset
 from benchmark.method.base import Method

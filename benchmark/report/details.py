@@ -10,42 +10,44 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from benchmark.report import table_prep
+from benchmark.results.metric import find_metric
+from benchmark.results.summary import column, extra_metrics
 
 if TYPE_CHECKING:
     from benchmark.method.base import Info
 
 TEXTS = ("pair", "method", "dataset", "tested on", "protocol", "split")
-FIGURES = {
-    "old": "old",
-    "reuse": "reuse",
-    "retrain": "retrain",
-    "zs_new": "zero-shot new",
-    "lift": "lift",
-    "negative_flip": "negative flips",
-    "ece_reuse": "ECE",
-}
-"""Columns of figures, and what the page calls them."""
+VALUES = {"old": "old", "reuse": "reuse", "retrain": "retrain", "zs_new": "zero-shot new", "lift": "lift"}
+"""Columns of accuracies, and what the page calls them; other metrics of reuse follow."""
 
 
 def packed(results: pd.DataFrame, baseline: str, methods: Mapping[str, Info], titles: Mapping[str, str]) -> str:
-    """JSON of the means over seeds: columns, the words of each column of texts, and rows of places and figures.
+    """JSON of the means over seeds: columns, the words of each column of texts, and rows of places and values.
 
     It stands in a script element, so it holds no "<".
     """
     table = table_prep.matched(table_prep.clean(results), baseline)
     keys = ["pair", "method", "config", "dataset", "test_set", "protocol", "split"]
+    values = VALUES | {
+        column(metric, strategy): label_of(metric) for metric, strategy in extra_metrics(results) if strategy == "reuse"
+    }
     if table.empty:
-        means = pd.DataFrame(columns=[*keys, *FIGURES])
+        means = pd.DataFrame(columns=[*keys, *values])
     else:
-        means = table.groupby(keys, sort=False)[list(FIGURES)].mean().reset_index()
+        means = table.groupby(keys, sort=False)[list(values)].mean().reset_index()
     words: list[dict[str, int]] = [{} for _ in TEXTS]
     rows = []
     for row in means.to_dict("records"):
         texts = _texts(row, methods, titles)
         places = [known.setdefault(text, len(known)) for known, text in zip(words, texts, strict=True)]
-        rows.append([*places, *(_number(row[name]) for name in FIGURES)])
-    content = {"texts": TEXTS, "figures": list(FIGURES.values()), "words": [list(known) for known in words], "rows": rows}
+        rows.append([*places, *(_number(row[name]) for name in values)])
+    content = {"texts": TEXTS, "figures": list(values.values()), "words": [list(known) for known in words], "rows": rows}
     return json.dumps(content, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
+
+
+def label_of(metric: str) -> str:
+    known = find_metric(metric)
+    return known.label if known else metric
 
 
 def _texts(row: Mapping[Any, Any], methods: Mapping[str, Info], titles: Mapping[str, str]) -> tuple[str, ...]:

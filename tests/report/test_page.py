@@ -108,7 +108,10 @@ def test_headline_figures(results: pd.DataFrame, text: str) -> None:
         cells.append(by_seed(results, method, "retrain").mean())
         assert line[2:9] == [numbers.number(value) for value in cells]
         lift = by_seed(results, method, "reuse") - by_seed(results, "zero", "reuse")
-        assert line[9] == f"{numbers.signed(lift.mean())} \N{PLUS-MINUS SIGN} {numbers.number(lift_half_width(results, method))}"
+        assert (
+            line[9]
+            == f"{numbers.signed(lift.mean())} \N{PLUS-MINUS SIGN} {numbers.number(lift_half_width(results, method))}"
+        )
         gain = by_seed(results, method, "reuse").mean() - by_seed(results, method, "old").mean()
         assert re.fullmatch(rf"{re.escape(numbers.signed(gain))} ± \d+\.\d", line[10])
         retrain_lift = (by_seed(results, method, "retrain") - by_seed(results, "zero", "reuse")).mean()

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from open_clip import IMAGENET_CLASSNAMES, SIMPLE_IMAGENET_TEMPLATES
-
 from benchmark.config.errors import UserError
 from benchmark.data.coop.files import ImageFiles, list_folders, list_images
 from benchmark.data.coop.layout import LAYOUT, PhotoDataset
 from benchmark.data.coop.splits import read_lines
 from benchmark.data.dataset import Examples, Splits
+from benchmark.data.prompt_texts import IMAGENET_CLASSNAMES, SIMPLE_IMAGENET_TEMPLATES
 
 CLASSNAMES = "classnames.txt"
 

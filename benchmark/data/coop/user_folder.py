@@ -12,10 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from benchmark.config.errors import UserError
+from benchmark.config.errors import UserError, did_you_mean
 from benchmark.config.missing import Missing
 from benchmark.config.schema import FolderSpec
-from benchmark.config.validation import did_you_mean
 from benchmark.data.coop.files import SUFFIXES, list_folders, list_images
 from benchmark.data.coop.layout import Counts, Item, Listing, PhotoDataset
 from benchmark.data.coop.splits import split_classes
