@@ -1,0 +1,185 @@
+"""The public names: what a notebook does gives what the engine computes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from fixtures.checkout import ROOT
+
+import benchmark
+from benchmark.backbones.clip import Backbone
+from benchmark.data import ArrayImages, Dataset, Examples, Splits
+from benchmark.data.features import FeatureStore
+from benchmark.experiment.store import Store
+from benchmark.method import registry
+from benchmark.training.checks import tiny_clips
+from benchmark.training.modules import all_scores, attach, train_module
+
+METHODS = registry.methods()
+CLASSES = list(tiny_clips.CLASSES)
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory, backbones):
+    """Files of trained modules by method."""
+    store, task, features = Store(tmp_path_factory.mktemp("modules")), tiny_clips.task(), FeatureStore(None)
+    files = {}
+    for name in ("coop", "clip-adapter", "linear-probe", "tip-adapter", "clip-lora"):
+        cls = METHODS[name].cls
+        config = cls.Config(**{**cls.presets.get("small", {}), "steps": 3, "views": 1})
+        method, _ = train_module(cls, config, backbones["native"], task, features)
+        described = {
+            "method": name,
+            "settings": config.model_dump(mode="json"),
+            "classes": CLASSES,
+            "template": task.template,
+            "context_words": task.context_words,
+            "backbone": {"name": "native", "digest": backbones["native"].digest},
+            "tensors": {tensor: list(value.shape) for tensor, value in method.tensors().items()},
+        }
+        store.save_module(name, method.tensors(), described)
+        files[name] = store.folder(name) / "module.safetensors"
+    return files
+
+
+def pictures(count: int = 5) -> Examples:
+    labels = tuple(i % len(CLASSES) for i in range(count))
+    return Examples(ArrayImages(tiny_clips.pictures(labels, seed=5)), labels)
+
+
+@pytest.mark.parametrize("name", ["coop", "clip-adapter", "clip-lora"])
+@pytest.mark.parametrize("on", ["native", "eva"])
+def test_a_loaded_module_scores_as_the_engine_does(name, on, stored, backbones):
+    module = benchmark.load_module(stored[name])
+    examples = pictures()
+    try:
+        attached = module.on(backbones[on], CLASSES)
+    except benchmark.Incompatible:
+        assert (name, on) == ("clip-lora", "eva")  # other layers
+        return
+    images = [examples.images[row] for row in range(len(examples))]
+    cls, config = module.module.cls, module.module.config
+    plain = attach(cls, config, backbones[on], tiny_clips.task().class_list(), module.module.tensors)
+    expected = all_scores(plain, examples, FeatureStore(None))
+    torch.testing.assert_close(attached.logits(images), expected, atol=1e-4, rtol=1e-4)
+    labels, probabilities = attached.predict(images)
+    assert labels == [CLASSES[row] for row in expected.argmax(1).tolist()]
+    torch.testing.assert_close(probabilities.sum(1), torch.ones(len(images)))
+
+
+def test_images_may_be_one_picture_several_or_a_tensor(stored, backbones):
+    backbone = backbones["native"]
+    attached = benchmark.load_module(stored["coop"]).on(backbone, CLASSES)
+    images = [pictures().images[row] for row in range(3)]
+    expected = attached.logits(images)
+    torch.testing.assert_close(attached.logits(images[0]), expected[:1])
+    torch.testing.assert_close(attached.logits(torch.stack([backbone.frame(image) for image in images])), expected)
+    torch.testing.assert_close(attached.logits(torch.stack([backbone.preprocess(image) for image in images])), expected)
+    with pytest.raises(ValueError, match="no images"):
+        attached.logits([])
+    with pytest.raises(ValueError, match="N, 3, H, W"):
+        attached.logits(torch.zeros(3, 32, 32))
+
+
+def test_other_classes(stored, backbones):
+    backbone = backbones["native"]
+    free = benchmark.load_module(stored["coop"]).on(backbone, ["house", "boat"], template="an icon of a {}.")
+    assert free.logits(pictures().images[0]).shape == (1, 2)
+    bound = benchmark.load_module(stored["linear-probe"])
+    some = bound.on(backbone, [CLASSES[2], CLASSES[0]]).logits(pictures().images[0])
+    torch.testing.assert_close(some, bound.on(backbone, CLASSES).logits(pictures().images[0])[:, [2, 0]])
+    with pytest.raises(benchmark.Incompatible, match="training classes"):
+        bound.on(backbone, ["house", "boat"])
+
+
+def test_a_method_that_keeps_images_asks_for_them(stored, backbones):
+    module = benchmark.load_module(stored["tip-adapter"])
+    with pytest.raises(benchmark.Incompatible, match="training images"):
+        module.on(backbones["eva"], CLASSES)
+    task = tiny_clips.task()
+    attached = module.on(backbones["eva"], CLASSES, examples=task.train)
+    assert attached.logits(pictures().images[0]).isfinite().all()
+
+
+def test_the_one_file_is_enough_and_an_older_pair_of_files_is_still_read(stored, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    file = tmp_path / "alone.safetensors"
+    file.write_bytes(stored["coop"].read_bytes())
+    alone = benchmark.load_module(file)
+    assert alone.described["template"] == tiny_clips.task().template
+    old = tmp_path / "module.safetensors"
+    save_file(load_file(file), old)
+    import json
+
+    old.with_suffix(".json").write_text(json.dumps(alone.described))
+    assert torch.equal(benchmark.load_module(old).module.tensors["context"], alone.module.tensors["context"])
+    old.with_suffix(".json").unlink()
+    with pytest.raises(benchmark.UserError):
+        benchmark.load_module(old)
+
+
+class Patterns(Dataset):
+    """Two patterns for each of four classes."""
+
+    name = "patterns"
+    title = "Patterns"
+
+    def load(self) -> Splits:
+        return Splits(tiny_clips.CLASSES, test=pictures(8))
+
+
+def test_compare(stored, backbones):
+    table = benchmark.compare(stored["clip-lora"], backbones["native"], backbones["eva"], Patterns())
+    assert list(table.part) == ["all", "base", "new"] * 2
+    here, there = table[table.backbone == "native"], table[table.backbone == "eva"]
+    assert (here.lift == here.module - here.zero_shot).all()
+    assert there.module.isna().all()
+    assert there.reason.str.len().min() > 10
+
+
+def test_load_backbone_names_what_is_wrong(backbone_folders):
+    loaded = benchmark.load_backbone(f"local-dir:{backbone_folders['native']}")
+    assert isinstance(loaded, Backbone)
+    with pytest.raises(benchmark.UserError, match="bundled"):
+        benchmark.load_backbone("bundled:v9")
+    with pytest.raises(benchmark.UserError, match="pretrained"):
+        benchmark.load_backbone("ViT-B-16")
+
+
+def test_importing_the_package_is_light():
+    code = "import sys, benchmark; benchmark.__all__; sys.exit(bool({'torch', 'pandas'} & sys.modules.keys()))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_every_public_name_is_there_and_no_other():
+    assert {*benchmark.__all__} <= {*dir(benchmark)}
+    for name in benchmark.__all__:
+        assert getattr(benchmark, name).__doc__
+    with pytest.raises(AttributeError, match="nothing_of_that_name"):
+        benchmark.nothing_of_that_name  # noqa: B018
+
+
+def test_a_run_and_its_results(tmp_path, backbone_folders):
+    yaml = tmp_path / "pairs.yaml"
+    yaml.write_text(
+        f'backbones:\n  a: {{model: "local-dir:{backbone_folders["native"]}"}}\n'
+        f'  b: {{model: "local-dir:{backbone_folders["eva"]}"}}\nupgrades: [{{old: a, new: b}}]\n'
+        f"datasets: [own]\nseeds: [1]\nshots: 2\npreset: small\nprotocols: [few-shot]\n"
+        f"folders: {{own: {{path: {tmp_path / 'own'}}}}}\n"
+    )
+    for part, each in (("train", 3), ("test", 2)):
+        for label in range(2):
+            for number in range(each):
+                file = tmp_path / "own" / part / f"class{label}" / f"{number}.png"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                ArrayImages(tiny_clips.pictures([label], seed=number))[0].save(file)
+    made = benchmark.run(yaml, methods=["zero-shot", "clip-adapter"], out=tmp_path / "out", workers=0)
+    read = benchmark.load_results(tmp_path / "out")
+    assert set(made.results.method) == {"zero-shot", "clip-adapter"}
+    assert list(read.results.value) == list(made.results.value)
+    assert read.methods.keys() == made.methods.keys()
+    assert read.about.pairs == [("a", "b")]
