@@ -1,6 +1,6 @@
 """Caltech 101: a hundred kinds of objects, without the clutter class and the cropped faces."""
 
-from benchmark.data.coop.layout import Counts, Fetch, PhotoDataset
+from benchmark.data.coop.layout import Counts, Fetch, Listing, PhotoDataset
 from benchmark.data.coop.splits import split_folders
 
 IGNORED = ("BACKGROUND_Google", "Faces_easy")
@@ -21,5 +21,5 @@ class Caltech101(PhotoDataset):
     where = "https://data.caltech.edu/records/mzrjq-6wc02"
     fetch = Fetch("Caltech101", {"caltech101/101_ObjectCategories": "101_ObjectCategories"})
 
-    def rebuild(self):
+    def rebuild(self) -> Listing:
         return split_folders(self.images, ignored=IGNORED, renamed=RENAMED)

@@ -2,9 +2,8 @@
 
 import numpy as np
 from PIL import Image
-from sklearn.datasets import load_digits
 
-from benchmark.data import Augmentation, Dataset
+from benchmark.data import Augmentation, Dataset, Splits
 from benchmark.data.icons.render import fit
 from benchmark.data.icons.splits import Pool, split
 
@@ -19,7 +18,9 @@ class Digits(Dataset):
     shots = 16
     augmentation = Augmentation(crop=(0.8, 1.0), flip=False, rotate=8)
 
-    def load(self):
+    def load(self) -> Splits:
+        from sklearn.datasets import load_digits  # slow to import
+
         digits = load_digits()
         grey = (digits.images * (255 / 16)).astype(np.uint8)
         large = [Image.fromarray(picture).resize((64, 64), Image.Resampling.BICUBIC) for picture in grey]

@@ -1,6 +1,6 @@
-"""Describable Textures: textures by the word that people have for them."""
+"""Describable Textures: textures, labelled by the adjectives that people use for them."""
 
-from benchmark.data.coop.layout import Counts, Fetch, PhotoDataset
+from benchmark.data.coop.layout import Counts, Fetch, Listing, PhotoDataset
 from benchmark.data.coop.splits import split_folders
 
 
@@ -18,5 +18,5 @@ class DescribableTextures(PhotoDataset):
     where = "https://www.robots.ox.ac.uk/~vgg/data/dtd/"
     fetch = Fetch("DTD", {"dtd/dtd/images": "images"})
 
-    def rebuild(self):
+    def rebuild(self) -> Listing:
         return split_folders(self.images)

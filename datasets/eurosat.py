@@ -1,6 +1,6 @@
 """EuroSAT: land use seen from the Sentinel-2 satellite."""
 
-from benchmark.data.coop.layout import Counts, Fetch, PhotoDataset
+from benchmark.data.coop.layout import Counts, Fetch, Listing, PhotoDataset
 from benchmark.data.coop.splits import split_folders
 
 RENAMED = {
@@ -29,5 +29,5 @@ class EuroSAT(PhotoDataset):
     where = "https://github.com/phelber/EuroSAT"
     fetch = Fetch("EuroSAT", {"eurosat/2750": "2750"})
 
-    def rebuild(self):
+    def rebuild(self) -> Listing:
         return split_folders(self.images, renamed=RENAMED)

@@ -5,7 +5,7 @@ from benchmark.data.coop.splits import read_lines
 
 LISTS = ("images_variant_train.txt", "images_variant_val.txt", "images_variant_test.txt")
 NAMES = "variants.txt"
-MOVES = {f"fgvc-aircraft-2013b/data/{each}": each for each in ("images", NAMES, *LISTS)}
+MOVES = {f"fgvc-aircraft-2013b/data/{path}": path for path in ("images", NAMES, *LISTS)}
 
 
 class FGVCAircraft(PhotoDataset):
@@ -22,13 +22,13 @@ class FGVCAircraft(PhotoDataset):
     where = "https://www.robots.ox.ac.uk/~vgg/data/fgvc-aircraft/"
     fetch = Fetch("FGVCAircraft", MOVES)
 
-    def rebuild(self):
+    def rebuild(self) -> Listing:
         labels = {name: label for label, name in enumerate(read_lines(self.root / NAMES, str))}
 
-        def item(line):
+        def item(line: str) -> Item:
             """Lines are such as "1025794 707-320"."""
             number, variant = line.split(maxsplit=1)
             return Item(f"{number}.jpg", labels[variant], variant)
 
-        train, val, test = (read_lines(self.root / each, item) for each in LISTS)
+        train, val, test = (read_lines(self.root / file, item) for file in LISTS)
         return Listing(train, val, test, note="official lists")

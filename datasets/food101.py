@@ -1,6 +1,6 @@
-"""Food-101: dishes, with the noise of the web in the training images."""
+"""Food-101: dishes; the training images are noisy, as collected from the web."""
 
-from benchmark.data.coop.layout import Counts, Fetch, PhotoDataset
+from benchmark.data.coop.layout import Counts, Fetch, Listing, PhotoDataset
 from benchmark.data.coop.splits import split_folders
 
 
@@ -18,5 +18,5 @@ class Food101(PhotoDataset):
     where = "https://data.vision.ee.ethz.ch/cvl/datasets_extra/food-101/"
     fetch = Fetch("Food101", {"food-101/images": "images", "food-101/meta": "meta"})
 
-    def rebuild(self):
+    def rebuild(self) -> Listing:
         return split_folders(self.images)

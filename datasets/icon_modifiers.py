@@ -1,23 +1,25 @@
-"""Modifiers: the small sign that an icon carries beside what it shows."""
+"""Modifiers: the small sign next to the main object of an icon."""
 
-from benchmark.data import Augmentation, Dataset
+from benchmark.data import Augmentation, Splits
 from benchmark.data.icons.classes import MODIFIERS
+from benchmark.data.icons.dataset import IconDataset
 from benchmark.data.icons.families import FAMILIES
 from benchmark.data.icons.render import ink_maps
 from benchmark.data.icons.splits import Pool, split
 
 
-class IconModifiers(Dataset):
+class IconModifiers(IconDataset):
     name = "icon-modifiers"
     title = "Modifiers"
     template = "an icon with {}"
     context_words = "an icon of something with"
     licence = "MIT"
     source = "Tabler Icons, https://tabler.io/icons (outline style)"
+    families = ("tabler",)
     shots = 16
     augmentation = Augmentation(crop=(0.85, 1.0), flip=False)
 
-    def load(self):
+    def load(self) -> Splits:
         ends = list(MODIFIERS)
         glyphs = [
             glyph

@@ -4,28 +4,31 @@ from collections import Counter
 
 import numpy as np
 
-from benchmark.data import ArrayImages, Dataset, Examples, Splits
+from benchmark.data import ArrayImages, Examples, Splits
+from benchmark.data.icons.dataset import IconDataset
 from benchmark.data.icons.frames import clutter
 from benchmark.data.icons.splits import objects
 
 PER_CLASS = 2
 
 
-class IconObjectsClutter(Dataset):
+class IconObjectsClutter(IconDataset):
     name = "icon-objects-clutter"
     title = "Objects, clutter and noise"
     template = "an icon of a {}"
     context_words = "an icon of a"
     licence = "MIT"
     source = "Tabler Icons, https://tabler.io/icons (the test split of icon-objects, disturbed)"
+    families = ("tabler",)
     shift_of = "icon-objects"
 
-    def load(self):
-        clean, taken = objects(), Counter()
+    def load(self) -> Splits:
+        clean = objects()
+        counts: Counter[int] = Counter()
         rows = []
         for row, label in enumerate(clean.test.labels):
-            if taken[label] < PER_CLASS:
-                taken[label] += 1
+            if counts[label] < PER_CLASS:
+                counts[label] += 1
                 rows.append(row)
         test = clean.test.pick(rows)
         rng = np.random.default_rng(0)

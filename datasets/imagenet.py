@@ -1,4 +1,4 @@
-"""ImageNet: a thousand kinds of things; its validation images are the test images."""
+"""ImageNet: 1,000 classes; its validation images are the test images."""
 
 from benchmark.data.coop.imagenet import ImageNetDataset
 from benchmark.data.coop.layout import Counts

@@ -1,4 +1,4 @@
-"""ImageNet-A: natural photographs that a ResNet-50 got wrong, of 200 classes."""
+"""ImageNet-A: natural photographs of 200 classes that a ResNet-50 misclassifies."""
 
 from benchmark.data.coop.imagenet import ImageNetDataset
 from benchmark.data.coop.layout import Counts

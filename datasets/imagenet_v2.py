@@ -1,4 +1,4 @@
-"""ImageNet-V2: new images, gathered the way ImageNet was (matched frequency)."""
+"""ImageNet-V2: new images, collected in the same way as ImageNet (matched frequency)."""
 
 from benchmark.config.errors import UserError
 from benchmark.data.coop.files import list_folders
@@ -20,7 +20,7 @@ class ImageNetV2(ImageNetDataset):
     size = "1.3 GB"
     where = "https://github.com/modestyachts/ImageNetV2"
 
-    def class_names(self):
+    def class_names(self) -> dict[str, str]:
         # Folders are numbers: lines of classnames.txt, counted from 0.
         file = self.names_file()
         names = list(read_classnames(file).values()) if file else IMAGENET_CLASSNAMES

@@ -3,10 +3,9 @@
 import string
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 
-from benchmark.data import Augmentation, Dataset
+from benchmark.data import Augmentation, Dataset, Splits
 from benchmark.data.icons.render import fit, text_ink
 from benchmark.data.icons.splits import Pool, split
 
@@ -29,7 +28,9 @@ class Letters(Dataset):
     shots = 8
     augmentation = Augmentation(crop=(0.8, 1.0), flip=False, rotate=8)
 
-    def load(self):
+    def load(self) -> Splits:
+        import matplotlib  # slow to import
+
         folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
         drawn = [
             (label, case, font)

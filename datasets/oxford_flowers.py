@@ -1,9 +1,9 @@
-"""Oxford Flowers: flowers that grow in the United Kingdom."""
+"""Oxford Flowers: flowers that are common in the United Kingdom."""
 
 import json
 
 from benchmark.config.errors import UserError
-from benchmark.data.coop.layout import Counts, Fetch, Item, PhotoDataset
+from benchmark.data.coop.layout import Counts, Fetch, Item, Listing, PhotoDataset
 from benchmark.data.coop.splits import read_mat, split_classes
 
 NAMES = "cat_to_name.json"
@@ -28,7 +28,7 @@ class OxfordFlowers(PhotoDataset):
     where = "https://www.robots.ox.ac.uk/~vgg/data/flowers/102/"
     fetch = Fetch("Flowers102", {"flowers-102/jpg": "jpg", "flowers-102/imagelabels.mat": "imagelabels.mat"})
 
-    def rebuild(self):
+    def rebuild(self) -> Listing:
         names = self.names()
         labels = read_mat(self.root / "imagelabels.mat", "labels")  # counted from 1, as the images are
         absent = sorted({int(label) for label in labels} - names.keys())
@@ -39,7 +39,7 @@ class OxfordFlowers(PhotoDataset):
             for number, label in enumerate(labels, start=1)
         )
 
-    def names(self):
+    def names(self) -> dict[int, str]:
         """Class names by label, counted from 1."""
         file = self.root / NAMES
         if file.is_file():
@@ -47,9 +47,9 @@ class OxfordFlowers(PhotoDataset):
                 return {int(label): str(name) for label, name in json.loads(file.read_text(encoding="utf-8")).items()}
             except (OSError, ValueError, AttributeError) as error:
                 raise UserError(f"not a file of names: {error}", where=str(file), fix="get this file again") from None
-        from torchvision.datasets import Flowers102
+        from torchvision.datasets import Flowers102  # slow to import
 
-        known = getattr(Flowers102, "classes", None)
-        if known is None:  # old versions of torchvision have none
+        classes = getattr(Flowers102, "classes", None)
+        if classes is None:  # old versions of torchvision do not have them
             raise UserError("no names for the classes", where=str(file), fix="get this file, or a newer torchvision")
-        return {label: RENAMED.get(name, name) for label, name in enumerate(known, start=1)}
+        return {label: RENAMED.get(name, name) for label, name in enumerate(classes, start=1)}

@@ -1,6 +1,6 @@
 """Oxford-IIIT Pets: breeds of cats and dogs."""
 
-from benchmark.data.coop.layout import Counts, Fetch, Item, PhotoDataset
+from benchmark.data.coop.layout import Counts, Fetch, Item, Listing, PhotoDataset
 from benchmark.data.coop.splits import hold_out, read_lines
 
 
@@ -19,12 +19,12 @@ class OxfordPets(PhotoDataset):
     where = "https://www.robots.ox.ac.uk/~vgg/data/pets/"
     fetch = Fetch("OxfordIIITPet", {"oxford-iiit-pet/images": "images", "oxford-iiit-pet/annotations": "annotations"})
 
-    def rebuild(self):
-        trainval, test = (read_lines(self.root / each, item) for each in self.needs)
+    def rebuild(self) -> Listing:
+        trainval, test = (read_lines(self.root / file, item) for file in self.needs)
         return hold_out(trainval, test)
 
 
-def item(line):
-    """Lines are such as "Abyssinian_100 1 1 1": file, label counted from 1, cat or dog, label among those."""
+def item(line: str) -> Item:
+    """Lines are such as "Abyssinian_100 1 1 1": file, label counted from 1, cat or dog, label within these."""
     stem, number, *_ = line.split()
     return Item(f"{stem}.jpg", int(number) - 1, stem.rpartition("_")[0].lower())

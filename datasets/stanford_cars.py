@@ -1,6 +1,6 @@
 """Stanford Cars: cars by make, model and year."""
 
-from benchmark.data.coop.layout import Counts, Item, PhotoDataset
+from benchmark.data.coop.layout import Counts, Item, Listing, PhotoDataset
 from benchmark.data.coop.splits import hold_out, read_mat
 
 
@@ -17,20 +17,20 @@ class StanfordCars(PhotoDataset):
     counts = Counts(classes=196, train=6_509, val=1_635, test=8_041)
     size = "1.9 GB"
 
-    def rebuild(self):
-        meta, *annotations = (self.root / each for each in self.needs)
+    def rebuild(self) -> Listing:
+        meta, *annotations = (self.root / file for file in self.needs)
         names = [year_first(str(name)) for name in read_mat(meta, "class_names")]
         trainval, test = (
             [
-                Item(f"{folder}/{each['fname']}", int(each["class"]) - 1, names[int(each["class"]) - 1])
-                for each in read_mat(file, "annotations")
+                Item(f"{folder}/{image['fname']}", int(image["class"]) - 1, names[int(image["class"]) - 1])
+                for image in read_mat(file, "annotations")
             ]
             for folder, file in zip(self.image_parts, annotations, strict=True)
         )
         return hold_out(trainval, test)
 
 
-def year_first(name):
-    """Make "2012 Acura RL Sedan" of "Acura RL Sedan 2012"."""
+def year_first(name: str) -> str:
+    """Turn "Acura RL Sedan 2012" into "2012 Acura RL Sedan"."""
     model, _, year = name.strip().rpartition(" ")
     return f"{year} {model}"

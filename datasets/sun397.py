@@ -1,6 +1,6 @@
-"""SUN397: scenes, indoor and outdoor."""
+"""SUN397: indoor and outdoor scenes."""
 
-from benchmark.data.coop.layout import Counts, Fetch, Item, PhotoDataset
+from benchmark.data.coop.layout import Counts, Fetch, Item, Listing, PhotoDataset
 from benchmark.data.coop.splits import hold_out, read_lines
 
 
@@ -17,14 +17,14 @@ class SUN397(PhotoDataset):
     counts = Counts(classes=397, train=15_880, val=3_970, test=19_850)
     size = "39 GB"
     where = "https://vision.princeton.edu/projects/2010/SUN/"
-    # The lists of the partitions are a download of their own, which torchvision leaves out.
+    # The lists of the partitions are a separate download, which torchvision omits.
     fetch = Fetch("SUN397", {"SUN397/ClassName.txt": "ClassName.txt", "SUN397": "SUN397"})
 
-    def rebuild(self):
-        names, *lists = (self.root / each for each in self.needs)
+    def rebuild(self) -> Listing:
+        names, *lists = (self.root / file for file in self.needs)
         labels = {folder: label for label, folder in enumerate(read_lines(names, str))}
 
-        def item(line):
+        def item(line: str) -> Item:
             """Lines are such as "/a/apartment_building/outdoor/sun_x.jpg"; the class is "outdoor apartment_building"."""
             folder = line.rpartition("/")[0]
             parts = folder.split("/")[2:]  # without the first letter

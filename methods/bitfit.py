@@ -12,8 +12,8 @@ from benchmark.method.tensor_tuning import TensorTuning
 class BitFit(TensorTuning):
     """b' = b + change for every bias of the blocks and of the final norm of both towers (BitFit, section 3).
 
-    Written for BERT; there is no official code for CLIP, so the optimiser is a choice: CLIP-LoRA's, at a higher rate.
-    The keys' biases are left out: attention does not feel them.
+    Proposed for BERT; there is no official code for CLIP, so the optimiser is our choice: CLIP-LoRA's, with a higher
+    learning rate. The biases of the keys are left out: attention is invariant to them.
     """
 
     info = Info(
@@ -36,7 +36,7 @@ class BitFit(TensorTuning):
     )
 
     class Config(AdamWConfig):
-        """Our choice, see the class."""
+        """Our choice, see the class docstring."""
 
         steps_per_shot: int | None = Field(default=500, ge=1)
         min_lr: float = Field(default=1e-6, ge=0)
@@ -46,7 +46,7 @@ class BitFit(TensorTuning):
 
 
 class BitFitText(BitFit):
-    """BitFit in the text tower only: what is left where the image towers differ."""
+    """BitFit in the text tower only, for backbones whose image towers differ."""
 
     info = replace(
         BitFit.info,

@@ -4,7 +4,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from benchmark.method import Info, Method, MethodConfig
+from benchmark.method import Batch, Info, Method, MethodConfig
 
 
 class ClipAdapter(Method):
@@ -41,13 +41,13 @@ class ClipAdapter(Method):
     presets = {"small": {"steps": 150, "warmup_epochs": 0, "anneal": "step", "lr": 0.3}}
     spaces = {"adapter.0.weight": ("", "features"), "adapter.2.weight": ("features", "")}
 
-    def build(self):
+    def build(self) -> None:
         d = self.backbone.embed_dim
         hidden = max(1, d // self.config.reduction)
         self.adapter = nn.Sequential(
             nn.Linear(d, hidden, bias=False), nn.ReLU(), nn.Linear(hidden, d, bias=False), nn.ReLU()
         )
 
-    def image_features(self, batch) -> torch.Tensor:
+    def image_features(self, batch: Batch) -> torch.Tensor:
         features = super().image_features(batch)
         return self.config.ratio * self.adapter(features) + (1 - self.config.ratio) * features

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+import torch
 from pydantic import BeforeValidator, Field
 
-from benchmark.backbones.towers import tower
+from benchmark.backbones.clip import Backbone
+from benchmark.backbones.towers import TowerName, tower
 from benchmark.backbones.towers.attention import Projection, projections
-from benchmark.method import AdamWConfig, Incompatible, Info, Method, Official
+from benchmark.method import AdamWConfig, Batch, Incompatible, Info, Method, Official
 from benchmark.method.lora import LowRank, unknown_attention
 
 POSITIONS = {
@@ -28,8 +30,8 @@ OFFICIAL_ROLES = {"q_proj": "q", "k_proj": "k", "v_proj": "v", "proj": "out"}
 class ClipLora(Method):
     """y = W x + (alpha / sqrt(r)) B A dropout(x) on chosen projections; B starts at zero (section 4, official code).
 
-    The scale is rsLoRA's alpha / sqrt(r), as in the official code. The module holds A and B, so it is a change of weights
-    and not weights; on another backbone the same change is added to that backbone's own projections.
+    The scale is rsLoRA's alpha / sqrt(r), as in the official code. The module holds A and B, which together are a change of
+    weights; on another backbone the same change is added to that backbone's projections.
     """
 
     info = Info(
@@ -53,7 +55,7 @@ class ClipLora(Method):
     )
 
     class Config(AdamWConfig):
-        """Defaults: the official code's. It trains with s = 100 whatever the weights; here s is the backbone's own."""
+        """Defaults: the official code's. It trains with s = 100 for all weights; here s is the backbone's own."""
 
         lr: float = Field(default=2e-4, gt=0)
         steps_per_shot: int | None = Field(default=500, ge=1)
@@ -68,38 +70,39 @@ class ClipLora(Method):
     presets = {"small": {"steps": 20, "batch_size": 16, "lr": 0.03}}
 
     @classmethod
-    def depths(cls, backbone):
+    def depths(cls, backbone: Backbone) -> list[dict[str, Any]]:
         return [{"position": position} for position in ("bottom", "mid", "up")]
 
     @classmethod
-    def incompatibility(cls, config, backbone):
+    def incompatibility(cls, config: Any, backbone: Backbone) -> str | None:
         return unknown_attention(backbone, _towers(config))
 
     @classmethod
-    def from_official(cls, content):
+    def from_official(cls, content: Mapping[str, Any]) -> Official | None:
         """The official ``lora_weights.pt``: weights[layer_i][q_proj | k_proj | v_proj | proj][w_lora_A | w_lora_B].
 
-        i counts the chosen layers, those of the text tower first. The file does not tell where the vision tower's begin:
-        where the width changes, or half-way if it does not. Nor does it tell depths: they follow from the position's
-        share and the number of layers.
+        i counts the chosen layers, those of the text tower first. The file does not say where those of the vision tower
+        begin: here, where the width changes, or at the middle if it does not. Nor does it give the depths: they follow
+        from the position's share and the number of layers.
         """
-        weights, about = content.get("weights"), content.get("metadata")
-        if not isinstance(weights, Mapping) or not isinstance(about, Mapping):
+        weights, metadata = content.get("weights"), content.get("metadata")
+        if not isinstance(weights, Mapping) or not isinstance(metadata, Mapping):
             return None
-        found = [weights.get(f"layer_{i}") for i in range(len(weights))]
-        if not found or None in found or not {"r", "alpha", "encoder", "position"} <= about.keys():
+        layers: list[Any] = [weights.get(f"layer_{i}") for i in range(len(weights))]
+        if not layers or None in layers or not {"r", "alpha", "encoder", "position"} <= metadata.keys():
             return None
-        encoder, position = about["encoder"], about["position"]
+        encoder, position = metadata["encoder"], metadata["position"]
         if position not in POSITIONS or encoder not in ("both", "text", "vision"):
             raise Incompatible(f"position {position!r} of encoder {encoder!r} is not known here")
-        if any(layer.keys() != found[0].keys() for layer in found) or not found[0].keys() <= OFFICIAL_ROLES.keys():
+        if any(layer.keys() != layers[0].keys() for layer in layers) or not layers[0].keys() <= OFFICIAL_ROLES.keys():
             raise Incompatible("its layers do not have the same known projections")
-        widths = [next(iter(layer.values()))["w_lora_A"].shape[1] for layer in found]
+        widths = [next(iter(layer.values()))["w_lora_A"].shape[1] for layer in layers]
         changes = [i for i in range(1, len(widths)) if widths[i] != widths[i - 1]]
-        border = changes[0] if changes else len(found) // 2
-        text = {"text": len(found), "vision": 0, "both": border}[encoder]
-        tensors, places = {}, []
-        for encoder_name, part in (("text", found[:text]), ("vision", found[text:])):
+        border = changes[0] if changes else len(layers) // 2
+        text = {"text": len(layers), "vision": 0, "both": border}[encoder]
+        tensors: dict[str, torch.Tensor] = {}
+        places = []
+        for encoder_name, part in (("text", layers[:text]), ("vision", layers[text:])):
             if not part:
                 continue
             first, last = POSITIONS[position]
@@ -109,50 +112,50 @@ class ClipLora(Method):
             for number, layer in enumerate(part, start):
                 for name, pair in layer.items():
                     down, up = pair["w_lora_A"], pair["w_lora_B"]  # (r, d_in), (d_out, r)
-                    if not len(down) == up.shape[1] == about["r"]:
-                        raise Incompatible(f"its matrices are not of the rank {about['r']} that it names")
+                    if not len(down) == up.shape[1] == metadata["r"]:
+                        raise Incompatible(f"its matrices are not of the rank {metadata['r']} that it names")
                     key = f"{encoder_name}_{number}_{OFFICIAL_ROLES[name]}"
                     tensors[f"lora.down.{key}"], tensors[f"lora.up.{key}"] = down, up
         settings = {
             "encoder": encoder,
             "position": position,
-            "roles": [role for name, role in OFFICIAL_ROLES.items() if name in found[0]],
-            "rank": about["r"],
-            "alpha": float(about["alpha"]),
+            "roles": [role for name, role in OFFICIAL_ROLES.items() if name in layers[0]],
+            "rank": metadata["r"],
+            "alpha": float(metadata["alpha"]),
         }
         return Official(settings, tensors, f"assumed from numbers and widths of layers: {', '.join(places)}")
 
     @property
-    def needs_pixels(self):
+    def needs_pixels(self) -> bool:
         return self.config.encoder != "text"
 
-    def build(self):
+    def build(self) -> None:
         config = self.config
         self.sites: list[Projection] = [site for name in _towers(config) for site in self._chosen(name)]
         self.lora = LowRank(self.sites, config.rank, config.alpha, config.dropout)
 
-    def _chosen(self, name):
+    def _chosen(self, name: TowerName) -> list[Projection]:
         first, last = (round(share * len(tower(self.backbone, name).blocks)) for share in POSITIONS[self.config.position])
         sites = projections(self.backbone, name)
         return [site for site in sites if first <= site.layer < last and site.role in self.config.roles]
 
-    def class_features(self):
+    def class_features(self) -> torch.Tensor:
         if self.config.encoder == "vision":
             return super().class_features()
 
-        def encode(ids, eot):
+        def encode(ids: torch.Tensor, eot: torch.Tensor) -> torch.Tensor:
             with self.lora.within(self.backbone, "text"):
                 return self.backbone.encode_ids(ids, eot)
 
         return self.template_features(encode)
 
-    def image_features(self, batch):
+    def image_features(self, batch: Batch) -> torch.Tensor:
         with self.lora.within(self.backbone, "vision"):
             return super().image_features(batch)
 
 
 class ClipLoraText(ClipLora):
-    """CLIP-LoRA in the text tower only: what is left where the image towers differ."""
+    """CLIP-LoRA in the text tower only, for backbones whose image towers differ."""
 
     info = replace(
         ClipLora.info,
@@ -191,5 +194,5 @@ class ClipLoraVision(ClipLora):
         encoder: Literal["both", "text", "vision"] = "vision"
 
 
-def _towers(config):
+def _towers(config: Any) -> tuple[TowerName, ...]:
     return ("text", "vision") if config.encoder == "both" else (config.encoder,)

@@ -1,11 +1,14 @@
-"""CoCoOp: conditional context optimisation. A small network shifts CoOp's context by what it sees in each image."""
+"""CoCoOp: conditional context optimisation. A small network shifts CoOp's context according to the image."""
+
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from pydantic import Field
 from torch import nn
 from torch.nn import functional as F
 
-from benchmark.method import Incompatible, Info, Official, official_state
+from benchmark.method import Batch, Incompatible, Info, Official, official_state
 from benchmark.method.prompts import ContextConfig, ContextMethod
 
 OFFICIAL_NAMES = {
@@ -64,8 +67,8 @@ class CoCoOp(ContextMethod):
     presets = {"small": {"steps": 24, "batch_size": 4, "warmup_epochs": 0, "anneal": "step", "lr": 0.003}}
 
     @classmethod
-    def from_official(cls, content):
-        """The official ``prompt_learner``. Its network narrows to d / 16; KgCoOp's, which is not in use, does not."""
+    def from_official(cls, content: Mapping[str, Any]) -> Official | None:
+        """The official ``prompt_learner``. Its network narrows to d / 16, unlike the unused one in KgCoOp's files."""
         state = official_state(content)
         if state.keys() - {"token_prefix", "token_suffix"} != OFFICIAL_NAMES.keys():
             return None
@@ -74,17 +77,17 @@ class CoCoOp(ContextMethod):
             return None
         reduction = next((r for r in (16, d // hidden) if max(1, d // r) == hidden), None)
         if reduction is None:
-            raise Incompatible(f"its network has {hidden} hidden units, which is no whole part of {d}")
+            raise Incompatible(f"its network has {hidden} hidden units, which is not d / r for any whole r (d = {d})")
         settings = {"n_ctx": len(state["ctx"]), "reduction": reduction}
         return Official(settings, {own: state[name] for name, own in OFFICIAL_NAMES.items()})
 
-    def build(self):
+    def build(self) -> None:
         config, d = self.config, self.backbone.embed_dim
         super().build()
         hidden = max(1, d // config.reduction)
         self.meta_net = nn.Sequential(nn.Linear(d, hidden), nn.ReLU(), nn.Linear(hidden, self.backbone.text_width))
 
-    def logits(self, batch):
+    def logits(self, batch: Batch) -> torch.Tensor:
         features = self.image_features(batch)
         many = len(features) if self.training else max(1, self.config.rows // len(self.classes.names))
         return torch.cat([self._conditional_logits(part) for part in features.split(many)])

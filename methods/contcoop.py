@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import nn
 from torch.nn import functional as F
 
-from benchmark.method import Info
+from benchmark.method import Batch, Info
 from benchmark.method.prompts import ContextConfig, ContextMethod
 
 
@@ -19,8 +19,8 @@ class ContCoOp(ContextMethod):
     name of c, so that it follows the embedding space when the backbone changes. L_kd is the KL divergence of the
     predictions from the zero-shot predictions.
 
-    The paper's code is not available. Choices of ours where the text leaves them open: the context asks (queries) and the
-    name answers (keys, values); a residual keeps the plain context; one head of width a; O starts at zero, so that
+    The paper's code is not available. Our choices where the text leaves them open: the context gives the queries, the name
+    gives keys and values; a residual keeps the plain context; one head of width a; O starts at zero, so that
     training starts from CoOp's prompt; lambda = 1 and temperature 1.
     """
 
@@ -47,7 +47,7 @@ class ContCoOp(ContextMethod):
 
         epochs: int = Field(default=50, ge=0)
         attention: bool = True
-        """Whether the context attends to the class name; without, the prompt is CoOp's."""
+        """Whether the context attends to the class name; if not, the prompt is CoOp's."""
         width: int | None = Field(default=None, ge=1)
         """a, width of queries and keys; None takes the text width d_t."""
         kd_weight: float = Field(default=1.0, ge=0)
@@ -58,7 +58,7 @@ class ContCoOp(ContextMethod):
     presets = {"small": {"steps": 32, "warmup_epochs": 0, "anneal": "step", "lr": 0.03}}
     spaces = {**ContextMethod.spaces, "out.weight": ("tokens", ""), "*.weight": ("", "tokens")}
 
-    def build(self):
+    def build(self) -> None:
         super().build()
         config, d_t = self.config, self.backbone.text_width
         self.names, self.is_name = self.prompt.name_embeddings()  # (C, k, d_t), (C, k)
@@ -68,7 +68,7 @@ class ContCoOp(ContextMethod):
             self.value, self.out = nn.Linear(d_t, a, bias=False), nn.Linear(a, d_t, bias=False)
             nn.init.zeros_(self.out.weight)
 
-    def class_features(self):
+    def class_features(self) -> torch.Tensor:
         return self.prompt.encode(self.class_context() if self.config.attention else self.context)
 
     def class_context(self) -> torch.Tensor:
@@ -78,7 +78,7 @@ class ContCoOp(ContextMethod):
         weights = scores.masked_fill(~self.is_name[:, None], -math.inf).softmax(-1)
         return self.context + self.out(torch.einsum("cmk,cka->cma", weights, value))
 
-    def loss(self, batch):
+    def loss(self, batch: Batch) -> torch.Tensor:
         features = self.image_features(batch)
         logits = self.backbone.logits(features, self.class_features())
         loss = F.cross_entropy(logits, batch.labels)

@@ -1,6 +1,8 @@
 """CoOp: context optimisation. A few learnt vectors take the place of the words before the class name."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import torch
 from pydantic import Field
@@ -44,14 +46,14 @@ class CoOp(ContextMethod):
     presets = {"small": {"steps": 32, "warmup_epochs": 0, "anneal": "step", "lr": 0.03}}
 
     @classmethod
-    def official(cls, protocol, shots, dataset):
+    def official(cls, protocol: str, shots: int, dataset: str) -> dict[str, Any]:
         """Few-shot: 16 random vectors, epochs by shots. ImageNet: 50 epochs. (``scripts/coop``, ``scripts/cocoop``)"""
         epochs = 50 if dataset == "imagenet" else EPOCHS.get(shots, 200)
         few = {"n_ctx": 16, "init_words": ""} if protocol == "few-shot" else {}
         return {"epochs": epochs, **few}
 
     @classmethod
-    def from_official(cls, content):
+    def from_official(cls, content: Mapping[str, Any]) -> Official | None:
         """``ctx`` of the official ``prompt_learner``."""
         state = official_state(content)
         if state.keys() - {"token_prefix", "token_suffix"} != {"ctx"}:
@@ -62,22 +64,22 @@ class CoOp(ContextMethod):
         note = "assumed: the class name comes after the context, which the file does not say"
         return Official({"n_ctx": len(context)}, {"context": context}, note)
 
-    def class_features(self):
+    def class_features(self) -> torch.Tensor:
         return self.prompt.encode(self.context)
 
 
 class CoOpCsc(CoOp):
     """CoOp with a context for every class, [SOT | v_1^c ... v_M^c | class c . | EOT] (section 3.2, equation 4).
 
-    A choice: all contexts start at the words, where there are enough. The official code has either words or contexts for
-    every class, which start at random.
+    Our choice: all contexts start at the embeddings of the words if there are enough of them. The official code starts
+    class-specific contexts at random.
     """
 
     info = replace(
         CoOp.info,
         name="coop-csc",
         title="CoOp, class-specific",
-        summary="learnt context vectors before the class name, others for every class",
+        summary="learnt context vectors before the class name, separate for every class",
         class_bound=True,
         reference=False,
         parameters="C * n_ctx * d_t",
@@ -86,13 +88,13 @@ class CoOpCsc(CoOp):
     spaces = {"context": ("", "", "tokens")}
 
     @classmethod
-    def from_official(cls, content):
+    def from_official(cls, content: Mapping[str, Any]) -> Official | None:
         """``ctx`` (C, M, d_t) of the official ``prompt_learner``."""
         state = official_state(content)
         if state.keys() - {"token_prefix", "token_suffix"} != {"ctx"} or state["ctx"].ndim != 3:
             return None
         return Official({"n_ctx": state["ctx"].shape[1]}, {"context": state["ctx"]}, "classes in the order of the data set")
 
-    def build(self):
+    def build(self) -> None:
         super().build()
         self.context = nn.Parameter(torch.stack([self.first_context() for _ in self.classes.names]))

@@ -1,10 +1,13 @@
 """IVLP: independent prompts in several layers of both towers; and the same in the text tower alone."""
 
 from dataclasses import replace
+from typing import Any
 
+import torch
 from pydantic import Field
 
-from benchmark.method import Info, Method
+from benchmark.backbones.clip import Backbone
+from benchmark.method import Batch, Info, Method
 from benchmark.method.deep_prompts import DeepPrompts, no_deep_prompts
 from benchmark.method.prompts import ContextConfig
 
@@ -41,32 +44,35 @@ class Ivlp(Method):
         n_ctx: int = Field(default=2, ge=1)
         """M, context tokens."""
         text_depth: int = Field(default=12, ge=1)
-        """Layers of the text tower with prompts of their own, the input counted."""
+        """Layers of the text tower with their own prompts, including the input."""
         n_image: int = Field(default=2, ge=0)
-        """n, tokens in the image tower; 0 leaves it alone."""
+        """n, tokens in the image tower; 0 adds none."""
         image_depth: int = Field(default=12, ge=1)
 
     presets = {"small": {"steps": 20, "batch_size": 16, "warmup_epochs": 0, "anneal": "step", "lr": 0.003}}
 
     @classmethod
-    def incompatibility(cls, config, backbone):
+    def incompatibility(cls, config: Any, backbone: Backbone) -> str | None:
         return no_deep_prompts(backbone, config.n_ctx, config.n_image)
 
     @property
-    def needs_pixels(self):
+    def needs_pixels(self) -> bool:
         return self.config.n_image > 0
 
-    def build(self):
+    def build(self) -> None:
         c = self.config
         words = self.classes.first_words(c.init_words)
         depths = (c.text_depth, c.n_image, c.image_depth)
         self.prompts = DeepPrompts(self.backbone, self.classes, c.n_ctx, *depths, words)
 
-    def class_features(self):
+    def class_features(self) -> torch.Tensor:
         return self.prompts.class_features()
 
-    def image_features(self, batch):
-        return self.prompts.image_features(batch.pixels) if self.needs_pixels else super().image_features(batch)
+    def image_features(self, batch: Batch) -> torch.Tensor:
+        if not self.needs_pixels:
+            return super().image_features(batch)
+        assert batch.pixels is not None
+        return self.prompts.image_features(batch.pixels)
 
 
 class IvlpText(Ivlp):
@@ -93,5 +99,5 @@ class IvlpText(Ivlp):
     presets = {"small": {"steps": 32, "batch_size": 32, "warmup_epochs": 0, "anneal": "step", "lr": 0.03}}
 
     @classmethod
-    def depths(cls, backbone):
+    def depths(cls, backbone: Backbone) -> list[dict[str, Any]]:
         return [{"text_depth": count} for count in range(1, backbone.text_layers + 1)]

@@ -1,20 +1,24 @@
 """KgCoOp: CoOp kept near the hand-written prompts by a penalty on the distance of the class features."""
 
+from collections.abc import Mapping
+from typing import Any
+
+import torch
 from pydantic import Field
 from torch.nn import functional as F
 
-from benchmark.method import Info, Official, official_state
+from benchmark.method import Batch, Info, Official, official_state
 from benchmark.method.prompts import ContextConfig, ContextMethod
 
 UNUSED = ("bias_vectors", "meta_net.", "adapter")
-"""Parameters that the official code saves beside the context and never uses."""
+"""Parameters that the official code saves in addition to the context and never uses."""
 
 
 class KgCoOp(ContextMethod):
     """CoOp's prompt with L = L_ce + W (1 - mean_c cos(t_c, t0_c)), t0 from the hand-written template (equations 4-6).
 
     t0 is of the data set's own template, and the context starts at its own words; the official code has other templates for
-    DTD and EuroSAT, and "a photo of a" everywhere.
+    DTD and EuroSAT, and starts at "a photo of a" everywhere.
     """
 
     info = Info(
@@ -47,8 +51,8 @@ class KgCoOp(ContextMethod):
     presets = {"small": {"steps": 32, "batch_size": 32, "warmup_epochs": 0, "anneal": "step", "lr": 0.01}}
 
     @classmethod
-    def from_official(cls, content):
-        """``ctx`` of the official ``prompt_learner``, which is told by the parameters without use beside it."""
+    def from_official(cls, content: Mapping[str, Any]) -> Official | None:
+        """``ctx`` of the official ``prompt_learner``, recognised by the unused parameters next to it."""
         state = official_state(content)
         others = sorted(state.keys() - {"ctx", "token_prefix", "token_suffix"})
         if "ctx" not in state or not others or not all(name.lower().startswith(UNUSED) for name in others):
@@ -56,14 +60,14 @@ class KgCoOp(ContextMethod):
         network = state.get("meta_net.linear1.weight")
         narrows = network is not None and network.shape[0] < network.shape[1]
         if narrows and all(name.startswith("meta_net.") for name in others):
-            return None  # a network that is in use: another method's
-        note = f"left out as its code does not use them: {', '.join(others)}"
+            return None  # the network is used: a file of another method
+        note = f"left out because the official code does not use them: {', '.join(others)}"
         return Official({"n_ctx": len(state["ctx"])}, {"context": state["ctx"]}, note)
 
-    def class_features(self):
+    def class_features(self) -> torch.Tensor:
         return self.prompt.encode(self.context)
 
-    def loss(self, batch):
+    def loss(self, batch: Batch) -> torch.Tensor:
         texts = self.class_features()
         similar = F.cosine_similarity(texts, self.zero_shot_features, dim=-1).mean()
         logits = self.backbone.logits(self.image_features(batch), texts)

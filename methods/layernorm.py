@@ -12,9 +12,9 @@ from benchmark.method.tensor_tuning import TensorTuning
 class LayerNormTuning(TensorTuning):
     """Gain and bias of the two norms of every block and of the final norm, in both towers, are changed.
 
-    Written for language models that see; there is no official code for CLIP, so the optimiser is a choice: CLIP-LoRA's, at
-    a higher rate. The norm before the first block, which only some CLIPs have, and EVA-02's inner norms stay as they are, so
-    that the module fits all of them.
+    Proposed for vision-language models; there is no official code for CLIP, so the optimiser is our choice: CLIP-LoRA's,
+    with a higher learning rate. The norm before the first block, which only some CLIPs have, and EVA-02's inner norms stay
+    unchanged, so that the module fits all of them.
     """
 
     info = Info(
@@ -37,7 +37,7 @@ class LayerNormTuning(TensorTuning):
     )
 
     class Config(AdamWConfig):
-        """Our choice, see the class."""
+        """Our choice, see the class docstring."""
 
         steps_per_shot: int | None = Field(default=500, ge=1)
         min_lr: float = Field(default=1e-6, ge=0)

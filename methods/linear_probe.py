@@ -1,12 +1,18 @@
 """Linear probe: logistic regression on the image features, without any text."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from pydantic import Field
-from sklearn.linear_model import LogisticRegression
 from torch import nn
 
-from benchmark.method import Info, Method, MethodConfig
+from benchmark.method import Batch, Info, Method, MethodConfig
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
 
 COARSE = (1e6, 1e4, 1e2, 1.0, 1e-2, 1e-4, 1e-6)
 """Values of C that are tried first on held-out images (CoOp's ``lpclip``)."""
@@ -15,7 +21,7 @@ COARSE = (1e6, 1e4, 1e2, 1.0, 1e-2, 1e-4, 1e-6)
 class LinearProbe(Method):
     """W f + b on un-normalised features of the plain images, by L-BFGS with an L2 penalty (CLIP, section 3.2; CoOp's code).
 
-    The weights are of the old feature space and are carried as they are: there is nothing to re-derive them from.
+    The weights belong to the old feature space and are carried over unchanged: nothing in the new backbone determines them.
     """
 
     info = Info(
@@ -40,7 +46,7 @@ class LinearProbe(Method):
     )
 
     class Config(MethodConfig):
-        """Defaults: CoOp's ``lpclip``. The optimiser's settings have no meaning here."""
+        """Defaults: CoOp's ``lpclip``. The optimiser's settings are ignored."""
 
         c: float = Field(default=1.0, gt=0)
         """C, the inverse of the penalty's weight, where it is not searched."""
@@ -52,26 +58,29 @@ class LinearProbe(Method):
     spaces = {"weight": ("", "features"), "bias": ("",)}
     trials = ("c", (0.01, 0.03, 0.1, 0.3, 1.0, 3.0))
 
-    def build(self):
+    def build(self) -> None:
         classes, d = len(self.classes.names), self.backbone.embed_dim
         self.weight = nn.Parameter(torch.zeros(classes, d), requires_grad=False)
         self.bias = nn.Parameter(torch.zeros(classes), requires_grad=False)
 
-    def logits(self, batch):
+    def logits(self, batch: Batch) -> torch.Tensor:
         return self.image_features(batch).float() @ self.weight.T + self.bias
 
-    def solve(self, train, held_out):
+    def solve(self, train: Batch, held_out: Batch | None) -> None:
         x, y = self.image_features(train).float().cpu().numpy(), train.labels.cpu().numpy()
         c = self.config.c
         if self.config.search and held_out is not None:
             c = self._search(x, y, self.image_features(held_out).float().cpu().numpy(), held_out.labels.cpu().numpy())
         self._put(self._fitted(x, y, c))
 
-    def _fitted(self, x, y, c):
+    def _fitted(self, x: np.ndarray, y: np.ndarray, c: float) -> LogisticRegression:
+        from sklearn.linear_model import LogisticRegression  # slow to import
+
         return LogisticRegression(C=c, max_iter=self.config.max_iter).fit(x, y)
 
-    def _search(self, x, y, held_x, held_y) -> float:
-        """Coarse values, then eight halvings of the interval around the best, in powers of ten: the last's better end."""
+    def _search(self, x: np.ndarray, y: np.ndarray, held_x: np.ndarray, held_y: np.ndarray) -> float:
+        """Coarse values of C, then eight halvings of the interval around the best in powers of ten; returns the better end
+        of the last interval."""
 
         def score(power: float) -> float:
             return float(self._fitted(x, y, 10**power).score(held_x, held_y))
@@ -84,11 +93,11 @@ class LinearProbe(Method):
             low, high = (middle, high) if upper else (low, middle)
         return float(10**better)
 
-    def _put(self, fitted) -> None:
+    def _put(self, fitted: LogisticRegression) -> None:
         weight, bias = torch.tensor(fitted.coef_), torch.tensor(fitted.intercept_)
-        if len(weight) == 1:  # two classes: scikit-learn has the second one's score against the first's
+        if len(weight) == 1:  # two classes: scikit-learn has one score, of the second class against the first
             weight, bias = torch.cat([torch.zeros_like(weight), weight]), torch.cat([torch.zeros_like(bias), bias])
         rows = torch.tensor(fitted.classes_)
         with torch.no_grad():
-            self.bias.fill_(-1e4)  # a class without a training image is never the answer
+            self.bias.fill_(-1e4)  # a class without training images is never predicted
             self.weight[rows], self.bias[rows] = weight.to(self.weight), bias.to(self.bias)

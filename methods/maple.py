@@ -1,24 +1,26 @@
 """MaPLe: deep prompts in both towers, those of the image tower computed from those of the text tower."""
 
 import copy
+from typing import Any
 
 import torch
 from pydantic import Field
 from torch import nn
 
+from benchmark.backbones.clip import Backbone
 from benchmark.backbones.towers import tower
 from benchmark.backbones.towers.prompts import image_prompts, text_prompts
-from benchmark.method import Info, Method
+from benchmark.method import Batch, Info, Method
 from benchmark.method.deep_prompts import no_deep_prompts
 from benchmark.method.prompts import ContextConfig, PromptTemplate, initial_context
 
 
 class Maple(Method):
     """P_0 is context, P_i (0 < i < J) replaces it before text block i, and V_i = G_i(P_i) with linear G_i enters the image
-    tower (equations 4-8). All G_i with i > 0 start alike, as in the official code.
+    tower (equations 4-8). All G_i with i > 0 have the same first values, as in the official code.
 
-    With M tokens of "a photo of a" learnt, the others stay before the class name, as in the official code, which does so up
-    to M = 4 only.
+    The learnt context replaces the first M tokens of "a photo of a"; the others stay before the class name, as in the
+    official code, which does so up to M = 4 only.
     """
 
     info = Info(
@@ -49,24 +51,24 @@ class Maple(Method):
         n_ctx: int = Field(default=2, ge=1)
         """M, tokens of each prompt."""
         depth: int = Field(default=9, ge=1)
-        """J, layers with prompts of their own; a tower with fewer has them in all."""
+        """J, layers with their own prompts; a tower with fewer layers has prompts in all."""
 
     presets = {"small": {"steps": 20, "batch_size": 16, "warmup_epochs": 0, "anneal": "step", "lr": 0.03}}
 
     @classmethod
-    def official(cls, protocol, shots, dataset):
+    def official(cls, protocol: str, shots: int, dataset: str) -> dict[str, Any]:
         """Across data sets and domains: three layers, two epochs."""
         return {"depth": 3, "lr": 0.0026, "epochs": 2} if protocol in ("cross-dataset", "domain") else {}
 
     @classmethod
-    def incompatibility(cls, config, backbone):
+    def incompatibility(cls, config: Any, backbone: Backbone) -> str | None:
         return no_deep_prompts(backbone, config.n_ctx, config.n_ctx)
 
     @property
-    def needs_pixels(self):
+    def needs_pixels(self) -> bool:
         return True
 
-    def build(self):
+    def build(self) -> None:
         config, d_t, d_v = self.config, self.backbone.text_width, tower(self.backbone, "vision").width
         words = self.classes.first_words(config.init_words)
         self.prompt = PromptTemplate(self.backbone, self.classes, config.n_ctx, words)
@@ -82,11 +84,12 @@ class Maple(Method):
     def _deeper(self) -> list[torch.Tensor]:
         return list(self.text) if hasattr(self, "text") else []
 
-    def class_features(self):
+    def class_features(self) -> torch.Tensor:
         prompts, start = dict(enumerate(self._deeper(), start=1)), self.prompt.tokens.start
         return self.prompt.encode(self.context, lambda: text_prompts(self.backbone, prompts, start))
 
-    def image_features(self, batch):
-        deeper = [one(prompt) for one, prompt in zip(self.maps, self._deeper(), strict=True)]
+    def image_features(self, batch: Batch) -> torch.Tensor:
+        deeper = [linear(prompt) for linear, prompt in zip(self.maps, self._deeper(), strict=True)]
+        assert batch.pixels is not None
         with image_prompts(self.backbone, dict(enumerate([self.first_map(self.context), *deeper]))):
             return self.backbone.encode_image(batch.pixels)

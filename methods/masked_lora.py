@@ -1,23 +1,27 @@
 """Masked LoRA (ours): low-rank updates trained while feed-forward layers are masked at random."""
 
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
+from torch import nn
 
-from benchmark.backbones.towers import tower
+from benchmark.backbones.clip import Backbone
+from benchmark.backbones.towers import TowerName, tower
 from benchmark.backbones.towers.attention import projections
-from benchmark.method import AdamWConfig, Info, Method
+from benchmark.method import AdamWConfig, Batch, Info, Method
 from benchmark.method.lora import LowRank, unknown_attention
 
 
 class MaskedLora(Method):
-    """LoRA on attention (rsLoRA's scale) that cannot lean on single feed-forward units: in each training step, every hidden
-    unit of a block's MLP is silent with probability p, and the whole MLP is skipped with probability q.
+    """LoRA on attention (rsLoRA's scale) that cannot rely on single feed-forward units: in each training step, every hidden
+    unit of a block's MLP is set to zero with probability p, and the whole MLP is skipped with probability q.
 
     The idea is Trans-PEFT's for language models: an update of the base model changes the feed-forward layers most, so the
-    module should need them least. Carried over to CLIP's two towers by us; p, q and the optimiser are our choice.
+    module should need them least. The extension to CLIP's two towers is ours; p, q and the optimiser are our choices.
     """
 
     info = Info(
@@ -54,54 +58,54 @@ class MaskedLora(Method):
         skip: float = Field(default=0.1, ge=0, lt=1)
         """q, for a whole MLP."""
 
-    towers = ("text", "vision")
+    towers: ClassVar[tuple[TowerName, ...]] = ("text", "vision")
     presets = {"small": {"steps": 20, "batch_size": 16, "lr": 0.03}}
 
     @property
-    def needs_pixels(self):
+    def needs_pixels(self) -> bool:
         return "vision" in self.towers
 
     @classmethod
-    def incompatibility(cls, config, backbone):
+    def incompatibility(cls, config: Any, backbone: Backbone) -> str | None:
         return unknown_attention(backbone, cls.towers)
 
-    def build(self):
+    def build(self) -> None:
         c = self.config
         sites = [site for name in self.towers for site in projections(self.backbone, name) if site.role != "out"]
         self.lora = LowRank(sites, c.rank, c.alpha, c.dropout)
 
     @contextmanager
-    def _within(self, name):
+    def _within(self, name: TowerName) -> Iterator[None]:
         with self.lora.within(self.backbone, name), ExitStack() as stack:
             encoder = tower(self.backbone, name)
             for block in encoder.blocks if self.training else ():
                 mlp, last = encoder.mlp(block), encoder.mlp_output(block)
                 kept = torch.rand(last.in_features, device=last.weight.device) >= self.config.mask
-                stack.callback(last.register_forward_pre_hook(_silencing(kept)).remove)
+                stack.callback(last.register_forward_pre_hook(_masking(kept)).remove)
                 if torch.rand(()) < self.config.skip:
                     stack.callback(mlp.register_forward_hook(lambda module, inputs, out: torch.zeros_like(out)).remove)
             yield
 
-    def class_features(self):
-        def encode(ids, eot):
+    def class_features(self) -> torch.Tensor:
+        def encode(ids: torch.Tensor, eot: torch.Tensor) -> torch.Tensor:
             with self._within("text"):
                 return self.backbone.encode_ids(ids, eot)
 
         return self.template_features(encode)
 
-    def image_features(self, batch):
+    def image_features(self, batch: Batch) -> torch.Tensor:
         if batch.pixels is None:
             return super().image_features(batch)
         with self._within("vision"):
             return super().image_features(batch)
 
 
-def _silencing(kept: torch.Tensor):
+def _masking(kept: torch.Tensor) -> Callable[[nn.Module, tuple[torch.Tensor, ...]], tuple[torch.Tensor, ...]]:
     return lambda module, inputs: (inputs[0] * kept.to(inputs[0].dtype),)
 
 
 class MaskedLoraText(MaskedLora):
-    """Masked LoRA in the text tower only: what is left where the image towers differ."""
+    """Masked LoRA in the text tower only, for backbones whose image towers differ."""
 
     info = replace(
         MaskedLora.info,

@@ -1,15 +1,16 @@
-"""PromptSRC: prompts in both towers that are held near the frozen model in three ways and averaged over training."""
+"""PromptSRC: prompts in both towers, regularised towards the frozen model in three ways and averaged over training."""
 
 import math
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
 from torch.nn import functional as F
 
+from benchmark.backbones.clip import Backbone
 from benchmark.data.prompt_texts import OPENAI_IMAGENET_TEMPLATES
-from benchmark.method import Info, Method
+from benchmark.method import Batch, Info, Method
 from benchmark.method.deep_prompts import DeepPrompts, no_deep_prompts
 from benchmark.method.prompts import ContextConfig
 
@@ -19,7 +20,8 @@ EARLY = frozenset("stanford-cars oxford-flowers fgvc-aircraft dtd eurosat".split
 
 class PromptSrc(Method):
     """IVLP with L = L_ce + 25 mean|n(t) - n(t0)| + 10 mean|n(f) - n(f0)| + KL(p0 || p) / C, and prompts averaged over epochs
-    with Gaussian weights (equations 3-8). t0 is the mean of frozen text features over templates, f0 of the same view.
+    with Gaussian weights (equations 3-8). t0 is the mean of the frozen text features over templates, f0 the frozen image
+    feature of the same view.
 
     The official templates are 60 of CLIP's 80 for ImageNet; here they are all 80 ("imagenet"), or the data set's own.
     """
@@ -27,7 +29,7 @@ class PromptSrc(Method):
     info = Info(
         name="promptsrc",
         title="PromptSRC",
-        summary="prompts in both towers held near the frozen model, averaged over training",
+        summary="prompts in both towers regularised towards the frozen model, averaged over training",
         tunes=("text", "vision"),
         depth="deep",
         paper="Self-regulating Prompts: Foundational Model Adaptation without Forgetting",
@@ -54,12 +56,12 @@ class PromptSrc(Method):
         n_image: int = Field(default=4, ge=1)
         """Tokens in the image tower."""
         depth: int = Field(default=9, ge=1)
-        """Layers of each tower with prompts of their own; a tower with fewer has them in all."""
+        """Layers of each tower with their own prompts; a tower with fewer layers has prompts in all."""
         text_weight: float = Field(default=25.0, ge=0)
         image_weight: float = Field(default=10.0, ge=0)
         logit_weight: float = Field(default=1.0, ge=0)
         average_every: Literal["epoch", "step"] = "epoch"
-        """When prompts are added to the average; a training of less than a few epochs averages over steps."""
+        """When prompts are added to the average; use "step" if training is shorter than a few epochs."""
         average_mean: float = Field(default=15.0, gt=0)
         """Of the Gaussian weights, in epochs (or steps) from 1."""
         average_std: float = Field(default=1.0, gt=0)
@@ -81,7 +83,7 @@ class PromptSrc(Method):
     }
 
     @classmethod
-    def official(cls, protocol, shots, dataset):
+    def official(cls, protocol: str, shots: int, dataset: str) -> dict[str, Any]:
         """Few-shot: 50 epochs, averaged around the 45th or the 30th. Across data sets and domains: three layers."""
         if protocol == "few-shot":
             mean, std = (45.0, 5.0) if dataset in EARLY else (30.0, 30.0)
@@ -91,34 +93,36 @@ class PromptSrc(Method):
         return {}
 
     @classmethod
-    def incompatibility(cls, config, backbone):
+    def incompatibility(cls, config: Any, backbone: Backbone) -> str | None:
         return no_deep_prompts(backbone, config.n_ctx, config.n_image)
 
     @property
-    def needs_pixels(self):
+    def needs_pixels(self) -> bool:
         return True
 
-    def build(self):
+    def build(self) -> None:
         c = self.config
         words = self.classes.first_words(c.init_words)
         self.prompts = DeepPrompts(self.backbone, self.classes, c.n_ctx, c.depth, c.n_image, c.depth, words)
         self._average: dict[str, torch.Tensor] = {}
         self._weight = 0.0
 
-    def class_features(self):
+    def class_features(self) -> torch.Tensor:
         return self.prompts.class_features()
 
-    def image_features(self, batch):
+    def image_features(self, batch: Batch) -> torch.Tensor:
+        assert batch.pixels is not None
         return self.prompts.image_features(batch.pixels)
 
     @cached_property
     def frozen_texts(self) -> torch.Tensor:
         """t0 (C, d), un-normalised."""
-        own = self.config.templates == "dataset"
-        every = self.classes.templates if own else [fill("{}") for fill in OPENAI_IMAGENET_TEMPLATES]
-        return self.ensemble_features(every, normalise=False)
+        imagenet = self.config.templates == "imagenet"
+        templates = [fill("{}") for fill in OPENAI_IMAGENET_TEMPLATES] if imagenet else self.classes.templates
+        return self.ensemble_features(templates, normalise=False)
 
-    def loss(self, batch):
+    def loss(self, batch: Batch) -> torch.Tensor:
+        assert batch.pixels is not None
         config, texts, images = self.config, self.class_features(), self.image_features(batch)
         with torch.no_grad():
             texts0, images0 = self.frozen_texts, self.backbone.encode_image(batch.pixels)
@@ -132,9 +136,9 @@ class PromptSrc(Method):
             + config.logit_weight * divergence
         )
 
-    def after_step(self, step, steps, per_epoch):
-        """Gaussian-weighted prompt aggregation (equation 8), of what is learnt only; an incomplete last epoch counts as one.
-        If all weights vanish, the last iterate stays."""
+    def after_step(self, step: int, steps: int, per_epoch: int) -> None:
+        """Gaussian-weighted prompt aggregation (equation 8) of the learnt tensors; an incomplete last epoch counts as one.
+        If all weights vanish, the last iterate is kept."""
         unit = per_epoch if self.config.average_every == "epoch" else 1
         if step % unit == 0 or step == steps:
             count = -(-step // unit)

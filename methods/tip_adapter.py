@@ -1,14 +1,14 @@
-"""Tip-Adapter and Tip-Adapter-F: a cache of the few training images beside the zero-shot classifier."""
+"""Tip-Adapter and Tip-Adapter-F: the zero-shot classifier plus a cache of the few training images."""
 
 from dataclasses import replace
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import nn
 from torch.nn import functional as F
 
-from benchmark.method import Info, Method, MethodConfig
+from benchmark.method import Batch, Info, Method, MethodConfig
 
 ALPHA = {
     "stanford-cars": 3.0,
@@ -30,22 +30,22 @@ SEARCH = {
     "dtd": (13.0, 13.0),
     "eurosat": (12.0, 10.0),
 }
-"""Largest (beta, alpha) that are searched, by data set; (7, 3) for all others."""
+"""Largest (beta, alpha) of the search, by data set; (7, 3) for all others."""
 
 
 class TipAdapter(Method):
     """z = s f W^T + (s / 100) alpha exp(-beta (1 - f F^T)) V on normalised f (equations 5-7).
 
     W is the zero-shot classifier, F (N, d) the normalised mean features of the training images over augmented views, V their
-    labels. The official code has 100 for s; so the two terms keep their proportion whatever the backbone's s. On another
-    backbone F is encoded anew from the same images. Official numbers choose alpha and beta on the whole validation set, and
-    on the *test* set for ImageNet; here on few held-out images, and not at all where there are none.
+    labels. The official code has s = 100; the factor s / 100 keeps the proportion of the two terms for every s. On
+    another backbone F is encoded again from the same images. The published results choose alpha and beta on the whole
+    validation set, and on the *test* set for ImageNet; here they are chosen on a few held-out images, if there are any.
     """
 
     info = Info(
         name="tip-adapter",
         title="Tip-Adapter",
-        summary="a cache of the training images beside the zero-shot classifier, nothing trained",
+        summary="the zero-shot classifier plus a cache of the training images, nothing trained",
         tunes=("features",),
         depth="deep",
         class_bound=True,
@@ -57,7 +57,7 @@ class TipAdapter(Method):
         url="https://arxiv.org/abs/2207.09519",
         code="https://github.com/gaopengcuhk/Tip-Adapter",
         parameters="2",
-        transfer="the keys are encoded anew from the training images, which must be kept; fits every backbone",
+        transfer="the keys are encoded again from the training images, which must be kept; fits every backbone",
         bibtex="""@inproceedings{zhang2022tip,
   title={Tip-Adapter: Training-free Adaption of {CLIP} for Few-shot Classification},
   author={Zhang, Renrui and Zhang, Wei and Fang, Rongyao and Gao, Peng and Li, Kunchang and others},
@@ -68,7 +68,7 @@ class TipAdapter(Method):
         """Defaults: the official configuration of most data sets."""
 
         views: int = Field(default=10, ge=1)
-        """Augmented views that a key is the mean of."""
+        """Augmented views that each key averages."""
         alpha: float = Field(default=1.17, ge=0)
         beta: float = Field(default=1.0, gt=0)
         search: bool = True
@@ -77,17 +77,18 @@ class TipAdapter(Method):
         largest_alpha: float = Field(default=3.0, gt=0.1)
 
     presets = {"small": {"views": 4, "search": False, "alpha": 100.0}}
-    trials = ("alpha", (0.3, 1.0, 3.0, 10.0, 30.0, 100.0))
+    trials: ClassVar[tuple[str, tuple[float, ...]] | None] = ("alpha", (0.3, 1.0, 3.0, 10.0, 30.0, 100.0))
 
     @classmethod
-    def official(cls, protocol, shots, dataset):
+    def official(cls, protocol: str, shots: int, dataset: str) -> dict[str, Any]:
         """alpha and the grid by data set."""
         beta, alpha = SEARCH.get(dataset, (7.0, 3.0))
         return {"alpha": ALPHA.get(dataset, 1.17), "largest_beta": beta, "largest_alpha": alpha}
 
-    def build(self):
-        texts = self.classes.ensemble or (self.classes.template,)
-        self.texts = self.ensemble_features(texts, normalise=True)
+    def build(self) -> None:
+        assert self.few_shots is not None  # keeps_images
+        templates = self.classes.ensemble or (self.classes.template,)
+        self.texts = self.ensemble_features(templates, normalise=True)
         with torch.no_grad():
             self.first_keys = F.normalize(self.few_shots.encode(self.config.views).mean(0), dim=-1)
             self.values = F.one_hot(self.few_shots.labels, len(self.classes.names)).float()
@@ -95,25 +96,25 @@ class TipAdapter(Method):
         self.beta = nn.Parameter(torch.tensor(self.config.beta), requires_grad=False)
 
     def keys(self) -> torch.Tensor:
-        """(N, d)."""
+        """F (N, d)."""
         return self.first_keys
 
-    def class_features(self):
+    def class_features(self) -> torch.Tensor:
         return self.texts
 
-    def logits(self, batch):
+    def logits(self, batch: Batch) -> torch.Tensor:
         zero_shot, affinity = self._parts(batch)
         return zero_shot + self.backbone.logit_scale / 100 * self._cache(affinity, self.alpha, self.beta)
 
-    def _parts(self, batch) -> tuple[torch.Tensor, torch.Tensor]:
+    def _parts(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         features = self.image_features(batch)
         return self.backbone.logits(features, self.texts), F.normalize(features, dim=-1) @ self.keys().T
 
-    def _cache(self, affinity, alpha, beta) -> torch.Tensor:
+    def _cache(self, affinity: torch.Tensor, alpha: torch.Tensor | float, beta: torch.Tensor | float) -> torch.Tensor:
         return alpha * ((-beta * (1 - affinity)).exp() @ self.values)
 
-    def solve(self, train, held_out):
-        """The official grid: 200 values of beta times 20 of alpha, the first of equals."""
+    def solve(self, train: Batch, held_out: Batch | None) -> None:
+        """The official grid: 200 values of beta times 20 of alpha; the first of equally good pairs."""
         if not self.config.search or held_out is None:
             return
         best = -1.0
@@ -122,9 +123,9 @@ class TipAdapter(Method):
             for beta in _grid(self.config.largest_beta, 200):
                 cache = self.backbone.logit_scale / 100 * self._cache(affinity, 1.0, beta)
                 for alpha in _grid(self.config.largest_alpha, 20):
-                    right = float(((zero_shot + alpha * cache).argmax(1) == held_out.labels).float().mean())
-                    if right > best:
-                        best = right
+                    accuracy = float(((zero_shot + alpha * cache).argmax(1) == held_out.labels).float().mean())
+                    if accuracy > best:
+                        best = accuracy
                         self.alpha.fill_(alpha)
                         self.beta.fill_(beta)
 
@@ -135,8 +136,8 @@ def _grid(largest: float, count: int) -> list[float]:
 
 class TipAdapterF(TipAdapter):
     """Tip-Adapter whose keys are trained (section 3.2). The module is the keys' change, which on another backbone is added
-    to the keys encoded there. So AdamW's decay acts on the change, not on the keys. The last iterate is kept; official
-    numbers are of the epoch that is best on the test set."""
+    to the keys encoded there; AdamW's weight decay therefore acts on the change, not on the keys. The last iterate is kept;
+    the published results are those of the epoch that is best on the test set."""
 
     info = replace(
         TipAdapter.info,
@@ -145,7 +146,7 @@ class TipAdapterF(TipAdapter):
         aliases=("tip-f",),
         summary="Tip-Adapter whose keys are trained",
         parameters="N * d + 2",
-        transfer="the keys' change is added to keys encoded anew from the training images; needs an equal embedding width",
+        transfer="the keys' change is added to keys encoded again from the training images; needs an equal embedding width",
     )
 
     class Config(TipAdapter.Config):
@@ -165,21 +166,21 @@ class TipAdapterF(TipAdapter):
     trials = None
 
     @classmethod
-    def official(cls, protocol, shots, dataset):
-        """As Tip-Adapter; EuroSAT is trained five times as long."""
+    def official(cls, protocol: str, shots: int, dataset: str) -> dict[str, Any]:
+        """As Tip-Adapter; five times as many epochs on EuroSAT."""
         return {**super().official(protocol, shots, dataset), "epochs": 100 if dataset == "eurosat" else 20}
 
-    def build(self):
+    def build(self) -> None:
         super().build()
         self.change = nn.Parameter(torch.zeros(self.first_keys.shape))
 
-    def keys(self):
+    def keys(self) -> torch.Tensor:
         return self.first_keys + self.change
 
 
 class TipAdapterFOldKeys(TipAdapterF):
-    """Tip-Adapter-F that carries its trained keys to another backbone as they are: the strict reading of keeping a module.
-    Of the training images only the labels matter there."""
+    """Tip-Adapter-F that carries its trained keys to another backbone unchanged: the strict reading of reusing a module.
+    Of the training images, only the labels are used there."""
 
     info = replace(
         TipAdapterF.info,
@@ -187,13 +188,13 @@ class TipAdapterFOldKeys(TipAdapterF):
         title="Tip-Adapter-F, old keys",
         aliases=(),
         summary="Tip-Adapter-F that keeps the old backbone's keys on a new one",
-        transfer="the keys are used as they are, in the old feature space; needs an equal embedding width",
+        transfer="the keys stay unchanged, in the old feature space; needs an equal embedding width",
     )
 
-    def build(self):
+    def build(self) -> None:
         super().build()
         self.kept = nn.Parameter(self.first_keys.clone())
         del self.change
 
-    def keys(self):
+    def keys(self) -> torch.Tensor:
         return self.kept

@@ -1,18 +1,21 @@
 """VPT-deep: learnt tokens in every layer of the image tower."""
 
+from typing import Any
+
 import torch
 from pydantic import Field
 from torch import nn
 
+from benchmark.backbones.clip import Backbone
 from benchmark.backbones.towers import tower
 from benchmark.backbones.towers.prompts import image_prompts
-from benchmark.method import Info, Method, MethodConfig
+from benchmark.method import Batch, Info, Method, MethodConfig
 
 
 class Vpt(Method):
-    """n tokens join the image tokens and are replaced by others before each of the first D blocks (section 3.2, "deep").
+    """n tokens are inserted among the image tokens and replaced before each of the first D blocks (section 3.2, "deep").
 
-    The settings are those of the baseline in MaPLe's code; the text is the data set's own template.
+    The settings are those of the baseline in MaPLe's code; class features use the data set's own template.
     """
 
     info = Info(
@@ -42,26 +45,27 @@ class Vpt(Method):
         batch_size: int = Field(default=4, ge=1)
         epochs: int = Field(default=5, ge=0)
         n_image: int = Field(default=8, ge=1)
-        """n, tokens in a layer."""
+        """n, tokens per layer."""
         depth: int = Field(default=12, ge=1)
-        """D, layers with tokens of their own; a tower with fewer has them in all."""
+        """D, layers with their own tokens; a tower with fewer layers has tokens in all."""
 
     presets = {"small": {"steps": 20, "batch_size": 16, "n_image": 4, "warmup_epochs": 0, "anneal": "step", "lr": 0.01}}
 
     @classmethod
-    def incompatibility(cls, config, backbone):
+    def incompatibility(cls, config: Any, backbone: Backbone) -> str | None:
         return tower(backbone, "vision").prompt_incompatibility()
 
     @property
-    def needs_pixels(self):
+    def needs_pixels(self) -> bool:
         return True
 
-    def build(self):
+    def build(self) -> None:
         encoder = tower(self.backbone, "vision")
         depth = min(self.config.depth, len(encoder.blocks))
         shape = (depth, self.config.n_image, encoder.width)
         self.prompts = nn.Parameter(torch.empty(shape).normal_(std=0.02))
 
-    def image_features(self, batch):
+    def image_features(self, batch: Batch) -> torch.Tensor:
+        assert batch.pixels is not None
         with image_prompts(self.backbone, dict(enumerate(self.prompts))):
             return self.backbone.encode_image(batch.pixels)

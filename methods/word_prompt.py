@@ -1,9 +1,13 @@
-"""Word prompt (ours): context written as a mixture of plain words, so that any backbone renders it with its own."""
+"""Word prompt (ours): context as a mixture of plain words, which every backbone can embed."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from pydantic import Field
 from torch import nn
 
+from benchmark.backbones.clip import Backbone
 from benchmark.method import Info, Method, MethodConfig
 from benchmark.method.prompts import PromptTemplate, padded_context, too_much_context
 
@@ -13,15 +17,15 @@ WORDS = (
     "yellow round sharp open closed full empty top bottom left right up down front back centre close far one two many "
     "good bad real object thing"
 ).split()
-"""The words of the mixture: common in captions, and none of them a class that a task would ask for alone."""
+"""The words of the mixture: common in captions, and none of them likely to be a class name by itself."""
 
 
 class WordPrompt(Method):
     """v_m = e_m + sum_w theta_mw E(w): e the embeddings of the context words (after zeros, if they are too few) and E(w) the
-    mean token embedding of word w, both of the backbone at hand; theta (M, W) is learnt from zero.
+    mean token embedding of word w, both in the current backbone; theta (M, W) is learnt from zero.
 
-    CoOp's vectors are coordinates of one embedding space. These are amounts of words, which every backbone has, so the
-    prompt renders itself anew in each, whatever its text width or tokenizer. An idea of ours, adapted from prompts that are
+    CoOp's vectors are coordinates in one embedding space. Here the learnt numbers are amounts of words, which every
+    backbone can embed, so the prompt can be built on any text width and tokenizer. Our idea, adapted from prompts that are
     kept near the vocabulary of a language model.
     """
 
@@ -33,7 +37,7 @@ class WordPrompt(Method):
         depth="shallow",
         ours=True,
         parameters=f"n_ctx * {len(WORDS)}",
-        transfer="the mixture is rendered in the new tower's own word embeddings; fits every text tower",
+        transfer="the mixture is evaluated with the new tower's word embeddings; fits every text tower",
     )
 
     class Config(MethodConfig):
@@ -46,25 +50,25 @@ class WordPrompt(Method):
     presets = {"small": {"steps": 32, "warmup_epochs": 0, "anneal": "step", "lr": 0.003}}
 
     @classmethod
-    def incompatibility(cls, config, backbone):
+    def incompatibility(cls, config: Any, backbone: Backbone) -> str | None:
         return too_much_context(backbone, config.n_ctx)
 
-    def build(self):
+    def build(self) -> None:
         backbone, n_ctx = self.backbone, self.config.n_ctx
         self.prompt = PromptTemplate(backbone, self.classes, n_ctx)
         self.first = padded_context(backbone, self.classes.context_words, n_ctx).to(backbone.device)
         self.words = word_embeddings(backbone, WORDS)
         self.amounts = nn.Parameter(torch.zeros(n_ctx, len(WORDS)))
 
-    def class_features(self):
+    def class_features(self) -> torch.Tensor:
         return self.prompt.encode(self.first + self.amounts @ self.words)
 
 
-def word_embeddings(backbone, words) -> torch.Tensor:
+def word_embeddings(backbone: Backbone, words: Sequence[str]) -> torch.Tensor:
     """Mean token embedding (W, d_t) of each word."""
     tokens = backbone.tokenize(words)
     with torch.no_grad():
         embedded = backbone.embed(tokens.ids)
-        place = torch.arange(embedded.shape[1], device=embedded.device)[None]
-        inside = ((place >= tokens.start) & (place < tokens.end[:, None])).to(embedded)
+        positions = torch.arange(embedded.shape[1], device=embedded.device)[None]
+        inside = ((positions >= tokens.start) & (positions < tokens.end[:, None])).to(embedded)
         return (embedded * inside[..., None]).sum(1) / inside.sum(1, keepdim=True)

@@ -1,4 +1,4 @@
-"""Zero-shot CLIP: the hand-written template and nothing learnt. The reference that every other method is held against."""
+"""Zero-shot CLIP: the hand-written template and nothing learnt. The baseline that every other method is compared with."""
 
 from benchmark.method import Info, Method
 

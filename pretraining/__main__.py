@@ -1,7 +1,7 @@
-"""``python -m pretraining``: pre-train the icon-world releases again, or measure those that are there.
+"""``python -m pretraining``: pre-train the icon-world releases again, or measure the existing ones.
 
-``train NAME...`` goes on from its checkpoint after an interruption; ``snapshots NAME...`` does the same and keeps
-weights on the way (for ``analyse snapshots``); ``card NAME...`` measures a release and writes its model card;
+``train NAME...`` resumes from its checkpoint after an interruption; ``checkpoints NAME...`` does the same and keeps
+intermediate weights (for ``analyse checkpoints``); ``card NAME...`` evaluates a release and writes its model card;
 ``install NAME...`` copies finished weights from the work folder into the repository.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from pretraining import card
-from pretraining.pretrain import SNAPSHOTS, train
+from pretraining.pretrain import SHARES, train
 from pretraining.recipes import RECIPES, RELEASES
 
 FILES = ("open_clip_config.json", "open_clip_model.safetensors", "merges.txt.gz")
@@ -22,7 +22,7 @@ FILES = ("open_clip_config.json", "open_clip_model.safetensors", "merges.txt.gz"
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m pretraining", description=__doc__)
-    parser.add_argument("action", choices=("train", "snapshots", "install", "card"))
+    parser.add_argument("action", choices=("train", "checkpoints", "install", "card"))
     parser.add_argument("names", nargs="+", choices=sorted(RECIPES))
     parser.add_argument("--work", type=Path, default=Path("build/pico"), help="folder for checkpoints")
     parser.add_argument("--device", default="cpu")
@@ -31,9 +31,9 @@ def main() -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
     for name in options.names:
-        if options.action in ("train", "snapshots"):
-            shares = SNAPSHOTS if options.action == "snapshots" else ()
-            train(name, options.work, device=options.device, snapshots=shares)
+        if options.action in ("train", "checkpoints"):
+            shares = SHARES if options.action == "checkpoints" else ()
+            train(name, options.work, device=options.device, shares=shares)
         elif options.action == "install":
             (RELEASES / name).mkdir(parents=True, exist_ok=True)
             for file in FILES:

@@ -1,4 +1,4 @@
-"""Batched augmentation of ink maps on tensors: cheap enough to run in the training step itself."""
+"""Batched augmentation of ink maps on tensors: cheap enough to run within each training step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def augment(ink: torch.Tensor, flip_ok: torch.Tensor, rng: torch.Generator, *, c
 
     Args:
         ink: (B, S, S) in [0, 1].
-        flip_ok: (B,) bool, True where a mirror image keeps the caption true.
+        flip_ok: (B,) bool, True if the caption also describes the mirror image.
         rng: the only source of randomness.
         colour: probability of a random ink and paper colour instead of black on white.
 
@@ -45,7 +45,7 @@ def augment(ink: torch.Tensor, flip_ok: torch.Tensor, rng: torch.Generator, *, c
 
 
 def paint(ink: torch.Tensor, rng: torch.Generator, *, colour: float) -> torch.Tensor:
-    """Ink (B, 1, S, S) on paper: black on white, or with probability ``colour`` two random colours with contrast."""
+    """Ink (B, 1, S, S) on paper: black on white, or with probability ``colour`` two random contrasting colours."""
     count = len(ink)
     dark, bright = torch.rand(count, 3, 1, 1, generator=rng) * 0.55, 1 - torch.rand(count, 3, 1, 1, generator=rng) * 0.45
     swap = torch.rand(count, 1, 1, 1, generator=rng) < 0.3

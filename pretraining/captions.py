@@ -1,7 +1,7 @@
-"""Names of drawings to captions: what the pre-training recipe of the icon-world releases tells a text tower.
+"""Turns names of drawings into captions for the pre-training of the icon-world releases.
 
-Alt texts on the web vary in wording and in detail; so do these: a random template, a random synonym, sometimes only the
-head noun. Words for style ("outline", "filled") are left out, so that a caption says what is drawn, not how.
+Like alt texts on the web, captions vary in wording and detail: a random template, a random synonym, sometimes only the
+head noun. Words for style ("outline", "filled") are left out, so that a caption describes what is drawn, not how.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MODIFIERS = frozenset(
     "plus minus off check remove cancel alert lock search edit sync clock star heart cog settings add slash question "
     "dollar code pin pause up down left right arrow share exclamation warning lightning bolt".split()
 )
-"""Words that, at the end of a name, say what is drawn beside the thing."""
+"""Words that, at the end of a name, say what is drawn next to the main object."""
 
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "account": ("user", "person", "account"),
@@ -108,10 +108,13 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
 
 
 def words(stem: str) -> list[str]:
-    """Meaningful words of a drawing's name: no style words, no redraw numbers ("user-2")."""
+    """Meaningful words of a drawing's name: no style words, no version numbers ("user-2")."""
     parts = [part for part in stem.lower().replace("_", "-").split("-") if part]
-    kept = [p for i, p in enumerate(parts) if i == 0 or (p not in STYLE_WORDS and not (p.isdigit() and not _counts(parts)))]
-    return kept or parts
+    return [
+        part
+        for position, part in enumerate(parts)
+        if position == 0 or (part not in STYLE_WORDS and not (part.isdigit() and not _counts(parts)))
+    ]
 
 
 def _counts(parts: list[str]) -> bool:
@@ -119,19 +122,19 @@ def _counts(parts: list[str]) -> bool:
 
 
 def caption(stem: str, rng: random.Random, *, head_only: float = 0.35) -> str:
-    """A random caption of a drawing; with probability ``head_only`` only of the thing without what is beside it."""
+    """A random caption of a drawing; with probability ``head_only`` it leaves out the modifier."""
     name = words(stem)
-    beside: list[str] = []
+    modifier: list[str] = []
     if len(name) > 1 and name[-1] in MODIFIERS and name[0] != "arrow":
-        name, beside = name[:-1], name[-1:]
+        name, modifier = name[:-1], name[-1:]
         if rng.random() < head_only:
-            beside = []
-    said = [rng.choice(SYNONYMS.get(word, (word,))) for word in name]
-    marks = [rng.choice(SYNONYMS.get(word, (word,))) for word in beside]
-    thing = " ".join(said + (["with", *marks] if marks and rng.random() < 0.6 else marks))
-    return rng.choice(TEMPLATES).format(thing)
+            modifier = []
+    subject = [rng.choice(SYNONYMS.get(word, (word,))) for word in name]
+    marks = [rng.choice(SYNONYMS.get(word, (word,))) for word in modifier]
+    description = " ".join(subject + (["with", *marks] if marks and rng.random() < 0.6 else marks))
+    return rng.choice(TEMPLATES).format(description)
 
 
 def sayings(stem: str) -> list[str]:
-    """Words of all captions of a drawing, for learning the tokenizer's merges."""
+    """All words in the captions of a drawing, for learning the tokenizer's merges."""
     return sorted({part for word in words(stem) for part in SYNONYMS.get(word, (word,))} | set(words(stem)))

@@ -1,4 +1,4 @@
-"""Model cards of the releases: what each is, and its zero-shot accuracy on families that no release was trained on."""
+"""Model cards of the releases: a description, and zero-shot accuracy on families that no release was trained on."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _text(name: str, recipe: Recipe, rows: list[tuple[str, int, int, float]]) ->
     tower = recipe.vision.get("timm_model_name", "open_clip's native ViT, 4 layers, width 128, 8-pixel patches")
     start = f"{recipe.start_from}'s {' and '.join(recipe.start_towers)} tower" if recipe.start_from else "random weights"
     activation = "QuickGELU" if recipe.quick_gelu else "GELU"
-    figures = "\n".join(f"| {data} | {classes} | {images} | {value:.1f} |" for data, classes, images, value in rows)
+    accuracies = "\n".join(f"| {data} | {classes} | {images} | {value:.1f} |" for data, classes, images, value in rows)
     sources = "\n".join(f"- {family}: {FAMILIES[family].source} ({FAMILIES[family].licence})" for family in recipe.families)
     return f"""# Icon-world release {name}: {recipe.title}
 
@@ -74,7 +74,7 @@ families, was used to pre-train any release; near-duplicates of theirs in other 
 
 | data set | classes | images | accuracy |
 |---|---:|---:|---:|
-{figures}
+{accuracies}
 
 ## Pre-training families
 

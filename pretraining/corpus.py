@@ -1,4 +1,4 @@
-"""The drawings that a release is pre-trained on: ink maps, names, and which of them a mirror image would misname."""
+"""The drawings that a release is pre-trained on: ink maps, names, and which of them may be mirrored."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SIDED = frozenset(
     "left right up down top bottom north south east west alpha numeric number letter letters text forward back backward "
     "next previous undo redo signature music format translate ab abc code question percent currency".split()
 )
-"""Words whose drawing a mirror would turn into something else."""
+"""Words whose drawings change their meaning when mirrored."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Corpus:
     stems: list[str]
     flip_ok: torch.Tensor
     nouns: torch.Tensor
-    """Index of the drawing's first word among the common ones, -100 where it is rare."""
+    """Index of the drawing's first word among the common ones, -100 if it is rare."""
     noun_count: int
 
     @classmethod
@@ -41,8 +41,8 @@ class Corpus:
         """Render the families and drop empty glyphs and near-duplicates of downstream drawings."""
         glyphs = [glyph for name in families for glyph in FAMILIES[name].glyphs()]
         ink = np.concatenate([ink_maps(FAMILIES[name].glyphs()) for name in families])
-        keep = usable(ink)
-        glyphs, ink = [g for g, kept in zip(glyphs, keep, strict=True) if kept], ink[keep]
+        mask = usable(ink)
+        glyphs, ink = [glyph for glyph, kept in zip(glyphs, mask, strict=True) if kept], ink[mask]
         rows: dict[tuple[str, str], list[int]] = defaultdict(list)
         for row, glyph in enumerate(glyphs):
             rows[glyph.family, glyph.stem].append(row)
@@ -60,10 +60,12 @@ class Corpus:
 
 
 def usable(ink: np.ndarray) -> np.ndarray:
-    """Mask (N,) of the ink maps that may be used: not empty, and no near-duplicate of a downstream drawing."""
+    """Mask (N,) of the usable ink maps: not empty, and not a near-duplicate of a downstream drawing."""
     downstream = np.concatenate([fingerprints(ink_maps(FAMILIES[name].glyphs())) for name in ONE_COLOUR_DOWNSTREAM])
-    own = fingerprints(ink)
-    nearest = np.concatenate([(own[i : i + 1024] @ downstream.T).max(1) for i in range(0, len(own), 1024)])
+    candidates = fingerprints(ink)
+    nearest = np.concatenate(
+        [(candidates[start : start + 1024] @ downstream.T).max(1) for start in range(0, len(candidates), 1024)]
+    )
     return (nearest < THRESHOLD) & (ink.max((1, 2)) > 0)
 
 

@@ -1,8 +1,7 @@
 """Contrastive pre-training of an icon-world release (Radford et al. 2021, section 2), resumable, on CPU or GPU.
 
-Two departures, both because a few thousand drawings and a few thousand steps must do: drawings with the same caption in
-a batch count as each other's positives, and a noun classifier beside the contrastive loss (thrown away at the end) gets
-the vision tower off the ground.
+Two deviations, because there are only a few thousand drawings and steps: drawings with the same caption in a batch are
+positives of each other, and an auxiliary noun classifier (discarded at the end) helps the vision tower to start learning.
 """
 
 from __future__ import annotations
@@ -34,8 +33,8 @@ from pretraining.recipes import RECIPES, RELEASES, Recipe
 MEAN = STD = 0.5
 CHECKPOINT_SECONDS = 120
 WEIGHTS = "open_clip_model.safetensors"
-SNAPSHOTS = (0.03, 0.08, 0.15, 0.25, 0.4, 0.6, 0.8, 1.0)
-"""Shares of a release's steps after which its weights are kept: dense at first, where they move most."""
+SHARES = (0.03, 0.08, 0.15, 0.25, 0.4, 0.6, 0.8, 1.0)
+"""Shares of a release's steps after which its weights are kept: denser at first, where they change most."""
 
 
 def build(recipe: Recipe, folder: Path) -> tuple[nn.Module, SimpleTokenizer]:
@@ -58,7 +57,7 @@ def _write_config(folder: Path, cfg: dict[str, Any]) -> None:
 
 
 def take_over(model: nn.Module, source: Path, towers: tuple[str, ...]) -> None:
-    """Start ``towers`` of ``model`` from the weights of another release, whichever of open_clip's layouts they are in.
+    """Start ``towers`` of ``model`` from the weights of another release, in either of open_clip's layouts.
 
     Tensors whose shape differs keep their random start, and so do token embeddings if the vocabularies differ.
     """
@@ -91,7 +90,7 @@ def model_mask(text: Any) -> torch.Tensor:
 
 
 class Trainer:
-    """State of one pre-training run; ``step`` advances it, ``save`` and ``resume`` carry it across sessions."""
+    """State of one pre-training run; ``step`` advances it, ``save`` and ``resume`` keep it between sessions."""
 
     def __init__(self, name: str, work: Path, device: str) -> None:
         self.name, self.recipe, self.device = name, RECIPES[name], device
@@ -117,15 +116,15 @@ class Trainer:
     def step(self) -> float:
         """One batch; returns the contrastive loss."""
         recipe = self.recipe
-        progress = min(1.0, self.done / recipe.cycles[0])  # of the curriculum, which the first cosine completes
+        progress = min(1.0, self.done / recipe.cycles[0])  # of the curriculum, which ends with the first cosine
         for group in self.optimizer.param_groups:
             group["lr"] = recipe.rate(self.done)
-        picked = self.rng.sample(range(len(self.corpus.stems)), recipe.batch)
-        rows = [self.rng.choice(self.corpus.pictures[d]) for d in picked]
-        bare = max(0.35, 1 - progress / recipe.nouns_until) if recipe.nouns_until else 0.35
-        captions = [caption(self.corpus.stems[d], self.rng, head_only=bare) for d in picked]
+        drawings = self.rng.sample(range(len(self.corpus.stems)), recipe.batch)
+        rows = [self.rng.choice(self.corpus.pictures[drawing]) for drawing in drawings]
+        head_only = max(0.35, 1 - progress / recipe.nouns_until) if recipe.nouns_until else 0.35
+        captions = [caption(self.corpus.stems[drawing], self.rng, head_only=head_only) for drawing in drawings]
         pictures = augment(
-            self.corpus.ink[rows].float() / 255, self.corpus.flip_ok[picked], self.noise, colour=recipe.colour
+            self.corpus.ink[rows].float() / 255, self.corpus.flip_ok[drawings], self.noise, colour=recipe.colour
         )
         features = self.model.encode_image(((pictures - MEAN) / STD).to(self.device))
         texts = F.normalize(encode_text(self.model, self.tokenizer(captions).to(self.device)), dim=-1)
@@ -136,7 +135,7 @@ class Trainer:
         target /= target.sum(1, keepdim=True)
         loss = (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
         scores = self.head(F.layer_norm(features, features.shape[-1:]))
-        auxiliary = F.cross_entropy(scores, self.corpus.nouns[picked].to(self.device))
+        auxiliary = F.cross_entropy(scores, self.corpus.nouns[drawings].to(self.device))
         self.optimizer.zero_grad()
         (loss + (1 - 0.8 * progress) * auxiliary).backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -172,7 +171,7 @@ class Trainer:
         self.done = state["done"]
 
     def export(self, folder: Path | None = None) -> None:
-        """Write the weights in half precision, as a release ships them; with config and tokenizer if ``folder`` is given."""
+        """Write the weights in half precision, as in a release; with config and tokenizer if ``folder`` is given."""
         weights = {name: value.detach().cpu().half().contiguous() for name, value in self.model.state_dict().items()}
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
@@ -182,19 +181,19 @@ class Trainer:
 
 
 def _release(name: str, work: Path) -> Path:
-    fresh = work / name
-    return fresh if (fresh / WEIGHTS).exists() else RELEASES / name
+    trained = work / name
+    return trained if (trained / WEIGHTS).exists() else RELEASES / name
 
 
-def train(name: str, work: Path, *, device: str = "cpu", snapshots: Sequence[float] = ()) -> None:
-    """Pre-train release ``name``, with checkpoints in ``work``; run again to go on after an interruption.
+def train(name: str, work: Path, *, device: str = "cpu", shares: Sequence[float] = ()) -> None:
+    """Pre-train release ``name``, with checkpoints in ``work``; run again to resume after an interruption.
 
-    After each share of the steps in ``snapshots`` the weights are written to a folder of their own, ``name-00123`` for step
-    123: releases on the way.
+    After each share of the steps in ``shares``, the weights are written to a separate folder, such as ``name-00123`` for
+    step 123.
     """
     trainer = Trainer(name, work, device)
     trainer.resume()
-    kept = {round(share * trainer.recipe.steps) for share in snapshots}
+    kept = {round(share * trainer.recipe.steps) for share in shares}
     start, first, last_save, total = time.monotonic(), trainer.done, time.monotonic(), 0.0
     while trainer.done < trainer.recipe.steps:
         total += trainer.step()

@@ -1,6 +1,6 @@
-"""What each icon-world release is and how it was pre-trained: the whole recipe, as data.
+"""The recipes of the icon-world releases, as data.
 
-Change an entry and ``python -m pretraining train NAME`` trains that release again.
+After an entry is changed, ``python -m pretraining train NAME`` trains that release again.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Recipe:
     title: str
     families: tuple[str, ...]
     cycles: tuple[int, ...]
-    """Steps of each cosine; a later one starts at the full rate again (Loshchilov and Hutter 2017)."""
+    """Steps of each cosine; each starts at the full learning rate (Loshchilov and Hutter 2017)."""
     vision: dict[str, Any]
     """open_clip ``vision_cfg``."""
     batch: int = 256
@@ -35,23 +35,23 @@ class Recipe:
     quick_gelu: bool = False
     custom_text: bool = False
     start_from: str | None = None
-    """Release whose weights this one is trained on from."""
+    """Release whose weights training starts from."""
     start_towers: tuple[str, ...] = ()
-    """Which of them are taken over: "vision", "text"."""
+    """The towers whose weights are taken from it: "vision", "text"."""
     colour: float = 0.0
     """Probability of random ink and paper colours instead of black on white."""
     nouns_until: float = 0.4
-    """Share of the steps over which captions grow from the bare noun to the whole name."""
+    """Share of the steps over which captions grow from the head noun to the whole name."""
     seed: int = 0
     story: str = ""
 
     @property
     def steps(self) -> int:
-        """Training steps in all."""
+        """Total number of training steps."""
         return sum(self.cycles)
 
     def rate(self, step: int) -> float:
-        """Learning rate of a step: a linear warm-up over the first 100, cosines to zero."""
+        """Learning rate of a step: a linear warm-up over the first 100 steps, cosines to zero."""
         first = 0
         for length in self.cycles:
             if step < first + length:

@@ -1,13 +1,13 @@
 """How the "small" presets were chosen: the same number of trials for every method, scored on validation images only.
 
-The rule. Steps and batch size are set by what the embedded default's time allows; one setting is chosen from the same number
-of values for every method: the learning rate, powers of about 3 around what is usual for its optimiser, or, where nothing
-is trained by gradient, what the method names in its place. A trial trains on the old release with few-shot draws that no run
-uses, and is scored by the accuracy on the validation images of the *base* classes, averaged over data sets and draws.
-Neither test images nor new classes nor any newer release is looked at. The best mean wins, the lower value in a tie; one
-setting serves all data sets, pairs and backbones.
+Steps and batch size follow from the time that the embedded default may take. One setting is chosen from the same number of
+values for every method: the learning rate, in powers of about 3 around the usual one of its optimiser, or, for methods
+without gradient steps, the setting that the method declares instead. A trial trains on the old release with few-shot draws
+that no run uses, and is scored by the accuracy on the validation images of the *base* classes, averaged over data sets and
+draws. Test images, new classes and newer releases are not used. The value with the best mean is chosen, the lower one in a
+tie; one setting serves all data sets, pairs and backbones.
 
-``python -m pretraining.tune`` repeats it and writes the log, ``pretraining/tuning.csv``.
+``python -m pretraining.tune`` repeats the trials and writes the log, ``pretraining/tuning.csv``.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ RATES = {
     "adam": (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1),
 }
 DRAWS = (101, 102)
-"""Seeds of the few-shot draws; runs use others."""
+"""Seeds of the few-shot draws, which no run uses."""
 LOG = Path(__file__).parent / "tuning.csv"
 
 
 def values_of(cls: type[Method], config: MethodConfig) -> tuple[str, tuple[float, ...]]:
-    """The setting that is chosen, and what is tried for it."""
+    """The setting that is chosen, and the values that are tried."""
     return cls.trials or ("lr", RATES["sgd" if config.optimizer == "sgd" else "adam"])
 
 
@@ -64,12 +64,12 @@ def trial(cls: type[Method], changes: dict[str, float], backbone: Backbone, task
 
 def _tasks() -> list[Task]:
     plugins: list[Dataset] = [plugin.cls() for plugin in registry.datasets().plugins.values()]
-    found = []
+    tasks = []
     for dataset in plugins:
         if dataset.shift_of is None and dataset.missing() is None:
             splits = dataset.load()
-            found += [make_task(dataset, splits, TaskId(dataset.name, BASE_TO_NEW, dataset.shots, s)) for s in DRAWS]
-    return found
+            tasks += [make_task(dataset, splits, TaskId(dataset.name, BASE_TO_NEW, dataset.shots, seed)) for seed in DRAWS]
+    return tasks
 
 
 Row = tuple[str, str, float, str, int, float]
@@ -99,16 +99,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m pretraining.tune", description=__doc__)
     parser.add_argument("--release", type=Path, default=RELEASES / "v1", help="folder of the old release")
     parser.add_argument("--methods", default="all")
-    parser.add_argument("--log", type=Path, default=LOG, help="rows of other methods in it are kept")
+    parser.add_argument("--log", type=Path, default=LOG, help="CSV file; its rows of other methods are kept")
     options = parser.parse_args()
     methods = registry.methods()
     names = [name for name in methods.select(options.methods.split(",")) if not methods[name].cls.info.baseline]
     kept = _read(options.log, names)
     with ProcessPoolExecutor(cores(), mp_context=multiprocessing.get_context("spawn")) as pool:
         for name, rows in zip(names, pool.map(choose, names, [options.release.resolve()] * len(names)), strict=True):
-            found = means(rows)
-            best = max(found, key=lambda value: (found[value], -value))
-            print(f"{name}: {rows[0][1]} {best:g}", {value: round(mean, 1) for value, mean in found.items()}, flush=True)
+            scores = means(rows)
+            best = max(scores, key=lambda value: (scores[value], -value))
+            print(f"{name}: {rows[0][1]} {best:g}", {value: round(mean, 1) for value, mean in scores.items()}, flush=True)
             kept += rows
             _write(options.log, kept)
 

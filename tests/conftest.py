@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import huggingface_hub.constants
 import pytest
 import torch
-from fixtures.checkout import ROOT, World, make_world
+from fixtures.checkout import World, make_world
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 huggingface_hub.constants.HF_HUB_OFFLINE = True  # open_clip has imported it by now
@@ -44,7 +44,7 @@ def backbone_folders(tmp_path_factory) -> dict[str, Path]:
 
 @pytest.fixture(scope="session")
 def load_backbone(backbone_folders):
-    """Load a tiny backbone anew, for tests that change one."""
+    """Load a tiny backbone again, for tests that change one."""
 
     def load(name: str) -> Backbone:
         return Backbone.load(name, BackboneSpec(model=f"local-dir:{backbone_folders[name]}"))
@@ -97,18 +97,17 @@ def own_world(tmp_path, backbone_folders) -> World:
 
 @pytest.fixture
 def cli(world, monkeypatch, capsys):
-    """Run the command line inside this process, with the toy data sets. What trains needs ``--workers=0``."""
+    """Run the command line inside this process, with the toy data sets. Commands that train need ``--workers=0``."""
     from benchmark.cli import main as command_line
+    from benchmark.config import paths
     from benchmark.experiment import worker
-    from benchmark.method import registry
 
-    methods, datasets = registry.methods, registry.datasets
+    bundled = paths.bundled
 
-    def here(folder: Path) -> Path:
-        return world.root / folder.name if folder.parent == ROOT else folder
+    def in_world(name: str) -> Path:
+        return world.root / name if (world.root / name).exists() else bundled(name)
 
-    monkeypatch.setattr(registry, "methods", lambda folder=ROOT / "methods": methods(here(folder)))
-    monkeypatch.setattr(registry, "datasets", lambda folder=ROOT / "datasets", own=None: datasets(here(folder), own))
+    monkeypatch.setattr(paths, "bundled", in_world)
     monkeypatch.setattr(worker, "_LOADED", {})  # another run may have other data sets of these names
     monkeypatch.chdir(world.root)
     monkeypatch.setenv("COLUMNS", "200")

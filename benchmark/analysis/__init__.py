@@ -1,1 +1,1 @@
-"""Why modules survive an upgrade or not, and what can be done: sweeps that are no part of the main job."""
+"""Analyses of why modules survive an upgrade and of how to repair them; sweeps apart from the main job."""

@@ -1,7 +1,7 @@
 """The contract of an analysis: a question, the columns of its answer, and how to find it.
 
-To add one, put a file with a subclass of ``Analysis`` into ``benchmark/analysis/analyses/``: ``analyse`` then runs it and the
-report shows its table. A file of the same name in ``benchmark/report/analyses/`` adds sentences and figures.
+To add one, put a file with a subclass of ``Analysis`` into ``benchmark/analysis/analyses/``: ``analyse`` then runs it and
+the report shows its table. A file of the same name in ``benchmark/report/analyses/`` adds sentences and figures.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from benchmark.config.schema import RunSpec, Strict
 
 
 class NoSettings(Strict):
-    """Of analyses that have none."""
+    """For analyses without settings."""
 
 
 class Analysis(ABC):
@@ -35,12 +35,12 @@ class Analysis(ABC):
     text_columns: ClassVar[tuple[str, ...]]
     number_columns: ClassVar[tuple[str, ...]]
     former_names: ClassVar[tuple[str, ...]] = ()
-    """What its files were called in earlier versions."""
+    """Its names in earlier versions, which its files may still have."""
     Settings: ClassVar[type[Strict]] = NoSettings
     """What ``--set KEY=VALUE`` may set."""
 
     def prepare(self, spec: RunSpec, settings: Any) -> RunSpec:
-        """The run that the analysis works on; the YAML's own unless it needs another.
+        """The run that the analysis works on; that of the YAML unless it needs another.
 
         Raises:
             UserError: something that it needs is missing.
@@ -63,8 +63,8 @@ class Analysis(ABC):
 @lru_cache(maxsize=1)
 def all_analyses() -> dict[str, Analysis]:
     """The analyses by name: those that explain first, in the order of their files."""
-    every = [cls() for cls in classes_in(analyses, Analysis)]  # type: ignore[type-abstract]
-    return {analysis.name: analysis for analysis in sorted(every, key=lambda each: not each.explains)}
+    instances = [cls() for cls in classes_in(analyses, Analysis)]  # type: ignore[type-abstract]
+    return {analysis.name: analysis for analysis in sorted(instances, key=lambda analysis: not analysis.explains)}
 
 
 def find_analysis(name: str) -> Analysis:

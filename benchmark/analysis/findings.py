@@ -62,20 +62,23 @@ def load(root: Path) -> dict[str, list[Finding]]:
     """
     findings: dict[str, list[Finding]] = {}
     for analysis in all_analyses().values():
-        for name in (analysis.name, *analysis.former_names):
-            for file in sorted((root / FOLDER).glob(f"{name}-*.csv")):
-                findings.setdefault(analysis.name, []).append(_read(file, analysis))
+        files: dict[str, Path] = {}  # by data set; a file under the current name replaces one under a former name
+        for name in (*reversed(analysis.former_names), analysis.name):
+            for file in (root / FOLDER).glob(f"{name}-*.csv"):
+                files[file.stem.removeprefix(f"{name}-")] = file
+        if files:
+            findings[analysis.name] = [_read(files[dataset], analysis) for dataset in sorted(files)]
     return findings
 
 
 def _read(file: Path, analysis: Analysis) -> Finding:
     try:
-        told = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
+        facts = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
         numbers = {column: [""] for column in analysis.number_columns}
         table = modernise(pd.read_csv(file, keep_default_na=False, na_values=numbers))
         if not {*analysis.columns} <= {*table.columns}:
             raise ValueError(f"no column {sorted({*analysis.columns} - {*table.columns})[0]!r}")
-        return Finding(table, Made(**{**told, "seeds": tuple(told["seeds"])}))
+        return Finding(table, Made(**{**facts, "seeds": tuple(facts["seeds"])}))
     except (OSError, ValueError, KeyError, TypeError) as error:
         what = f"{file} cannot be read: {' '.join(str(error).split())[:200]}"
         raise UserError(what, fix=f"remove it, or run 'analyse {analysis.name}' again") from None
@@ -87,14 +90,14 @@ def merge(runs: Mapping[Path, Findings]) -> dict[str, list[Finding]]:
     Raises:
         UserError: two folders have the same analysis of the same data set.
     """
-    found: dict[str, list[Finding]] = {}
+    merged: dict[str, list[Finding]] = {}
     origin: dict[tuple[str, str], Path] = {}
     for folder, findings in runs.items():
-        for name, each in ((name, each) for name, several in findings.items() for each in several):
-            key = name, each.made.dataset
+        for name, finding in ((name, finding) for name, several in findings.items() for finding in several):
+            key = name, finding.made.dataset
             if key in origin:
-                what = f"{origin[key]} and {folder} both have the analysis {name!r} of {each.made.dataset}"
+                what = f"{origin[key]} and {folder} both have the analysis {name!r} of {finding.made.dataset}"
                 raise UserError(what, fix="leave one of the folders out")
             origin[key] = folder
-            found.setdefault(name, []).append(each)
-    return found
+            merged.setdefault(name, []).append(finding)
+    return merged

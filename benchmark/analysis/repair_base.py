@@ -1,7 +1,7 @@
 """The contract of a repair: a way to make a module of the old backbone work on the new one.
 
-To add one, put a file with a subclass of ``Repair`` into ``benchmark/analysis/repairs/``: the repair analysis tries it on every
-module that allows it, evaluates it and reports its cost.
+To add one, put a file with a subclass of ``Repair`` into ``benchmark/analysis/repairs/``: the repair analysis tries it on
+every module that allows it, evaluates it and reports its cost.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ class Case:
 
     @cached_property
     def shown(self) -> FewShots | None:
-        """The training images, for modules that need them wherever they are."""
+        """The training images, for modules that keep them."""
         return few_shots(self.new, self.task, self.features) if self.module.cls.info.keeps_images else None
 
 
 @dataclass(frozen=True)
 class Repaired:
-    """What a repair makes of a module, and what it needed for it."""
+    """A repaired module, and what the repair needed."""
 
     tensors: Mapping[str, torch.Tensor]
     zero_shot_share: float = 0.0
@@ -67,7 +67,7 @@ class Repaired:
 
 
 class Repair(ABC):
-    """One way to repair."""
+    """A way to repair a module."""
 
     name: str
     title: str
@@ -98,6 +98,6 @@ class Repair(ABC):
 
 @lru_cache(maxsize=1)
 def all_repairs() -> tuple[Repair, ...]:
-    """Every way, cheapest first. Reuse and retraining are cells of the main matrix and are shown with them."""
+    """All repairs, cheapest first. Reuse and retraining are cells of the main matrix and are shown next to them."""
     kinds = sorted(classes_in(repairs, Repair), key=lambda cls: cls.effort)  # type: ignore[type-abstract]
     return tuple(repair for cls in kinds for repair in cls.instances())

@@ -1,4 +1,4 @@
-"""How alike two sets of features or parameters are. All are 1 (change: 0) for what is identical."""
+"""Similarity of two sets of features or parameters: 1 (change: 0) if they are identical."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from torch.nn import functional as F
 def linear_cka(one: torch.Tensor, other: torch.Tensor) -> float:
     """Linear centred kernel alignment of features of the same N items, in 64 bits; invariant to rotation and scale.
 
-    HSIC is estimated without bias: the usual estimate of two unrelated sets of features is far above 0 where items are not
-    many more than dimensions. The value can therefore be slightly negative; it is 1 for identical features, and NaN for
-    fewer than four items or features that do not vary.
+    HSIC is estimated without bias: the usual estimate for two unrelated sets of features is far above 0 unless
+    there are many more items than dimensions. The value can therefore be slightly negative. It is 1 for identical features,
+    and NaN for fewer than four items or features that do not vary.
 
     Args:
         one: (N, a).

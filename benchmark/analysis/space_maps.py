@@ -18,9 +18,9 @@ from benchmark.data.batch import ClassList
 from benchmark.method.base import Space, axes_of
 
 WORDS = 2048
-"""Most words that a map of the joint space is fitted on."""
+"""A map of the joint space is fitted on at most this many words."""
 FEWEST = 32
-"""Shared words without which no map is fitted."""
+"""With fewer shared words no map is fitted."""
 PENALTIES = tuple(10.0**exponent for exponent in range(-6, 3))
 """Ridge penalties that are tried, in multiples of the mean squared singular value."""
 Fit = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]

@@ -58,15 +58,14 @@ class Study:
 
     @property
     def competing(self) -> list[Configuration]:
-        """The methods that were asked for, without the baseline and without those that are tied to their training classes:
-        they have no H."""
-        return [each for each in self.session.plan.configurations if not self._is_left_out(each)]
+        """The requested methods without the baseline and without those bound to their training classes, which have no H."""
+        return [one for one in self.session.plan.configurations if not self._is_left_out(one)]
 
     def _is_left_out(self, configuration: Configuration) -> bool:
         return configuration.method == self.baseline or self.methods[configuration.method].cls.info.class_bound
 
     def tasks(self, shots: int | None = None) -> list[Task]:
-        """One task a seed."""
+        """One task per seed."""
         spec, dataset = self.session.spec, self.session.datasets[self.dataset]
         wanted = min(shots or spec.shots, dataset.shots)
         loaded = splits_of(dataset)
@@ -95,8 +94,8 @@ class Study:
         return replace(made, jobs=jobs)
 
     def compute(self, what: str, jobs: Iterable[Job], actions: Mapping[str, Action] | None = None) -> None:
-        """Compute whatever of the jobs is not finished; ``what`` tells the user what that is. ``actions`` compute cells of
-        kinds of their own, job by job."""
+        """Compute the cells of the jobs that are not finished; ``what`` describes them to the user. ``actions`` compute
+        cells of additional kinds."""
         self.console.print(what)
         compute(self.session, list(jobs), self.console, actions=actions)
 
@@ -112,7 +111,7 @@ class Study:
                 if test.key in predicted:
                     rows.setdefault(test.key, []).append(predicted[test.key] == np.asarray(test.examples.labels))
         groups = {test.key: np.asarray(test.examples.groups) for test in tasks[0].tests}
-        return Outcome({name: np.stack(each).astype(float) for name, each in rows.items()}, groups)
+        return Outcome({name: np.stack(by_seed).astype(float) for name, by_seed in rows.items()}, groups)
 
     def find(self, made: Plan, configuration: Configuration, trained: str, tested: str) -> Outcome | None:
         """The outcome of a configuration, from the cells of a plan."""
@@ -120,7 +119,7 @@ class Study:
         return self.outcome([made.find(configuration, task, trained, tested) for task in made.tasks], shots)
 
     def why(self, cells: Iterable[Cell | None]) -> tuple[str, str]:
-        """(status, reason) of the first cell that has no figures; ("ok", "") if all have."""
+        """(status, reason) of the first cell that has no values; ("ok", "") if all have."""
         for cell in cells:
             record = self.session.store.record(cell.key) if cell else None
             if record is None or record["status"] != "ok":
@@ -128,7 +127,7 @@ class Study:
         return "ok", ""
 
     def backbone(self, name: str) -> Backbone:
-        """A backbone, loaded anew."""
+        """A freshly loaded backbone."""
         return Backbone.load(name, self.session.context.backbones[name], self.session.context.device)
 
     def title(self, configuration: Configuration) -> str:
@@ -156,13 +155,13 @@ def summed(terms: Sequence[tuple[int, Outcome | None]], split: str = SPLIT) -> t
     known = [(weight, outcome) for weight, outcome in terms if outcome is not None and outcome.has(split)]
     if len(known) < len(terms):
         return float("nan"), float("nan"), float("nan")
-    found = contrast(known, split)
-    return (found.mean, *found.interval())
+    estimate = contrast(known, split)
+    return (estimate.mean, *estimate.interval())
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What the user chose of a YAML for an analysis; None leaves it as it is."""
+    """What an analysis takes from a YAML; None keeps the YAML's value."""
 
     pairs_file: Path | None = None
     dataset: str | None = None
@@ -177,7 +176,7 @@ class Choice:
 def open_study(
     choice: Choice, execution: Execution, console: Console, prepare: Callable[[RunSpec], RunSpec] = lambda spec: spec
 ) -> Study:
-    """Read the YAML, look names up, load backbones and the data set. ``prepare`` may alter what was read.
+    """Read the YAML, resolve names, load backbones and the data set. ``prepare`` may alter what was read.
 
     Raises:
         UserError: a name is not known, or a file is missing.

@@ -26,10 +26,14 @@ def finish(session: Session, page: Path, given: Sequence[str]) -> int:
     console = Console(highlight=False)
     _print_summary(run, console)
     statuses = Counter(session.store.status(cell.key) or "not run" for cell in session.plan.cells())
-    console.print("cells: " + ", ".join(f"{count} {status}" for status, count in sorted(statuses.items())))
+    console.print("cells: " + ", ".join(f"{count} {status}" for status, count in sorted(statuses.items(), key=_ok_first)))
     console.print(f"tables: {session.store.root}/results.csv, runs.csv", soft_wrap=True)
     console.print(f"report: {page}, next to it {report.names_of_files(page)}", markup=False, soft_wrap=True)
     return 0 if statuses.keys() <= ACCEPTED else 1
+
+
+def _ok_first(counted: tuple[str, int]) -> tuple[bool, str]:
+    return counted[0] != "ok", counted[0]
 
 
 def _print_summary(run: RunResults, console: Console) -> None:

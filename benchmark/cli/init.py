@@ -6,8 +6,10 @@ import argparse
 from pathlib import Path
 
 from benchmark.cli.console import progress_console
+from benchmark.cli.new_file import write_new_file
+from benchmark.config import paths
 from benchmark.config.errors import UserError, did_you_mean
-from benchmark.config.paths import bundled, program
+from benchmark.config.paths import program
 
 DEFAULT = "default"
 
@@ -18,14 +20,7 @@ def run(options: argparse.Namespace) -> int:
     if options.template not in known:
         raise UserError(f"unknown template {options.template!r}", fix=did_you_mean(options.template, known))
     text = known[options.template].read_text(encoding="utf-8")
-    try:
-        options.file.parent.mkdir(parents=True, exist_ok=True)
-        with options.file.open("x", encoding="utf-8") as handle:
-            handle.write(text)
-    except FileExistsError:
-        raise UserError(f"{options.file} exists", fix="name another file, or remove it") from None
-    except OSError as error:
-        raise UserError(f"{options.file} cannot be written: {error.strerror}", fix="name another file") from None
+    write_new_file(options.file, text, fix="choose another file")
     console = progress_console()
     console.print(f"written: {options.file}", markup=False, soft_wrap=True)
     console.print(f"next: {program()} --upgrade-pairs {options.file} --dry-run", markup=False, soft_wrap=True)
@@ -34,4 +29,5 @@ def run(options: argparse.Namespace) -> int:
 
 def templates() -> dict[str, Path]:
     """The pair files that come with the suite, by name."""
-    return {DEFAULT: bundled("pairs.yaml"), **{file.stem: file for file in sorted(bundled("pairs").glob("*.yaml"))}}
+    others = sorted(paths.bundled("pairs").glob("*.yaml"))
+    return {DEFAULT: paths.bundled("pairs.yaml"), **{file.stem: file for file in others}}

@@ -7,8 +7,10 @@ import re
 from pathlib import Path
 
 from benchmark.cli.console import progress_console
+from benchmark.cli.new_file import write_new_file
+from benchmark.config import paths
 from benchmark.config.errors import UserError
-from benchmark.config.paths import bundled, is_checkout, program
+from benchmark.config.paths import is_checkout, program
 from benchmark.method import registry
 
 SKELETON = '''"""{title}: one sentence on what it is."""
@@ -46,7 +48,7 @@ class {cls}(Method):
 
     def build(self):
         # Parameters are what is learnt and saved, and nothing else is. Shapes come from the backbone. Everything that can be
-        # derived from the backbone and the class list at hand (self.backbone, self.classes) is derived here.
+        # derived from the backbone and the given class list (self.backbone, self.classes) is derived here.
         self.gain = nn.Parameter(torch.zeros(self.backbone.embed_dim))
 
     # Override class_features, image_features, logits or loss; whatever is left alone is zero-shot CLIP.
@@ -59,7 +61,7 @@ class {cls}(Method):
 def run(options: argparse.Namespace) -> int:
     """Write the file; returns the exit status."""
     console = progress_console()
-    own = bundled("methods") if is_checkout() else Path("methods")
+    own = paths.bundled("methods") if is_checkout() else Path("methods")
     folder: Path = options.folder or own
     name = options.name
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
@@ -72,14 +74,7 @@ def run(options: argparse.Namespace) -> int:
     file = folder / f"{name.replace('-', '_')}.py"
     words = name.split("-")
     text = SKELETON.format(name=name, cls="".join(map(str.capitalize, words)), title=" ".join(words).capitalize())
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with file.open("x", encoding="utf-8") as handle:
-            handle.write(text)
-    except FileExistsError:
-        raise UserError(f"{file} exists", fix="choose another name, or remove it") from None
-    except OSError as error:
-        raise UserError(f"{file} cannot be written: {error.strerror}", fix="choose another --folder") from None
+    write_new_file(file, text, fix="choose another --folder")
     console.print(f"written: {file}", markup=False, soft_wrap=True)
     where = "" if folder == own and is_checkout() else f" --folder {folder}"
     console.print(f"next: {program()} check-method {name}{where}", markup=False, soft_wrap=True)

@@ -21,12 +21,15 @@ PROTOCOLS = "base-to-new, few-shot, domain, cross-dataset"
 EXECUTORS = tuple(name.replace("_", "-") for name in file_names(executors))
 
 
-# --- what options take ----------------------------------------------------------------------------------------------
+# --- types of options -----------------------------------------------------------------------------------------------
 
 
 def names(text: str) -> tuple[str, ...]:
     """A comma-separated list."""
-    return tuple(part.strip() for part in text.split(",") if part.strip())
+    parts = tuple(part.strip() for part in text.split(","))
+    if not all(parts):
+        raise argparse.ArgumentTypeError(f"there is an empty name in {text!r}")
+    return parts
 
 
 def numbers(text: str) -> tuple[int, ...]:
@@ -233,10 +236,9 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
 
 
 class _Parser(argparse.ArgumentParser):
-    """One line for a mistake, with the usage above it."""
+    """Mistakes are ``UserError``s: one line, without the usage."""
 
     def error(self, message: str) -> NoReturn:
-        self.print_usage()
         raise UserError(message, where=self.prog, fix=f"{self.prog} --help lists the options")
 
 

@@ -10,37 +10,37 @@ import torch
 
 @dataclass(frozen=True)
 class ClassList:
-    """The classes to tell apart, in label order, and the sentence that names one of them."""
+    """The classes of a task in label order, and the sentence that names one of them."""
 
     names: tuple[str, ...]
     template: str = "a photo of a {}."
     context_words: str = "a photo of a"
-    """What a hand-written prompt puts before the name; learnt context may start there."""
+    """Words of a hand-written prompt before the class name; learnt context may start at their embeddings."""
     ensemble: tuple[str, ...] = ()
-    """More templates, for methods whose official code averages over several; there may be none."""
+    """More templates, for methods whose official code averages over several; may be empty."""
 
     def __post_init__(self) -> None:
         if not self.names or any(not name.strip() for name in self.names):
-            raise ValueError("a class list needs at least one name, and no empty one")
+            raise ValueError("a class list needs at least one name, and no name may be empty")
 
     @property
     def readable(self) -> tuple[str, ...]:
-        """Names as a sentence would have them: underscores are spaces."""
+        """Names as they appear in a sentence, with spaces instead of underscores."""
         return tuple(name.replace("_", " ") for name in self.names)
 
     @property
     def closing(self) -> str:
-        """What a learnt prompt puts after the name: a full stop where the template ends in one, as those of all the papers'
-        data sets do. A tower that never saw one in training is put off by it."""
+        """What a learnt prompt puts after the name: a full stop if the template ends in one, as in the papers' data sets.
+        A tower that was trained without full stops degrades if there is one."""
         return "." if self.template.endswith(".") else ""
 
     def first_words(self, chosen: str | None) -> str:
-        """Words at whose embeddings learnt context starts: those of a configuration, or the data set's own."""
+        """Words at whose embeddings learnt context starts: those of a configuration, or the data set's own if None."""
         return self.context_words if chosen is None else chosen
 
     @property
     def templates(self) -> tuple[str, ...]:
-        """The ensemble and the own template, each once."""
+        """The ensemble and the data set's own template, without duplicates."""
         return tuple(dict.fromkeys((*self.ensemble, self.template)))
 
     def texts(self, template: str | None = None) -> list[str]:
@@ -50,7 +50,7 @@ class ClassList:
 
 @dataclass(frozen=True)
 class Batch:
-    """Training or test examples on the backbone's device. Whichever of features and pixels a method needs is there."""
+    """Training or test examples on the backbone's device. Holds features or pixels, whichever the method needs."""
 
     labels: torch.Tensor
     """(B,) int64, indices into the class list."""
@@ -62,9 +62,9 @@ class Batch:
 
 @dataclass(frozen=True)
 class FewShots:
-    """A task's few training images on the backbone at hand."""
+    """A task's few training images on the current backbone."""
 
     labels: torch.Tensor
     """(N,) int64."""
     encode: Callable[[int], torch.Tensor]
-    """Un-normalised features (V, N, d) of so many augmented views of each; of the plain images if V is 1."""
+    """Maps V to un-normalised features (V, N, d) of V augmented views of each image; of the plain images if V is 1."""

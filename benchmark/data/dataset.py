@@ -1,4 +1,4 @@
-"""The dataset contract: what a file in ``datasets/`` says about one set of labelled images."""
+"""The dataset contract: what a file in ``datasets/`` declares about one set of labelled images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmark.config.missing import Missing
 
 
 class Images(Protocol):
-    """A sequence of RGB images, and a digest of what they show."""
+    """A sequence of RGB images with a digest of their content."""
 
     def __len__(self) -> int: ...
 
@@ -54,7 +54,7 @@ class ArrayImages:
 
 @dataclass(frozen=True)
 class Subset:
-    """Chosen rows of other images."""
+    """A selection of other images."""
 
     images: Images
     rows: tuple[int, ...]
@@ -75,7 +75,7 @@ class Subset:
 
 @dataclass(frozen=True)
 class Examples:
-    """Images with labels, and the drawing (or photograph) that each shows; images of one group are never independent."""
+    """Images with labels and groups: images of the same drawing or photograph share a group and are not independent."""
 
     images: Images
     labels: tuple[int, ...]
@@ -92,8 +92,8 @@ class Examples:
 
     def pick(self, rows: Sequence[int], labels: Sequence[int] | None = None) -> Examples:
         """The examples at ``rows``, with new labels if given."""
-        kept = tuple(labels) if labels is not None else tuple(self.labels[row] for row in rows)
-        return Examples(self.images.pick(tuple(rows)), kept, tuple(self.groups[row] for row in rows))
+        new_labels = tuple(labels) if labels is not None else tuple(self.labels[row] for row in rows)
+        return Examples(self.images.pick(tuple(rows)), new_labels, tuple(self.groups[row] for row in rows))
 
     @cached_property
     def digest(self) -> str:
@@ -102,28 +102,28 @@ class Examples:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Changes of a training image that leave its label true."""
+    """Random changes of a training image that keep its label valid."""
 
     crop: tuple[float, float] | None = (0.08, 1.0)
-    """Share of the area that a random resized crop keeps; None never crops."""
+    """Range of the share of the area that a random resized crop keeps; None does not crop."""
     flip: bool = True
-    """Whether a mirror image still belongs to its class."""
+    """Whether images may be mirrored: false if a mirror image can belong to another class."""
     rotate: float = 0.0
     """Largest rotation in degrees."""
 
 
 @dataclass(frozen=True)
 class Splits:
-    """A loaded dataset. A shifted test set has only a test split."""
+    """A loaded dataset. A shifted test set has a test split only."""
 
     classes: tuple[str, ...]
     test: Examples
     train: Examples | None = None
     val: Examples | None = None
     note: str = ""
-    """Something that the record should say, such as how missing splits were made."""
+    """A remark for the record, such as how missing splits were made."""
     warnings: tuple[str, ...] = ()
-    """What looks wrong but stops nothing, such as a count that is not the published one."""
+    """Problems that do not stop a run, such as a count that differs from the published one."""
 
 
 class Dataset:
@@ -133,32 +133,32 @@ class Dataset:
     title: ClassVar[str]
     template: ClassVar[str] = "a photo of a {}."
     context_words: ClassVar[str] = "a photo of a"
-    """What a hand-written prompt puts before a class name: the first value of learnt context."""
+    """Words of a hand-written prompt before the class name: the first value of learnt context."""
     ensemble: ClassVar[tuple[str, ...]] = ()
     """More templates, for methods whose official code averages over several."""
     licence: ClassVar[str] = ""
     source: ClassVar[str] = ""
     shots: ClassVar[int] = 16
-    """Most training images a class can give; a run that asks for more gets this many."""
+    """Largest number of training images per class; a run that asks for more gets this many."""
     base_classes: ClassVar[int | None] = None
-    """How many classes, the first ones, are base classes; None takes half of them, rounded up."""
+    """Number of base classes, which come first; None takes half of all classes, rounded up."""
     shift_of: ClassVar[str | None] = None
-    """For a shifted test set: the dataset whose classes it has and whose modules are evaluated on it."""
+    """For a shifted test set: the dataset that it shares classes with and whose modules are evaluated on it."""
     augmentation: ClassVar[Augmentation] = Augmentation()
 
     def __init__(self, data_root: Path | None = None) -> None:
         self.data_root = data_root
-        """Where data sets that are read from files have their folders; None if the user named no place."""
+        """The folder of the data sets that are read from files; None if the user gave none."""
 
     def missing(self) -> Missing | None:
-        """What must be put in place before ``load`` can work; None if nothing."""
+        """What must be installed or downloaded before ``load`` works; None if nothing."""
         return None
 
     def prepare(self) -> None:
         """Fetch what ``missing`` names.
 
         Raises:
-            UserError: it cannot be fetched by a program; the message says where to get it.
+            UserError: it cannot be fetched automatically; the message says where to get it.
         """
 
     def load(self) -> Splits:
@@ -172,8 +172,8 @@ class Dataset:
 
 @dataclass(frozen=True)
 class TestSet:
-    """One set of test examples of a task: ``part`` is base, new or all; ``name`` names another data set than the one
-    that was trained on, such as a shifted one."""
+    """One set of test examples of a task: ``part`` is base, new or all; ``name`` is set if the images come from a
+    data set other than the training set, such as a shifted test set."""
 
     part: str
     examples: Examples

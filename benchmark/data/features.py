@@ -24,13 +24,13 @@ from benchmark.data.views import Decoder, Views, allocate
 CHUNK = 256
 """Images that go through a tower at once."""
 IN_MEMORY = 256 * 2**20
-"""Bytes of pixels that stay in memory; more go to a file."""
+"""Bytes of pixels that are kept in memory; larger arrays go to a file."""
 
 
 class Bank:
     """Views of a set of examples: pixels (V, N, 3, H, W) or features (V, N, d), and labels (N,).
 
-    Pixels may be bytes that ``normalise`` makes fit for the backbone when they are asked for.
+    Pixels may be bytes, which ``normalise`` turns into the backbone's input when a batch is made.
     """
 
     def __init__(
@@ -48,8 +48,8 @@ class Bank:
 
     def batch(self, rows: torch.Tensor, views: torch.Tensor) -> Batch:
         """Examples ``rows`` (B,), each in the view given by ``views`` (B,)."""
-        where = self.views.device  # pixels stay on the CPU until they are used
-        chosen = self.views[views.to(where), rows.to(where)]
+        device = self.views.device  # pixels stay on the CPU until they are used
+        chosen = self.views[views.to(device), rows.to(device)]
         labels = self.labels[rows.to(self.labels.device)]
         if chosen.ndim == 2:
             return Batch(labels, features=chosen)
@@ -57,7 +57,7 @@ class Bank:
 
 
 class FeatureStore:
-    """Makes banks; keeps the last ones at hand, and features on disk under ``folder``."""
+    """Makes banks; keeps the latest tensors in memory, and features on disk in ``folder``."""
 
     def __init__(self, folder: Path | None, *, keep: int = 24, threads: int = 1) -> None:
         self.folder, self.keep = folder, keep
@@ -65,20 +65,20 @@ class FeatureStore:
         self._kept: OrderedDict[str, torch.Tensor] = OrderedDict()
 
     def training(self, backbone: Backbone, examples: Examples, how: Augmentation, views: int, *, pixels: bool) -> Bank:
-        """A bank of ``views`` views; one view is the plain image, more are all augmented."""
+        """A bank of ``views`` views; a single view is the plain image, several are all augmented."""
         numbers = tuple(range(1, views + 1)) if views > 1 else (0,)
-        wanted = Views(examples.images, how, numbers)
+        source = Views(examples.images, how, numbers)
         labels = torch.tensor(examples.labels, dtype=torch.long, device=backbone.device)
         if pixels:
-            return Bank(self._pixels(backbone, wanted).unflatten(0, (views, -1)), labels, backbone.normalise)
-        return Bank(self._features(backbone, wanted).unflatten(0, (views, -1)).to(backbone.device), labels)
+            return Bank(self._pixels(backbone, source).unflatten(0, (views, -1)), labels, backbone.normalise)
+        return Bank(self._features(backbone, source).unflatten(0, (views, -1)).to(backbone.device), labels)
 
     def testing(self, backbone: Backbone, examples: Examples, *, pixels: bool) -> Bank:
         """A bank of the plain images."""
         return self.training(backbone, examples, Augmentation(), 1, pixels=pixels)
 
     def _pixels(self, backbone: Backbone, views: Views) -> torch.Tensor:
-        """uint8 (V * N, 3, H, W): in memory, or in a file if there are many."""
+        """uint8 (V * N, 3, H, W): in memory, or in a file if they are many."""
         key = views.key(backbone)
         if key not in self._kept:
             size = backbone.image_size
@@ -93,21 +93,21 @@ class FeatureStore:
         content = f"{views.key(backbone)} {backbone.preprocess_key} {backbone.digest}"
         key = hashlib.sha256(content.encode()).hexdigest()[:32]
         if key not in self._kept:
-            made = self._load(key, views.count, backbone.embed_dim)
-            if made is None:
-                made = self._encode(backbone, views)
-                self._save(key, made)
-            self._keep(key, made)
+            features = self._load(key, views.count, backbone.embed_dim)
+            if features is None:
+                features = self._encode(backbone, views)
+                self._save(key, features)
+            self._keep(key, features)
         self._kept.move_to_end(key)
         return self._kept[key]
 
-    def _keep(self, key: str, made: torch.Tensor) -> None:
-        self._kept[key] = made
+    def _keep(self, key: str, tensor: torch.Tensor) -> None:
+        self._kept[key] = tensor
         while len(self._kept) > self.keep:
             self._kept.popitem(last=False)
 
     def _encode(self, backbone: Backbone, views: Views) -> torch.Tensor:
-        """Few pixels are kept for other backbones of the same geometry; many are used and forgotten."""
+        """Few pixels are kept for other backbones of the same geometry; many are discarded after use."""
         few = 3 * backbone.image_size**2 * views.count <= IN_MEMORY
         chunks = self._pixels(backbone, views).split(CHUNK) if few else self._decoder.chunks(views, backbone, CHUNK)
         with torch.no_grad():
@@ -115,17 +115,17 @@ class FeatureStore:
         return torch.cat(parts)
 
     def _load(self, key: str, count: int, width: int) -> torch.Tensor | None:
-        """Stored features, if they are whole and ours."""
+        """Stored features, if they are complete and undamaged."""
         if self.folder is None:
             return None
         try:
             with safe_open(self.folder / f"{key}.safetensors", framework="pt") as file:  # type: ignore[no-untyped-call]
                 stored: torch.Tensor = file.get_tensor("features")
                 sha = (file.metadata() or {}).get("sha256")
-        except (OSError, SafetensorError):  # absent, torn or foreign: compute again
+        except (OSError, SafetensorError):  # absent, truncated or not ours: compute again
             return None
-        whole = stored.shape == (count, width) and stored.dtype == torch.float32 and _sha(stored) == sha
-        return stored if whole else None
+        valid = stored.shape == (count, width) and stored.dtype == torch.float32 and _sha(stored) == sha
+        return stored if valid else None
 
     def _save(self, key: str, features: torch.Tensor) -> None:
         if self.folder is None:

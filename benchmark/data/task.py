@@ -21,7 +21,7 @@ CROSS_DATASET = "cross-dataset"
 
 @dataclass(frozen=True)
 class TaskId:
-    """What names a task; equal ids are the same images."""
+    """Identifies a task; equal ids denote the same images."""
 
     dataset: str
     protocol: str
@@ -42,9 +42,9 @@ class Task:
     tests: tuple[TestSet, ...]
     augmentation: Augmentation
     shots: int
-    """Images per class that were really drawn."""
+    """Images per class that were drawn."""
     note: str = ""
-    """How the data set's split was made, where it says."""
+    """How the data set's split was made, if the data set says so."""
     ensemble: tuple[str, ...] = ()
 
     def class_list(self, test: TestSet | None = None) -> ClassList:
@@ -66,9 +66,9 @@ class Task:
 
 
 def few_shot(labels: Sequence[int], shots: int, rng: random.Random) -> list[int]:
-    """Rows of ``shots`` examples a class, classes by first appearance; a class with fewer keeps all.
+    """Rows of ``shots`` examples per class, classes in order of first appearance; a class with fewer keeps all.
 
-    The draw of CoOp's code: ``random.sample`` on each class's rows in file order, from one stream.
+    The procedure of CoOp's code: ``random.sample`` on the rows of each class in file order, with one random stream.
     """
     rows: dict[int, list[int]] = defaultdict(list)
     for row, label in enumerate(labels):
@@ -88,13 +88,13 @@ def halves(classes: int, base: int | None = None) -> tuple[range, range]:
 def make_task(
     dataset: Dataset, splits: Splits, task: TaskId, others: Mapping[str, tuple[Dataset, Splits]] | None = None
 ) -> Task:
-    """Draw the few shots of a task and cut its test sets; ``others`` are tested on too (see ``other_test_sets``).
+    """Draw the few shots of a task and make its test sets; ``others`` are further test sets (see ``other_test_sets``).
 
     Raises:
         UserError: the dataset has no training images, or too few classes for the protocol.
     """
     if splits.train is None:
-        raise UserError(f"dataset {dataset.name!r} has no training images", fix=f"name {dataset.shift_of!r} instead")
+        raise UserError(f"dataset {dataset.name!r} has no training images", fix=f"use {dataset.shift_of!r} instead")
     shots = min(task.shots, dataset.shots)
     rng = random.Random(task.seed)
     train = splits.train.pick(few_shot(splits.train.labels, shots, rng))
@@ -128,8 +128,8 @@ def make_task(
 
 
 def test_task(dataset: Dataset, splits: Splits) -> Task:
-    """A task without training images, for a module that was trained elsewhere: tested on all classes, and on the base and
-    the new ones by themselves if there are enough."""
+    """A task without training images, for a module that was trained elsewhere: evaluated on all classes, and separately on
+    the base and the new classes if there are enough."""
     parts: list[tuple[str, Sequence[int]]] = [("all", range(len(splits.classes)))]
     base, new = halves(len(splits.classes), dataset.base_classes)
     if dataset.shift_of is None and len(base) > 1 and len(new) > 1:
@@ -137,14 +137,14 @@ def test_task(dataset: Dataset, splits: Splits) -> Task:
     tests = tuple(
         TestSet(part, only(splits.test, labels), _names(splits, labels), dataset.template) for part, labels in parts
     )
-    none = splits.test.pick([])
+    no_examples = splits.test.pick([])
     return Task(
         TaskId(dataset.name, "", 0, 0),
         splits.classes,
         dataset.template,
         dataset.context_words,
-        none,
-        none,
+        no_examples,
+        no_examples,
         tests,
         dataset.augmentation,
         shots=0,
@@ -153,7 +153,7 @@ def test_task(dataset: Dataset, splits: Splits) -> Task:
 
 
 def other_test_sets(dataset: Dataset, protocol: str, chosen: Mapping[str, Dataset]) -> list[str]:
-    """Which other data sets a module of ``dataset`` is tested on: its shifted test sets, or all other training sets."""
+    """Other data sets that a module of ``dataset`` is evaluated on: its shifted test sets, or all other training sets."""
     if protocol == DOMAIN:
         return [name for name, other in chosen.items() if other.shift_of == dataset.name]
     if protocol == CROSS_DATASET:
@@ -166,7 +166,7 @@ def _names(splits: Splits, labels: Sequence[int]) -> tuple[str, ...]:
 
 
 def only(examples: Examples, labels: Sequence[int]) -> Examples:
-    """The examples of some labels, re-indexed from 0 in their order."""
+    """The examples of some labels, re-indexed from 0 in the order given."""
     index = {label: position for position, label in enumerate(labels)}
     rows = [row for row, label in enumerate(examples.labels) if label in index]
     return examples.pick(rows, [index[examples.labels[row]] for row in rows])

@@ -1,7 +1,7 @@
 """From image files to pixels: decode, augment and resize, several images at a time.
 
-Pixels are kept as bytes, as they leave the resizing: a backbone normalises them when it needs them, so that backbones
-with the same geometry share them and nothing is lost.
+Pixels stay bytes, as resizing returns them. A backbone normalises them when it needs them, so that backbones with the
+same geometry share them without loss.
 """
 
 from __future__ import annotations
@@ -20,15 +20,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from torchvision import transforms
-from torchvision.transforms import functional as change
 
 from benchmark.backbones.clip import Backbone
 from benchmark.config.errors import UserError
 from benchmark.data.dataset import Augmentation, Images
 
 _SAMPLING = threading.Lock()
-"""torchvision draws from torch's one generator; a view's draws must not depend on what other threads do."""
+"""torchvision uses torch's global generator; the draws of a view must not depend on other threads."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ class Views:
         return hashlib.sha256(repr(content).encode()).hexdigest()[:32]
 
     def make(self, index: int, backbone: Backbone) -> torch.Tensor:
-        """Pixels uint8 (3, H, W) of one view of one image; views come one after the other."""
+        """Pixels uint8 (3, H, W) of one view of one image; index = view * N + image."""
         view, row = self.numbers[index // len(self.images)], index % len(self.images)
         image = self.images[row].convert("RGB")
         if view:
@@ -64,7 +62,10 @@ class Views:
 
 
 def augment(image: Image.Image, how: Augmentation, seed: int, size: int) -> Image.Image:
-    """A rotation, a random resized crop and a mirroring, as far as ``how`` allows, drawn from ``seed``."""
+    """A rotation, a random resized crop and a horizontal flip, as far as ``how`` allows, drawn from ``seed``."""
+    from torchvision import transforms  # slow to import
+    from torchvision.transforms import functional
+
     with _drawing(seed):
         angle = float(torch.empty(1).uniform_(-how.rotate, how.rotate)) if how.rotate else 0.0
         box = None
@@ -72,16 +73,16 @@ def augment(image: Image.Image, how: Augmentation, seed: int, size: int) -> Imag
             box = transforms.RandomResizedCrop.get_params(image, list(how.crop), [3 / 4, 4 / 3])  # type: ignore[arg-type]
         mirrored = how.flip and bool(torch.rand(1) < 0.5)
     if angle:
-        image = change.rotate(image, angle, transforms.InterpolationMode.BILINEAR, fill=[255, 255, 255])
+        image = functional.rotate(image, angle, transforms.InterpolationMode.BILINEAR, fill=[255, 255, 255])
     if box:
-        image = change.resized_crop(image, *box, [size, size], transforms.InterpolationMode.BICUBIC)
-    return change.hflip(image) if mirrored else image
+        image = functional.resized_crop(image, *box, [size, size], transforms.InterpolationMode.BICUBIC)
+    return functional.hflip(image) if mirrored else image
 
 
 @contextmanager
 def _drawing(seed: int) -> Iterator[None]:
-    """Let torch's generator on the CPU draw from ``seed``; afterwards it is as before. (``torch.manual_seed`` would also
-    note down the call for GPUs that are not in use, at a hundred times the cost.)"""
+    """Seed torch's generator on the CPU for a while; afterwards its state is as before. (``torch.manual_seed`` would also
+    record the call for GPUs that are not in use, at a hundred times the cost.)"""
     with _SAMPLING:
         before = torch.default_generator.get_state()
         torch.default_generator.manual_seed(seed)
@@ -92,7 +93,7 @@ def _drawing(seed: int) -> Iterator[None]:
 
 
 class Decoder:
-    """Makes pixels with a number of threads; Pillow decodes and resizes without holding Python's lock."""
+    """Makes pixels in several threads; Pillow decodes and resizes without holding the GIL."""
 
     def __init__(self, threads: int = 1) -> None:
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
@@ -100,14 +101,14 @@ class Decoder:
     def fill(self, views: Views, backbone: Backbone, out: torch.Tensor) -> None:
         """Put all pixels into ``out``: uint8 (V * N, 3, H, W)."""
 
-        def one(index: int) -> None:
+        def fill_row(index: int) -> None:
             out[index] = views.make(index, backbone)
 
-        for _ in self._pool.map(one, range(views.count)) if self._pool else map(one, range(views.count)):
+        for _ in self._pool.map(fill_row, range(views.count)) if self._pool else map(fill_row, range(views.count)):
             pass
 
     def chunks(self, views: Views, backbone: Backbone, size: int) -> Iterator[torch.Tensor]:
-        """The pixels in order, ``size`` at a time; while one chunk is being used the next is made."""
+        """The pixels in order, ``size`` at a time; while one chunk is in use, the next is being made."""
         starts = range(0, views.count, size)
 
         def begin(start: int) -> Callable[[], list[torch.Tensor]]:
@@ -117,20 +118,20 @@ class Decoder:
             futures = [self._pool.submit(views.make, index, backbone) for index in indices]
             return lambda: [future.result() for future in futures]
 
-        coming = begin(0) if views.count else None
+        upcoming = begin(0) if views.count else None
         for start in starts:
-            assert coming is not None
-            ready = coming
-            coming = begin(start + size) if start + size < views.count else None
-            yield torch.stack(ready())
+            assert upcoming is not None
+            current = upcoming
+            upcoming = begin(start + size) if start + size < views.count else None
+            yield torch.stack(current())
 
 
 def allocate(shape: tuple[int, ...], folder: Path | None, largest: int) -> tuple[torch.Tensor, bool]:
-    """Room for bytes of ``shape``: in memory up to ``largest`` bytes, else in a nameless file below ``folder`` that
-    vanishes with the process. Returns the tensor and whether it is a file.
+    """An uninitialised uint8 tensor of ``shape``: in memory up to ``largest`` bytes, else in an unnamed file in
+    ``folder`` that the operating system removes with the process. Returns the tensor and whether it is a file.
 
     Raises:
-        UserError: the disk has no room.
+        UserError: the disk is full.
     """
     size = int(np.prod(shape))
     if size <= largest or folder is None:

@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from benchmark.config.errors import UserError
+from benchmark.method.checkpoints import HEADER
 
 SCHEMA = 1
 """Version of the record's layout."""
@@ -90,19 +91,19 @@ class Store:
         write_atomically(self.folder(key) / "record.json", text.encode())
 
     def save_module(self, key: str, tensors: Mapping[str, torch.Tensor], about: Mapping[str, Any]) -> str:
-        """Store a module, fp32 only, and return its SHA-256."""
+        """Store a module, fp32 only, with what ``about`` says of it in the file's header; returns the file's SHA-256."""
         folder = self.folder(key)
         folder.mkdir(parents=True, exist_ok=True)
         temporary = folder / f".module.{uuid.uuid4().hex[:8]}"
         try:
-            save_file({name: value.contiguous() for name, value in tensors.items()}, temporary)
+            described = {HEADER: json.dumps(dict(about), sort_keys=True)}
+            save_file({name: value.contiguous() for name, value in tensors.items()}, temporary, described)
             content = temporary.read_bytes()
         except OSError as error:
             raise UserError(f"cannot write {folder}: {error.strerror}", fix="free some disk space") from error
         finally:
             temporary.unlink(missing_ok=True)
         write_atomically(folder / "module.safetensors", content)
-        write_atomically(folder / "module.json", (json.dumps(dict(about), indent=1, sort_keys=True) + "\n").encode())
         return hashlib.sha256(content).hexdigest()
 
     def load_module(self, key: str, sha: str) -> dict[str, torch.Tensor]:

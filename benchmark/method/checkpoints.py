@@ -13,17 +13,21 @@ import shlex
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
 from benchmark.config.errors import UserError
 from benchmark.config.validation import check
 from benchmark.method.base import Incompatible, Method, Official, shape_mismatch
 from benchmark.method.registry import Registry
+
+HEADER = "clip_compat"
+"""Key in the header of ``module.safetensors`` under which this suite describes the module, as JSON."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,10 +43,12 @@ class StoredModule:
     """What was left out or assumed."""
     classes: tuple[str, ...] = ()
     """Those that it was trained on, where the file tells."""
+    described: Mapping[str, Any] = field(default_factory=dict)
+    """All that this suite wrote about its training; empty for other files."""
 
 
 def read_module(file: Path, methods: Registry[Method], method: str | None = None) -> StoredModule:
-    """Read a module from a checkpoint of a method's official code, or from ``module.safetensors`` with its ``.json``.
+    """Read a module from a checkpoint of a method's official code, or a ``module.safetensors`` of this suite.
 
     Args:
         file: The checkpoint.
@@ -53,9 +59,9 @@ def read_module(file: Path, methods: Registry[Method], method: str | None = None
         UserError: the file is missing, broken or refused, or belongs to no method or to several.
     """
     content = _content(file)
-    about = file.with_suffix(".json")
-    if file.suffix == ".safetensors" and about.is_file():
-        found, official = _stored(file, about, content, methods)
+    described = _description(file)
+    if described is not None:
+        found, official = _stored(file, described, content, methods)
         if method not in (None, found):
             raise UserError(f"is a module of {found}, not of {method}", where=str(file))
     else:
@@ -66,7 +72,7 @@ def read_module(file: Path, methods: Registry[Method], method: str | None = None
         if not bool(value.isfinite().all()):
             fix = "its training diverged: give another checkpoint"
             raise UserError(f"{name} has values that are not finite", where=str(file), fix=fix)
-    return StoredModule(found, official.settings, tensors, official.note, official.classes)
+    return StoredModule(found, official.settings, tensors, official.note, official.classes, described or {})
 
 
 def _ask(file: Path, content: Mapping[str, Any], methods: Registry[Method], only: str | None) -> tuple[str, Official]:
@@ -95,25 +101,58 @@ def _ask(file: Path, content: Mapping[str, Any], methods: Registry[Method], only
         raise UserError(f"cannot be used ({'; '.join(reasons)})", where=str(file), fix="give another checkpoint")
     known = sorted(name for name, plugin in methods.plugins.items() if "from_official" in vars(plugin.cls))
     keys = ", ".join(repr(key)[:60] for key in sorted(map(str, content))[:5]) or "nothing"
-    fix = f"give a checkpoint of the official code of {', '.join(known) or 'a method'}, or module.safetensors with its .json"
+    fix = (
+        f"give a checkpoint of the official code of {', '.join(known) or 'a method'}, or a module.safetensors of this suite"
+    )
     raise UserError(f"is no checkpoint that a method knows (it holds {keys})", where=str(file), fix=fix)
 
 
-def _stored(file: Path, about: Path, tensors: dict[str, Any], methods: Registry[Method]) -> tuple[str, Official]:
-    """A module that this suite stored, and the method it names."""
+def _description(file: Path) -> dict[str, Any] | None:
+    """What this suite wrote about a module: in the header of the file, or in the ``.json`` that earlier versions put next to
+    it; None if it is another's.
+
+    Raises:
+        UserError: there is a description, and it is broken.
+    """
+    if file.suffix != ".safetensors":
+        return None
+    where, text = file, _header(file)
+    if text is None:
+        where = file.with_suffix(".json")
+        if not where.is_file():
+            return None
+        text = where.read_text(encoding="utf-8", errors="replace")
     try:
-        told = json.loads(about.read_text(encoding="utf-8"))
-        name, settings = str(told["method"]), dict(told["settings"])
-        shapes = {str(tensor): tuple(shape) for tensor, shape in told["tensors"].items()}
-        backbone, classes = str(told["backbone"]["name"]), tuple(map(str, told.get("classes", ())))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        told = json.loads(text)
+        str(told["method"]), dict(told["settings"]), str(told["backbone"]["name"])
+        {str(tensor): tuple(shape) for tensor, shape in told["tensors"].items()}
+        tuple(map(str, told.get("classes", ())))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         problem = f"does not describe a module ({type(error).__name__}: {error})"
-        raise UserError(problem, where=str(about), fix="copy both files of the module again") from None
+        raise UserError(problem, where=str(where), fix="copy the module again") from None
+    return dict(told)
+
+
+def _header(file: Path) -> str | None:
+    try:
+        with safe_open(file, framework="pt") as content:  # type: ignore[no-untyped-call]
+            return (content.metadata() or {}).get(HEADER)
+    except (OSError, SafetensorError):
+        return None
+
+
+def _stored(
+    file: Path, described: Mapping[str, Any], tensors: dict[str, Any], methods: Registry[Method]
+) -> tuple[str, Official]:
+    """A module that this suite stored, and the method it names."""
+    name, settings = str(described["method"]), dict(described["settings"])
+    shapes = {str(tensor): tuple(shape) for tensor, shape in described["tensors"].items()}
     methods[name]
     wrong = shape_mismatch(shapes, {tensor: tuple(value.shape) for tensor, value in tensors.items()})
     if wrong:
-        raise UserError(f"is not what {about.name} describes: {wrong}", where=str(file), fix="copy both files again")
-    return name, Official(settings, tensors, f"trained by this suite on {backbone}", classes)
+        raise UserError(f"is not what its description says: {wrong}", where=str(file), fix="copy the module again")
+    classes = tuple(map(str, described.get("classes", ())))
+    return name, Official(settings, tensors, f"trained by this suite on {described['backbone']['name']}", classes)
 
 
 # --- reading without trusting --------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """The contract of an analysis in the report: sentences, figures and tables made from its finished table.
 
-To add one, put a file with a subclass of ``View`` into ``benchmark/report/analyses/``. Without one the report shows the table
-as it is.
+To add one, put a file with a subclass of ``View`` into ``benchmark/report/analyses/``. Without one the report shows the
+table as it is.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any, ClassVar
 
 import pandas as pd
+from pandas.api.types import is_bool_dtype, is_integer_dtype, is_numeric_dtype
 
 from benchmark.analysis.base import Analysis, all_analyses
 from benchmark.analysis.findings import Finding, Findings
@@ -22,7 +23,7 @@ from benchmark.config.paths import program
 from benchmark.report import analyses
 from benchmark.report.model import AnalysisSection, Figure
 from benchmark.report.numbers import arrow, duration, plural, signed, slug
-from benchmark.report.table import Plain, Table, simple
+from benchmark.report.table import Column, Table
 
 
 class View:
@@ -36,15 +37,20 @@ class View:
         return ()
 
     def figures(self, table: pd.DataFrame) -> Sequence[Figure | None]:
-        """Drawings; None for one that there is nothing to draw of."""
+        """Drawings; None in place of one that has no data."""
         return ()
 
     def tables(self, table: pd.DataFrame) -> Sequence[Table]:
-        rows: list[list[Plain]] = [
-            [float(value) if isinstance(value, int | float) else str(value) for value in row]
-            for row in table.itertuples(index=False, name=None)
-        ]
-        return (simple("Results", [str(name) for name in table.columns], rows, digits=2),)
+        numeric = {name: is_numeric_dtype(kind) and not is_bool_dtype(kind) for name, kind in table.dtypes.items()}
+        columns = tuple(
+            Column(str(name), numeric=numeric[name], digits=0 if is_integer_dtype(kind) else 2)
+            for name, kind in table.dtypes.items()
+        )
+        rows = tuple(
+            tuple(float(row[name]) if numeric[name] else arrow(row[name]) for name in table.columns)
+            for row in table.to_dict("records")
+        )
+        return (Table("Results", columns, rows),)
 
     def answers(self, finding: Finding) -> dict[str, str]:
         """By upgrade, a sentence for the report's first screen."""
@@ -58,18 +64,18 @@ def all_views() -> dict[str, View]:
 
 
 def sections(findings: Findings, command: str = "") -> list[AnalysisSection]:
-    """All analyses in order, one section for each data set; those that were not run have their command only, for the YAML of
-    the run's ``command``."""
+    """All analyses in order, one section for each data set; those that were not run have only their command, with the YAML
+    that the run's ``command`` names."""
     given = re.search(r"--upgrade-pairs[ =](\S+)", command)
     pairs = f" --upgrade-pairs {given[1]}" if given else ""
-    made: list[AnalysisSection] = []
+    shown: list[AnalysisSection] = []
     for name, analysis in all_analyses().items():
         finished = [finding for finding in findings.get(name, ()) if not finding.table.empty]
-        made += [_section(analysis, finding, name if place == 0 else "") for place, finding in enumerate(finished)]
+        shown += [_section(analysis, finding, name if place == 0 else "") for place, finding in enumerate(finished)]
         if not finished:
             todo = f"{program()} analyse {name}{pairs}"
-            made.append(AnalysisSection(name, analysis.explains, name, analysis.title, analysis.question, todo))
-    return made
+            shown.append(AnalysisSection(name, analysis.explains, name, analysis.title, analysis.question, todo))
+    return shown
 
 
 def _section(analysis: Analysis, finding: Finding, anchor: str) -> AnalysisSection:
@@ -94,17 +100,17 @@ def _section(analysis: Analysis, finding: Finding, anchor: str) -> AnalysisSecti
 
 
 def answers(findings: Findings) -> dict[str, str]:
-    """By upgrade, what the analyses add to the report's answer, from the first data set of each."""
-    found: dict[str, list[str]] = {}
+    """By upgrade, what the analyses add to the report's answer; of each analysis its first data set."""
+    by_pair: dict[str, list[str]] = {}
     for name, view in all_views().items():
         for finding in list(findings.get(name, ()))[:1]:
             for pair, sentence in view.answers(finding).items():
-                found.setdefault(arrow(pair), []).append(sentence)
-    return {pair: " ".join(sentences) for pair, sentences in found.items()}
+                by_pair.setdefault(arrow(pair), []).append(sentence)
+    return {pair: " ".join(sentences) for pair, sentences in by_pair.items()}
 
 
 def items(table: Any) -> list[tuple[tuple[Any, ...], Any]]:
-    """Rows by the parts of their names."""
+    """The rows of a frame or series with their index as a tuple."""
     pairs = table.iterrows() if isinstance(table, pd.DataFrame) else table.items()
     return [(tuple(key) if isinstance(key, tuple) else (key,), row) for key, row in pairs]
 

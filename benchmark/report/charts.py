@@ -30,9 +30,9 @@ DEPTHS: dict[str, tuple[str, str, Any]] = {
 def heat_map(
     results: pd.DataFrame, rows: Sequence[MethodRow], view: Scope, baseline: str, titles: Mapping[str, str], name: str
 ) -> Figure | None:
-    """Lift in points, methods x data sets, mean over seeds; None where no cell has a figure.
+    """Lift in points, methods x data sets, mean over seeds; None where no cell has a value.
 
-    ``rows`` are the headline rows of one pair, ``titles`` the data sets' titles, ``name`` the pair's.
+    ``rows`` are the headline rows of one pair, ``titles`` the titles of data sets, ``name`` the name of the pair.
     """
     results = table_prep.clean(results)
     pair = rows[0].pair if rows else ""
@@ -53,7 +53,7 @@ def heat_map(
     ]
     headings = [titles.get(dataset, dataset) for dataset in datasets]
     caption = f"Lift in {view.word} of the reused module over zero-shot on the new backbone, in points, mean over seeds. "
-    caption += "Blue: better than zero-shot. Red: worse. Hatched: no figure, for the reason in the cell."
+    caption += "Blue: better than zero-shot. Red: worse. Hatched: no value, for the reason in the cell."
     return Figure(
         name=f"heat-map-{slug(name)}",
         canvas=_draw_heat_map(lifts, words, [row.label for row in shown], headings, view),
@@ -68,11 +68,11 @@ def heat_map(
 
 
 def _cell_word(results: pd.DataFrame, row: MethodRow, dataset: str, lift: float) -> str:
-    """What a cell of the heat map says: its lift, or why there is none."""
+    """The text of a cell of the heat map: its lift, or why there is none."""
     if math.isfinite(lift):
         return signed(lift)
-    mine = results[(results.method == row.method) & (results.config == row.config) & (results.dataset == dataset)]
-    bad = mine[(mine.strategy == "reuse") & (mine.status != "ok")].status
+    cells = results[(results.method == row.method) & (results.config == row.config) & (results.dataset == dataset)]
+    bad = cells[(cells.strategy == "reuse") & (cells.status != "ok")].status
     return str(bad.iloc[0]) if len(bad) else "n/a"
 
 
@@ -113,16 +113,16 @@ def _mark(axes: Axes, x: int, y: int, strength: float, word: str) -> None:
 
 
 def slopes(rows: Sequence[MethodRow], view: Scope, old: str, new: str) -> Figure | None:
-    """Old figure to reused figure, one line per method, zero-shot dashed; None where no method has both."""
+    """From the old to the reused accuracy, one line per method, zero-shot dashed; None where no method has both."""
     shown = [row for row in rows if math.isfinite(row.old.main) and math.isfinite(row.reuse.main)]
     if not shown:
         return None
     caption = f"Each line is one module: its {view.word} where it was trained ({old}), and the same module reused on {new}. "
-    caption += "A module whose line ends below the dashed zero-shot line is worse there than no module."
+    caption += "A module whose line ends below the dashed zero-shot line is worse than no module."
     return Figure(
         name=f"slopes-{slug(f'{old} {new}')}",
         canvas=_draw_slopes(shown, view, old, new),
-        title=f"Old and reused {view.word}, {old} to {new}",
+        title=f"Old and reused {view.word}, {old} \N{RIGHTWARDS ARROW} {new}",
         caption=caption,
         columns=("Method", "Learns at", f"Old {view.word}", f"Reuse {view.word}"),
         data=tuple((row.label, "baseline" if row.baseline else row.depth, row.old.main, row.reuse.main) for row in shown),
@@ -130,7 +130,7 @@ def slopes(rows: Sequence[MethodRow], view: Scope, old: str, new: str) -> Figure
 
 
 def _draw_slopes(rows: Sequence[MethodRow], view: Scope, old: str, new: str) -> Canvas:
-    """The chart; labels stand at the right, moved apart where they would overlap."""
+    """The chart, with labels at the right, moved apart where they would overlap."""
     values = [value for row in rows for value in (row.old.main, row.reuse.main)]
     room = max(max(values) - min(values), 4.0)
     height = max(3.2, 0.24 * len(rows) + 1.0)
@@ -160,7 +160,7 @@ def _draw_slopes(rows: Sequence[MethodRow], view: Scope, old: str, new: str) -> 
 
 def _legend(rows: Sequence[MethodRow]) -> list[Line2D]:
     words = {"shallow": "learns at the text input (shallow)", "deep": "learns later (deep)", "none": "learns nothing"}
-    found = [
+    depths = [
         Line2D([], [], color=colour, marker=marker, linestyle=line, label=words[depth], ms=5)
         for depth, (colour, marker, line) in DEPTHS.items()
         if any(not row.baseline and row.depth == depth for row in rows)
@@ -168,4 +168,4 @@ def _legend(rows: Sequence[MethodRow]) -> list[Line2D]:
     baseline = [
         Line2D([], [], color=SOFT, marker="D", linestyle="--", label=row.label, ms=5) for row in rows if row.baseline
     ]
-    return found + baseline[:1]
+    return depths + baseline[:1]

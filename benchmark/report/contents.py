@@ -1,4 +1,4 @@
-"""All that a report says, computed and drawn, before it is written as a page or as files."""
+"""The content of a report, computed and drawn, before it is written as a page or as files."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ class PairView:
     rows: list[MethodRow]
     table: Table
     metrics: Table | None
-    """Those that are not in ``table``."""
+    """The metrics that are not in ``table``."""
     drawings: list[Figure]
 
     @property
     def order(self) -> str:
-        """What is said of the order of the table."""
+        """A sentence about the order of the table's rows."""
         competing = [row for row in self.rows if not row.baseline and row.complete]
         if len(competing) > 1 and not competing[0].lift.known:
-            return "Without an interval the order is only the order of the means: it is not a ranking."
+            return "Without intervals the rows are in the order of their means, which is not a ranking."
         return ""
 
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """All that the page and the files next to it say; a table that would be empty is None."""
+    """The content of the page and of the files next to it; a table that would be empty is None."""
 
     run: RunResults
     results: pd.DataFrame
-    """Those of the run, cleaned."""
+    """The results of the run, cleaned."""
     view: Scope
     headline: str
     answers: list[Answer]

@@ -1,4 +1,4 @@
-"""Every figure by data set, packed for the page's script, which filters and shows them."""
+"""Every value by data set, packed for the page's script, which filters and shows them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from benchmark.report import table_prep
+from benchmark.report.numbers import arrow
 from benchmark.results.metric import find_metric
 from benchmark.results.summary import column, extra_metrics
 
@@ -18,13 +19,13 @@ if TYPE_CHECKING:
 
 TEXTS = ("pair", "method", "dataset", "tested on", "protocol", "split")
 VALUES = {"old": "old", "reuse": "reuse", "retrain": "retrain", "zs_new": "zero-shot new", "lift": "lift"}
-"""Columns of accuracies, and what the page calls them; other metrics of reuse follow."""
+"""Columns of accuracies and their names on the page; other metrics of reuse follow."""
 
 
 def packed(results: pd.DataFrame, baseline: str, methods: Mapping[str, Info], titles: Mapping[str, str]) -> str:
     """JSON of the means over seeds: columns, the words of each column of texts, and rows of places and values.
 
-    It stands in a script element, so it holds no "<".
+    It is put into a script element, so it holds no "<".
     """
     table = table_prep.matched(table_prep.clean(results), baseline)
     keys = ["pair", "method", "config", "dataset", "test_set", "protocol", "split"]
@@ -41,11 +42,12 @@ def packed(results: pd.DataFrame, baseline: str, methods: Mapping[str, Info], ti
         texts = _texts(row, methods, titles)
         places = [known.setdefault(text, len(known)) for known, text in zip(words, texts, strict=True)]
         rows.append([*places, *(_number(row[name]) for name in values)])
-    content = {"texts": TEXTS, "figures": list(values.values()), "words": [list(known) for known in words], "rows": rows}
+    content = {"texts": TEXTS, "values": list(values.values()), "words": [list(known) for known in words], "rows": rows}
     return json.dumps(content, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
 
 
 def label_of(metric: str) -> str:
+    """What the page calls a metric; its name if this version does not know it."""
     known = find_metric(metric)
     return known.label if known else metric
 
@@ -53,7 +55,7 @@ def label_of(metric: str) -> str:
 def _texts(row: Mapping[Any, Any], methods: Mapping[str, Info], titles: Mapping[str, str]) -> tuple[str, ...]:
     dataset, test_set = str(row["dataset"]), str(row["test_set"])
     return (
-        str(row["pair"]).replace("->", " \N{RIGHTWARDS ARROW} "),
+        arrow(row["pair"]),
         table_prep.label(str(row["method"]), str(row["config"]), methods),
         titles.get(dataset, dataset),
         titles.get(test_set, test_set) if test_set else titles.get(dataset, dataset),

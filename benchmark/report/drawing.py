@@ -1,4 +1,4 @@
-"""How figures are drawn: same input, same bytes; inline in the page in its theme's colours, and as files beside it."""
+"""How figures are drawn: same input, same bytes; in the page with its theme's colours, and as files next to it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BLACK = "#111417"
 """Text on coloured cells, which is dark in both themes."""
 GOOD, BAD, MID = "#14602f", "#9c1c1c", "#4c5660"
 SERIES = ("#1b62a5", "#b5480d", "#2c7a5b", "#7a3e9d", "#8a6d00", "#a3325f")
-"""Colours of things that stand side by side."""
+"""Colours of the series of a figure."""
 MARKERS = ("o", "s", "^", "D", "v", "P")
 VARIABLES = {
     INK: "--ink",
@@ -32,7 +32,7 @@ VARIABLES = {
     MID: "--mid",
     **{colour: f"--series-{i + 1}" for i, colour in enumerate(SERIES)},
 }
-"""The page's names of the colours: it has others for them in its dark theme."""
+"""The CSS variables of the colours, which differ between the light and the dark theme."""
 
 STYLE: dict[Any, Any] = {
     "text.parse_math": False,
@@ -51,7 +51,7 @@ STYLE: dict[Any, Any] = {
 
 @contextmanager
 def styled(salt: str = "") -> Iterator[None]:
-    """While open, figures are drawn in the report's style; ``salt`` makes the names inside an SVG its own."""
+    """While open, figures are drawn in the report's style; ``salt`` makes the ids inside an SVG unique."""
     with mpl.rc_context(STYLE | {"svg.hashsalt": salt}):
         yield
 
@@ -82,8 +82,8 @@ def pdf(canvas: Canvas, salt: str) -> bytes:
 
 
 def inline(text: str, title: str) -> str:
-    """An SVG file as an ``<svg>`` element for a page: titled, without prolog, metadata or namespaces, ids on nothing but
-    what is referred to, colours named so that the page's theme decides."""
+    """An SVG file as an ``<svg>`` element for a page: titled, without prolog, metadata or namespaces, ids only on
+    what is referred to, colours as CSS variables so that the page's theme decides."""
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
@@ -94,9 +94,9 @@ def inline(text: str, title: str) -> str:
     return re.sub(r"<svg[^>]*>", lambda m: _opening(m[0], name), text, count=1).strip()
 
 
-def _variable(found: re.Match[str]) -> str:
-    name = VARIABLES.get(found[2])
-    return f"{found[1]}var({name}, {found[2]})" if name else found[0]
+def _variable(match: re.Match[str]) -> str:
+    name = VARIABLES.get(match[2])
+    return f"{match[1]}var({name}, {match[2]})" if name else match[0]
 
 
 def _opening(tag: str, name: str) -> str:
@@ -108,8 +108,8 @@ def _opening(tag: str, name: str) -> str:
 
 
 def spread(values: Sequence[float], step: float) -> list[float]:
-    """Places for labels at sorted ``values``, at least ``step`` apart, as near as can be: overlapping ones form a block
-    that is centred on the mean of its values."""
+    """Places for labels at sorted ``values``, at least ``step`` apart and as near as possible: overlapping labels form a
+    block that is centred on the mean of its values."""
     blocks: list[tuple[float, int]] = []
     for value in values:
         centre, count = value, 1
@@ -151,12 +151,12 @@ def log_axis(axes: Axes) -> None:
 
 
 def front(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Places of the points that no other beats: none costs (first) no more and yields (second) more; cheapest first."""
-    found: list[int] = []
+    """Indices of the Pareto front, cheapest first: points (cost, yield) for which no other costs no more and yields more."""
+    indices: list[int] = []
     for i in sorted(range(len(points)), key=lambda i: (points[i][0], -points[i][1])):
-        if not found or points[i][1] > points[found[-1]][1]:
-            found.append(i)
-    return found
+        if not indices or points[i][1] > points[indices[-1]][1]:
+            indices.append(i)
+    return indices
 
 
 def wrap(text: str) -> str:
@@ -168,12 +168,12 @@ def wrap(text: str) -> str:
 
 
 def colour(place: int) -> str:
-    """Of the n-th thing that stands side by side with others."""
+    """Of the n-th series of a figure."""
     return SERIES[place % len(SERIES)]
 
 
 def marker(place: int) -> str:
-    """Of the n-th thing that stands side by side with others."""
+    """Of the n-th series of a figure."""
     return MARKERS[place % len(MARKERS)]
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from benchmark.experiment.store import write_atomically
 from benchmark.report.contents import Report
 from benchmark.report.model import AnalysisSection, Figure
-from benchmark.report.numbers import number, slug
+from benchmark.report.numbers import ascii_number, ascii_text, number, slug
 from benchmark.report.table import Plain, Table
 
 
@@ -31,7 +31,7 @@ def write_files(page: Path, report: Report) -> Path:
 
 
 def names_of_files(page: Path) -> str:
-    """What is written next to a page, in words."""
+    """The names of what is written next to a page, for a sentence."""
     return f"{page.with_suffix('.md').name} and {page.with_suffix('').name}/ with tables and figures"
 
 
@@ -64,27 +64,37 @@ def report_tables(report: Report) -> Iterator[Table]:
 
 
 def csv(table: Table) -> str:
-    """A table as CSV with rounded numbers."""
-    frame = pd.DataFrame(table.body(), columns=table.header())
-    return frame.to_csv(index=False, lineterminator="\n", float_format=f"%.{table.digits}f")
+    """A table as CSV with rounded numbers, empty where a value is missing."""
+    rows = [
+        [ascii_text(value) if isinstance(value, str) else ascii_number(value, digits) for value, digits in line]
+        for line in _with_digits(table)
+    ]
+    frame = pd.DataFrame(rows, columns=[ascii_text(name) for name in table.header()])
+    return frame.to_csv(index=False, lineterminator="\n")
 
 
 def latex(table: Table) -> str:
     """A table for a paper; it needs the package booktabs."""
-    rows = [[_text(value, table.digits) for value in row] for row in table.body()]
+    rows = [[_text(*cell) for cell in line] for line in _with_digits(table)]
     frame = pd.DataFrame(rows, columns=table.header())
     form = "".join("r" if numeric else "l" for numeric in _numeric(table))
     styler = frame.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis=1)
     text: str = styler.to_latex(column_format=form, hrules=True)
-    return text.replace("−", "$-$").replace("±", r"$\pm$").replace("→", r"$\rightarrow$").replace("–", "--")
+    signs = {"−": "$-$", "±": r"$\pm$", "→": r"$\rightarrow$", "–": "--"}
+    return "".join(signs.get(character, character) for character in text)
 
 
 def markdown_table(table: Table) -> str:
     """A table in Markdown."""
     marks = ["---:" if numeric else "---" for numeric in _numeric(table)]
-    lines = [table.header(), marks, *([_text(value, table.digits) for value in row] for row in table.body())]
+    lines = [table.header(), marks, *([_text(*cell) for cell in line] for line in _with_digits(table))]
     escaped = [[cell.replace("|", "\\|") for cell in line] for line in lines]
     return "\n".join(f"| {' | '.join(line)} |" for line in escaped) + "\n"
+
+
+def _with_digits(table: Table) -> list[list[tuple[Plain, int]]]:
+    """Rows of a file with the decimals of each cell."""
+    return [list(zip(row, table.decimals(), strict=True)) for row in table.body()]
 
 
 def _numeric(table: Table) -> list[bool]:
@@ -98,14 +108,14 @@ def _text(value: Plain, digits: int) -> str:
 
 
 def markdown(report: Report, folder: str) -> str:
-    """The report's essence as Markdown: the answer, a table for each upgrade, what the analyses found."""
+    """The report in short as Markdown: the answer, a table for each upgrade, the analyses."""
     parts = ["# How well fine-tuned CLIP modules survive a backbone update", report.headline]
     if report.run.about.warning:
         parts.append(f"> **{report.run.about.warning}**")
-    parts += [f"- **{each.pair}: {each.decision}.** {each.sentence} {each.repair}".rstrip() for each in report.answers]
-    parts += [f"- **{each.value}** {each.label}" + (f" ({each.note})" if each.note else "") for each in report.numbers]
+    parts += [f"- **{item.pair}: {item.decision}.** {item.sentence} {item.repair}".rstrip() for item in report.answers]
+    parts += [f"- **{key.value}** {key.label}" + (f" ({key.note})" if key.note else "") for key in report.numbers]
     if report.picture:
-        parts.append(f"![{report.picture.title}]({folder}/figures/{report.picture.name}.svg)")
+        parts.append(_image(report.picture, folder))
     if report.overview:
         parts += ["## All upgrades", markdown_table(report.overview)]
     for view in report.pairs:
@@ -114,7 +124,7 @@ def markdown(report: Report, folder: str) -> str:
             parts.append(markdown_table(view.table))
         if view.metrics:
             parts.append(markdown_table(view.metrics))
-        parts += [f"![{each.title}]({folder}/figures/{each.name}.svg)" for each in view.drawings]
+        parts += [_image(drawing, folder) for drawing in view.drawings]
     for analysis in report.analyses:
         parts += _analysis(analysis, folder)
     parts.append(f"Made {report.run.about.created} with `{report.run.about.command}`.")
@@ -124,6 +134,10 @@ def markdown(report: Report, folder: str) -> str:
 def _analysis(view: AnalysisSection, folder: str) -> list[str]:
     if not view.made:
         return [f"## {view.title}", f"{view.question} Not run: `{view.command}`"]
-    found = [f"## {view.title}", f"{view.question} {view.made}", *(f"- {sentence}" for sentence in view.findings)]
-    found += [f"![{each.title}]({folder}/figures/{each.name}.svg)" for each in view.figures]
-    return found + [markdown_table(table) for table in view.tables if len(table.rows) <= 40]
+    parts = [f"## {view.title}", f"{view.question} {view.made}", *(f"- {sentence}" for sentence in view.findings)]
+    parts += [_image(figure, folder) for figure in view.figures]
+    return parts + [markdown_table(table) for table in view.tables if len(table.rows) <= 40]
+
+
+def _image(figure: Figure, folder: str) -> str:
+    return f"![{figure.title}]({folder}/figures/{figure.name}.svg)"

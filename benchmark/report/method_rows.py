@@ -1,4 +1,4 @@
-"""What is known of each method on each pair. See ``model.MethodRow`` for what a row holds."""
+"""One row for each method on each pair; see ``model.MethodRow``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pandas as pd
 
 from benchmark.report import table_prep
 from benchmark.report.model import BOUND, Accuracies, MethodRow, Scope
+from benchmark.report.numbers import signed
 from benchmark.report.table import NAN, Interval
 from benchmark.results.summary import Covariances, baseline_column, column, extra_metrics, rank_intervals
 
@@ -32,35 +33,35 @@ def headline(
     table = table_prep.matched(results, baseline)
     rows = table_prep.summary_rows(table, covariances, baseline)
     extra = extra_metrics(results)
-    names = [name_of(*each) for each in extra for name_of in (column, baseline_column)]
-    found: list[MethodRow] = []
+    names = [name_of(*pair) for pair in extra for name_of in (column, baseline_column)]
+    all_rows: list[MethodRow] = []
     for pair in dict.fromkeys(results.pair):
         part = results[results.pair == pair]
         cells = _cells(part, view)
-        made = [
+        on_pair = [
             _row(part, rows, (pair, *configuration), cells, view, baseline, methods, names)
             for configuration in _configurations(part, baseline)
         ]
-        found += _placed(sorted(made, key=_order), table, (str(pair), view.protocol, view.split), covariances)
-    return found
+        all_rows += _placed(sorted(on_pair, key=_order), table, (str(pair), view.protocol, view.split), covariances)
+    return all_rows
 
 
 def _configurations(part: pd.DataFrame, baseline: str) -> list[tuple[str, str]]:
     """The (method, config) of a pair; the baseline once only."""
-    every = table_prep.configurations(part)
-    first = [configuration for configuration in every if configuration[0] == baseline][:1]
-    return first + [configuration for configuration in every if configuration[0] != baseline]
+    configurations = table_prep.configurations(part)
+    first = [configuration for configuration in configurations if configuration[0] == baseline][:1]
+    return first + [configuration for configuration in configurations if configuration[0] != baseline]
 
 
 def _order(row: MethodRow) -> tuple[bool, float, float, str, str]:
     """The baseline first, then by reuse, then by reuse on base classes, then by name."""
-    figures = (row.reuse.main, row.reuse.base)
-    main, base = (-value if math.isfinite(value) else math.inf for value in figures)
+    accuracies = (row.reuse.main, row.reuse.base)
+    main, base = (-value if math.isfinite(value) else math.inf for value in accuracies)
     return (not row.baseline, main, base, row.method, row.config)
 
 
 def _cells(part: pd.DataFrame, view: Scope) -> set[tuple[str, int]]:
-    """The (data set, seed) that a pair has; each method should have a figure for all."""
+    """The (data set, seed) that a pair has; a complete method has a value for all of them."""
     rows = part[(part.strategy == "reuse") & (part.test_set == "") & (part.protocol == view.protocol)]
     return set(zip(rows.dataset, rows.seed, strict=True))
 
@@ -88,10 +89,10 @@ def _row(
         baseline=name[1] == baseline,
         old=_strategy(rows, main, parts, "old"),
         reuse=_strategy(rows, main, parts, "reuse"),
-        retrain=table_prep.figure(rows, main, "retrain"),
-        zs_new=table_prep.figure(rows, main, "zs_new"),
+        retrain=table_prep.value_of(rows, main, "retrain"),
+        zs_new=table_prep.value_of(rows, main, "zs_new"),
         lift=lift,
-        gain=Interval(*(table_prep.figure(rows, main, name) for name in ("gain", "gain_low", "gain_high"))),
+        gain=Interval(*(table_prep.value_of(rows, main, name) for name in ("gain", "gain_low", "gain_high"))),
         retained=_retained(rows, main) if retrained == reused else Interval(),
         metrics={name: _over_images(rows, main, parts, name) for name in names},
         missing=len(cells - reused),
@@ -101,15 +102,15 @@ def _row(
         return replace(row, lift=Interval(), retained=Interval(), retrain=NAN)
     bound = name[1] in methods and methods[name[1]].class_bound and not math.isfinite(row.reuse.main)
     if bound and math.isfinite(row.reuse.base):
-        on_base = table_prep.figure(rows, parts[0], "lift")
-        note = f"no figure for new ones; lift on base classes {on_base:+.1f}"
+        on_base = table_prep.value_of(rows, parts[0], "lift")
+        note = f"no value on new classes; lift on base classes {signed(on_base)}"
         return replace(row, verdict=BOUND, note=note)
     empty = not math.isfinite(row.reuse.main)
     return replace(row, verdict=table_prep.judge(lift, bad, empty), note=_note(row, bad))
 
 
 def _have(part: pd.DataFrame, name: tuple[str, str, str], view: Scope, strategy: str) -> set[tuple[str, int]]:
-    """The (data set, seed) for which a method has the headline figure."""
+    """The (data set, seed) for which a method has the headline accuracy."""
     rows = part[(part.method == name[1]) & (part.config == name[2]) & (part.status == "ok") & (part.test_set == "")]
     rows = rows[(rows.split == view.split) & (rows.strategy == strategy) & (rows.metric == "accuracy") & rows.value.notna()]
     return set(zip(rows.dataset, rows.seed, strict=True))
@@ -118,32 +119,32 @@ def _have(part: pd.DataFrame, name: tuple[str, str, str], view: Scope, strategy:
 def _strategy(
     rows: Mapping[table_prep.Key, Mapping[str, Any]], main: table_prep.Key, parts: list[table_prep.Key], name: str
 ) -> Accuracies:
-    base, new = (table_prep.figure(rows, part, name) for part in parts) if parts else (NAN, NAN)
-    return Accuracies(table_prep.figure(rows, main, name), base, new)
+    base, new = (table_prep.value_of(rows, part, name) for part in parts) if parts else (NAN, NAN)
+    return Accuracies(table_prep.value_of(rows, main, name), base, new)
 
 
 def _over_images(
     rows: Mapping[table_prep.Key, Mapping[str, Any]], main: table_prep.Key, parts: Sequence[table_prep.Key], name: str
 ) -> float:
-    """A figure over all test images; where that is not recorded, the mean over the splits that have one."""
-    whole = table_prep.figure(rows, main, name)
+    """A metric over all test images; where that is not recorded, the mean over the splits that have it."""
+    whole = table_prep.value_of(rows, main, name)
     if math.isfinite(whole):
         return whole
-    values = [value for value in (table_prep.figure(rows, key, name) for key in parts) if math.isfinite(value)]
+    values = [value for value in (table_prep.value_of(rows, key, name) for key in parts) if math.isfinite(value)]
     return sum(values) / len(values) if values else NAN
 
 
 def _note(row: MethodRow, bad: Mapping[str, str]) -> str:
     reasons = "; ".join(f"{status}: {reason}" if reason else status for status, reason in bad.items())
     if not math.isfinite(row.reuse.main):
-        return reasons or "no figures"
-    return f"{row.missing} of {row.cells} cells have no figure" + (f" ({reasons})" if reasons else "") if row.missing else ""
+        return reasons or "no values"
+    return f"{row.missing} of {row.cells} cells have no value" + (f" ({reasons})" if reasons else "") if row.missing else ""
 
 
 def _placed(
     rows: list[MethodRow], table: pd.DataFrame, where: tuple[str, str, str], covariances: Covariances
 ) -> list[MethodRow]:
-    """Give ranks to the methods with all their cells, where differences between them can be judged."""
+    """Give ranks to the methods with all their cells, where differences between them can be tested."""
     competing = [row for row in rows if not row.baseline and row.complete]
     if not competing or not competing[0].lift.known:
         return rows
@@ -154,4 +155,4 @@ def _placed(
 
 
 def _retained(rows: Mapping[table_prep.Key, Mapping[str, Any]], main: table_prep.Key) -> Interval:
-    return Interval(*(table_prep.figure(rows, main, name) for name in ("retained", "retained_low", "retained_high")))
+    return Interval(*(table_prep.value_of(rows, main, name) for name in ("retained", "retained_low", "retained_high")))

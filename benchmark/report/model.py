@@ -1,6 +1,6 @@
-"""What the report is told, and the rows that its tables show. Accuracies are in per cent, differences in points.
+"""The rows that the report's tables show, its drawings and its sections. Accuracies are in per cent, differences in points.
 
-A figure that does not exist is NaN and is shown as a dash.
+A missing value is NaN and is shown as a dash.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 
 NONE = Interval()
 BOUND = "training classes only"
-"""Stands in the place of a verdict for a method that has no say about unseen classes."""
+"""In place of a verdict, for a method that cannot predict unseen classes."""
 
 
 @dataclass(frozen=True)
 class Scope:
-    """Which figures the headline is about: a protocol and one of its splits."""
+    """What the headline is about: a protocol and one of its splits."""
 
     protocol: str
     split: str
     parts: tuple[str, ...]
-    """The splits that ``split`` is made of; empty if it stands for itself."""
+    """The splits that ``split`` combines; empty if it is a single one."""
     word: str
-    """What to call the figure in a sentence."""
+    """What sentences call the accuracy."""
 
 
 BASE_TO_NEW = Scope("base-to-new", "H", ("base", "new"), "H")
@@ -49,7 +49,7 @@ def few_shot(shots: int) -> Scope:
 
 @dataclass(frozen=True)
 class Accuracies:
-    """Accuracies of one strategy: the headline figure (H, or the accuracy of all classes), and base and new classes."""
+    """Accuracies of one strategy: the headline accuracy (H, or that of all classes), and those of base and new classes."""
 
     main: float = NAN
     base: float = NAN
@@ -79,7 +79,7 @@ class MethodRow:
     rank: tuple[int, int] | None = None
     """Best and worst rank by reuse among the methods with all their cells; None without intervals."""
     missing: int = 0
-    """Cells (data set, seed) without a reuse figure, of ``cells``."""
+    """How many of the ``cells`` (data set, seed) have no reuse accuracy."""
     cells: int = 0
     note: str = ""
 
@@ -96,7 +96,7 @@ class MethodRow:
 
     @property
     def bound(self) -> bool:
-        """True if it has no headline figure because it is tied to its training classes, and has one on these."""
+        """True if it has an accuracy on its training classes only, to which it is bound."""
         return self.verdict == BOUND
 
     @property
@@ -106,7 +106,7 @@ class MethodRow:
 
 @dataclass(frozen=True)
 class ShiftRow:
-    """One method beside the headline of one pair, on one test set or the mean over several, named by ``test_set``."""
+    """One method on one pair under another protocol, on one test set or the mean over several, named by ``test_set``."""
 
     label: str
     baseline: bool
@@ -119,7 +119,7 @@ class ShiftRow:
     lift: Interval
     verdict: str = ""
     missing: int = 0
-    """Cells (data set, test_set, seed) without a reuse figure, of ``cells``."""
+    """How many of the ``cells`` (data set, test set, seed) have no reuse accuracy."""
     cells: int = 0
 
 
@@ -134,7 +134,7 @@ class ProtocolView:
 
 @dataclass(frozen=True)
 class Section:
-    """A section beside the headline: another protocol."""
+    """A section about another protocol than the headline's."""
 
     anchor: str
     title: str
@@ -145,7 +145,7 @@ class Section:
 
 @dataclass(frozen=True)
 class FailureRow:
-    """Cells that left no figure for the same reason."""
+    """Cells that have no value for the same reason."""
 
     pair: str
     label: str
@@ -171,7 +171,7 @@ class CostRow:
 
 @dataclass(frozen=True)
 class CapabilityRow:
-    """What a method can do, in words for a table, and what it costs beside the reference."""
+    """What a method can do, in words for a table, and its cost relative to the reference."""
 
     label: str
     changes: str
@@ -184,15 +184,15 @@ class CapabilityRow:
     parameters: str
     """A formula."""
     relative: float
-    """Training time in multiples of the reference's on the same tasks; NaN if there is none."""
+    """Training time in multiples of the reference's on the same tasks; NaN if unknown."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawing, the sentences that describe it, and the data that it draws."""
+    """A drawing, its title and caption, and the data that it shows."""
 
     name: str
-    """Of its files."""
+    """Stem of its files."""
     canvas: Canvas
     title: str
     caption: str
@@ -216,7 +216,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Answer:
-    """What to do about one pair, in two words and a sentence."""
+    """What to do at one upgrade, in two words and a sentence."""
 
     pair: str
     anchor: str
@@ -229,7 +229,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class KeyNumber:
-    """A number that matters, and what it is."""
+    """A key number and what it means."""
 
     value: str
     label: str
@@ -247,7 +247,7 @@ class OverviewRow:
     mean: Interval
     """Of lift over the pairs where it has all its cells."""
     pairs: int
-    """How many these are."""
+    """How many pairs the mean covers."""
 
 
 @dataclass(frozen=True)
@@ -261,7 +261,7 @@ class AnalysisSection:
     title: str
     question: str
     command: str
-    """That makes it."""
+    """The command that runs it."""
     findings: tuple[str, ...] = ()
     figures: tuple[Figure, ...] = ()
     tables: tuple[Table, ...] = ()

@@ -10,11 +10,21 @@ DASH = "\N{EN DASH}"
 
 
 def number(value: object, digits: int = 1) -> str:
-    """A figure with ``digits`` decimals, or a dash."""
+    """A number with ``digits`` decimals, or a dash; zero has no sign."""
     if not isinstance(value, int | float) or not math.isfinite(value):
         return DASH
     text = f"{value:.{digits}f}"
     return text[1:] if float(text) == 0 and text.startswith("-") else text.replace("-", MINUS)
+
+
+def ascii_number(value: float, digits: int = 1) -> str:
+    """A number for machine-readable files: an ASCII minus sign, and empty if it is missing."""
+    return number(value, digits).replace(MINUS, "-") if math.isfinite(value) else ""
+
+
+def ascii_text(text: str) -> str:
+    """A text for machine-readable files: ASCII minus signs and arrows, and empty for the dash of a missing value."""
+    return "" if text == DASH else text.replace(MINUS, "-").replace(" \N{RIGHTWARDS ARROW} ", "->")
 
 
 def signed(value: float, digits: int = 1) -> str:
@@ -24,12 +34,12 @@ def signed(value: float, digits: int = 1) -> str:
 
 
 def count(value: float) -> str:
-    """A whole number with thin groups of thousands, or a dash."""
+    """An integer with commas between thousands, or a dash."""
     return f"{value:,.0f}" if math.isfinite(value) else DASH
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them."""
+    """Seconds in a readable unit, or a dash."""
     if not math.isfinite(seconds):
         return DASH
     if seconds < 120:

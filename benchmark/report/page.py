@@ -1,4 +1,4 @@
-"""Puts the page together and writes it, with the files next to it."""
+"""Builds the page and writes it, with the files next to it."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ def gather(run: RunResults, findings: Findings) -> Report:
     view, costs = table_prep.scope(results), sections.costs(run.runs, methods)
     pairs = _pairs(results, run, view, covariances, costs)
     repairs = analysis_view.answers(findings)
-    answers = [summary.answer(each.name, each.anchor, each.rows, view, repairs.get(each.name, "")) for each in pairs]
-    overview = summary.overview([each.rows for each in pairs])
-    from benchmark.report import scatter  # draws with matplotlib: not before there is something to draw
+    answers = [summary.answer(pair.name, pair.anchor, pair.rows, view, repairs.get(pair.name, "")) for pair in pairs]
+    overview = summary.overview([pair.rows for pair in pairs])
+    from benchmark.report import scatter  # imports matplotlib, which takes seconds
 
     capabilities = sections.capabilities(about.capabilities, run.runs, methods)
     reference = next((info.title for info in methods.values() if info.reference), "")
@@ -60,8 +60,8 @@ def gather(run: RunResults, findings: Findings) -> Report:
         headline=summary.headline(answers),
         answers=answers,
         numbers=summary.key_numbers(overview, len(pairs), view),
-        picture=scatter.strip([(each.name, each.rows) for each in pairs], view),
-        overview=tables.overview_table(overview, [each.name for each in pairs], view) if overview else None,
+        picture=scatter.strip([(pair.name, pair.rows) for pair in pairs], view),
+        overview=tables.overview_table(overview, [pair.name for pair in pairs], view) if overview else None,
         pairs=pairs,
         sections=sections.other_protocols(results, _names(results, pairs), about.zero_shot, methods, covariances, titles),
         analyses=analysis_view.sections(findings, about.command),
@@ -89,12 +89,12 @@ def page(report: Report) -> str:
         "about": about,
         "view": report.view,
         "pairs": report.pairs,
-        "why": [each for each in report.analyses if each.explains],
-        "what": [each for each in report.analyses if not each.explains],
+        "why": [analysis for analysis in report.analyses if analysis.explains],
+        "what": [analysis for analysis in report.analyses if not analysis.explains],
         "sections": report.sections,
         "failed_cells": len(sections.cells(bad)),
         "all_cells": len(sections.cells(results)),
-        "metrics": [each for each in all_metrics() if each.name != PRIMARY and each.name in set(results.metric)],
+        "metrics": [metric for metric in all_metrics() if metric.name != PRIMARY and metric.name in set(results.metric)],
         "methods": [methods[name] for name in used if name in methods],
         "settings": {methods[name].title if name in methods else name: values for name, values in about.settings.items()},
         "backbones": tables.backbone_table(about.backbones),
@@ -138,13 +138,13 @@ def weblink(text: object) -> bool:
 
 
 def _kind(cell: Cell) -> str:
-    """Which way the page shows a cell."""
+    """How the page shows a cell."""
     kinds: dict[type, str] = {Interval: "interval", Share: "share", Text: "text", str: "string"}
     return kinds.get(type(cell), "number")
 
 
 def _sortable(cell: Cell) -> str:
-    """What a cell is sorted by; empty if it has no value."""
+    """The sort key of a cell; empty if it has no value."""
     if isinstance(cell, Interval):
         value: object = cell.mean
     elif isinstance(cell, Share):
@@ -198,21 +198,21 @@ def _drawings(
     costs: Sequence[CostRow],
     names: tuple[str, str, str],
 ) -> list[Figure]:
-    """The figures of one pair. ``names``: old, new, and what the pair is called."""
-    from benchmark.report import charts, scatter  # draw with matplotlib: not before there is something to draw
+    """The drawings of one pair. ``names``: old, new, and the name of the pair."""
+    from benchmark.report import charts, scatter  # import matplotlib, which takes seconds
 
     old, new, name = names
-    made = [
+    drawings = [
         charts.heat_map(results, rows, view, baseline, titles, name),
         charts.slopes(rows, view, old, new),
         scatter.base_and_new(rows, view, name),
         scatter.flips(rows, name),
         scatter.pareto(rows, {row.label: row for row in costs}, view, name),
     ]
-    return [figure for figure in made if figure]
+    return [drawing for drawing in drawings if drawing]
 
 
 def _names(results: pd.DataFrame, views: list[PairView]) -> dict[str, str]:
     """How the page writes each pair that the results have."""
-    found = {table_prep.pair_name(results, view.old, view.new): view.name for view in views}
-    return {pair: name for pair, name in found.items() if pair is not None}
+    names = {table_prep.pair_name(results, view.old, view.new): view.name for view in views}
+    return {pair: name for pair, name in names.items() if pair is not None}

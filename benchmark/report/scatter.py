@@ -18,11 +18,11 @@ from benchmark.report.numbers import signed, slug
 VERDICTS = {"helps": (GOOD, "^"), "harms": (BAD, "v"), "no effect": (MID, "s"), "undecided": (MID, "o")}
 """Colour and marker by verdict."""
 LABELLED = 8
-"""Most points of a figure that have their names beside them; the table below has all."""
+"""At most this many points of a figure are labelled; the table below it has all."""
 
 
 def strip(pairs: Sequence[tuple[str, Sequence[MethodRow]]], view: Scope) -> Figure | None:
-    """Lift of every method on every pair, one line of points a pair, coloured by verdict; None without any lift."""
+    """Lift of every method on every pair, one line of points per pair, coloured by verdict; None without any lift."""
     shown = [(name, [r for r in rows if not r.baseline and math.isfinite(r.lift.mean)]) for name, rows in pairs]
     shown = [(name, rows) for name, rows in shown if rows]
     if not shown:
@@ -50,7 +50,7 @@ def strip(pairs: Sequence[tuple[str, Sequence[MethodRow]]], view: Scope) -> Figu
         axes.set_ylim(len(shown) - 0.6, -0.6)
         axes.set_yticks(range(len(shown)), [name for name, _ in shown])
         axes.spines["left"].set_visible(False)
-        axes.set_xlabel(f"lift: {view.word} of the reused module less zero-shot, both on the new backbone, points")
+        axes.set_xlabel(f"lift: {view.word} of the reused module minus zero-shot, both on the new backbone, points")
         used = {row.verdict for _, rows in shown for row in rows}
         handles = [
             Line2D([], [], color=colour, marker=marker, ls="", label=verdict)
@@ -63,7 +63,7 @@ def strip(pairs: Sequence[tuple[str, Sequence[MethodRow]]], view: Scope) -> Figu
         "lift-by-upgrade",
         canvas,
         "Every reused module on every upgrade",
-        "Each mark is one method. Right of the line: better than the new backbone with no module. Left of it: worse.",
+        "Each mark is one method. Right of the line: better than the new backbone without a module. Left of it: worse.",
         ("Upgrade", "Method", "Lift", "Verdict"),
         data,
     )
@@ -79,10 +79,10 @@ class Point:
 
 
 def base_and_new(rows: Sequence[MethodRow], view: Scope, name: str) -> Figure | None:
-    """Reused accuracy on base against new classes, with zero-shot's as a cross; None where there are no two halves."""
+    """Reused accuracy on base against new classes, with zero-shot's as a cross of dashed lines; None without both."""
     points = [Point(row, row.reuse.base, row.reuse.new) for row in rows if _all(row.reuse.base, row.reuse.new)]
-    mine = [point for point in points if not point.row.baseline]
-    if not mine:
+    modules = [point for point in points if not point.row.baseline]
+    if not modules:
         return None
     canvas, axes = _sheet("accuracy on base classes, %", "accuracy on new classes, %")
     with styled():
@@ -90,33 +90,34 @@ def base_and_new(rows: Sequence[MethodRow], view: Scope, name: str) -> Figure | 
             if point.row.baseline:
                 axes.axvline(point.x, color=SOFT, lw=1, ls="--")
                 axes.axhline(point.y, color=SOFT, lw=1, ls="--")
-        _draw(axes, mine, sorted(mine, key=lambda p: -abs(p.x - _centre(mine, "x")) - abs(p.y - _centre(mine, "y"))))
+        centre = _centre(modules, "x"), _centre(modules, "y")
+        _draw(axes, modules, sorted(modules, key=lambda p: -abs(p.x - centre[0]) - abs(p.y - centre[1])))
     caption = (
-        "Reused modules on the new backbone. The dashed lines are zero-shot's: above and right of both, a module helps "
+        "Reused modules on the new backbone. The dashed lines are zero-shot's accuracies: above and right of both, a module "
     )
-    caption += "with the classes that it was trained on and with those that it was not."
+    caption += "helps on the classes that it was trained on and on unseen classes."
     columns = ("Method", "Learns at", "Base", "New")
     data = tuple((p.row.label, _depth(p.row), p.x, p.y) for p in points)
     return Figure(f"base-new-{slug(name)}", canvas, f"Base and new classes, reused, {name}", caption, columns, data)
 
 
 def flips(rows: Sequence[MethodRow], name: str) -> Figure | None:
-    """Negative against positive flips of reused modules, with zero-shot's own; None where there are none."""
+    """Negative against positive flips of reused modules, with zero-shot's own; None if there are none."""
     points = [
         Point(row, negative, positive)
         for row in rows
         for negative, positive in [(row.metric("negative_flip", "reuse"), row.metric("positive_flip", "reuse"))]
         if _all(negative, positive)
     ]
-    mine = [point for point in points if not point.row.baseline]
-    if not mine:
+    modules = [point for point in points if not point.row.baseline]
+    if not modules:
         return None
     canvas, axes = _sheet("right before, wrong after (negative flips), %", "wrong before, right after, %")
     with styled():
         high = 1.08 * max(1.0, *(max(p.x, p.y) for p in points))
         axes.plot([0, high], [0, high], color=AXIS, lw=1)
-        axes.annotate("as many lost as won", (high, high), (-4, -14), textcoords="offset points", ha="right", color=SOFT)
-        _draw(axes, mine, sorted(mine, key=lambda p: p.y - p.x))
+        axes.annotate("as many lost as gained", (high, high), (-4, -14), textcoords="offset points", ha="right", color=SOFT)
+        _draw(axes, modules, sorted(modules, key=lambda p: p.y - p.x))
         for point in points:
             if point.row.baseline:
                 axes.plot(point.x, point.y, "D", color=SOFT, ms=8)
@@ -126,14 +127,14 @@ def flips(rows: Sequence[MethodRow], name: str) -> Figure | None:
     caption = (
         "Test images whose answer changes from right to wrong, or from wrong to right, when the backbone under a module "
     )
-    caption += "is replaced. Above the line the upgrade wins more images than it loses."
+    caption += "is replaced. Above the line the upgrade gains more images than it loses."
     columns = ("Method", "Learns at", "Negative flips", "Positive flips")
     data = tuple((p.row.label, _depth(p.row), p.x, p.y) for p in points)
     return Figure(f"flips-{slug(name)}", canvas, f"Flips from old to reused, {name}", caption, columns, data)
 
 
 def pareto(rows: Sequence[MethodRow], costs: Mapping[str, CostRow], view: Scope, name: str) -> Figure | None:
-    """Lift against the time that one training took, with the front of those that nothing beats in both; None without."""
+    """Lift against the time of one training, with the Pareto front; None with fewer than two points."""
     points = [
         Point(row, costs[row.label].seconds, row.lift.mean)
         for row in rows
@@ -152,9 +153,9 @@ def pareto(rows: Sequence[MethodRow], costs: Mapping[str, CostRow], view: Scope,
         rest = sorted((point for i, point in enumerate(points) if i not in best), key=lambda point: -point.y)
         _draw(axes, points, [*(points[i] for i in best), *rest])
     caption = (
-        "What a module brings on the new backbone against what it cost to train once. The dotted line joins those that no "
+        "Lift of the reused module against the time of one training. The dotted line is the Pareto front: no other method "
     )
-    caption += "other method beats in both. Times are of this machine, which ran several trainings at a time."
+    caption += "is better in both. Times were measured on this machine, possibly with several trainings at a time."
     data = tuple((p.row.label, _depth(p.row), p.x, p.y, "yes" if i in best else "") for i, p in enumerate(points))
     columns = ("Method", "Learns at", "Seconds", "Lift", "On the front")
     return Figure(f"cost-{slug(name)}", canvas, f"Lift and cost of training, {name}", caption, columns, data)
@@ -171,7 +172,7 @@ def _sheet(x: str, y: str) -> tuple[Canvas, Axes]:
 
 
 def _draw(axes: Axes, points: Sequence[Point], ordered: Sequence[Point]) -> None:
-    """Points by where a method learns; the first of ``ordered`` have their names beside them, at the right, moved apart."""
+    """Points by where a method learns; the first of ``ordered`` are labelled at the right, with labels moved apart."""
     for point in points:
         colour, marker, _ = DEPTHS.get(point.row.depth, DEPTHS["none"])
         axes.plot(point.x, point.y, marker, color=colour, ms=5.5, alpha=0.85, mew=0)

@@ -1,4 +1,4 @@
-"""Rows of the other tables: protocols beside the headline, cells without figures, costs."""
+"""Rows of the other tables: other protocols than the headline's, cells without values, costs."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from benchmark.report.model import (
     Section,
     ShiftRow,
 )
+from benchmark.report.numbers import arrow
 from benchmark.report.table import NAN, Interval
 from benchmark.report.tables import shift_table
 from benchmark.results.summary import Covariances
@@ -40,35 +41,36 @@ def other_protocols(
     covariances: Covariances | None = None,
     titles: Mapping[str, str] | None = None,
 ) -> list[Section]:
-    """The protocols beside the headline, where they were run. ``pairs``: what to call each pair of the results."""
+    """The other protocols that were run. ``pairs``: the displayed name of each pair of the results."""
     results = table_prep.clean(results)
 
     def shifted(scope: Scope, name: str) -> list[ProtocolView]:
-        found = []
+        views = []
         for pair, title in pairs.items():
             rows = shifts(results, pair, baseline, methods, scope, name, covariances)
-            groups = {group: mine for group in (OWN, name) if (mine := [row for row in rows if row.test_set == group])}
+            groups = {group: chosen for group in (OWN, name) if (chosen := [row for row in rows if row.test_set == group])}
             single = [row for row in rows if row.test_set not in groups]
             if groups:
-                made = [shift_table(each, _caption(title, group)) for group, each in groups.items()]
+                means = [shift_table(chosen, _caption(title, group)) for group, chosen in groups.items()]
                 caption = f"{title}, each test set: means over seeds."
                 details = shift_table(single, caption, named=True, titles=titles) if single else None
-                found.append(ProtocolView(title, made, details))
-        return found
+                views.append(ProtocolView(title, means, details))
+        return views
 
     sections = [
         Section(
             "few-shot",
             "Few shots",
-            "Modules are trained on all classes of a data set with so many images each, and tested on all of them.",
+            "Modules are trained on all classes of a data set, with the given number of images per class, and tested on all "
+            "classes.",
             _by_shots(results, pairs, baseline, methods, covariances),
             FEW_SHOT,
         ),
         Section(
             "shifted",
             "Shifted test sets",
-            "Modules are trained on all classes of a data set and tested on its own test split and on shifted test sets: the "
-            "same classes in another style.",
+            "Modules are trained on all classes of a data set and tested on its own test split and on shifted test sets: "
+            "the same classes in another style.",
             shifted(DOMAIN, SHIFTED),
             DOMAIN.protocol,
         ),
@@ -96,13 +98,13 @@ def _by_shots(
 ) -> list[ProtocolView]:
     """One table for each number of shots."""
     scopes = table_prep.few_shots(results)
-    found = []
+    views = []
     for pair, title in pairs.items():
-        tables = {each.protocol: shifts(results, pair, baseline, methods, each, "", covariances) for each in scopes}
-        groups = {name: mine for name, rows in tables.items() if (mine := [row for row in rows if row.test_set == OWN])}
+        tables = {scope.protocol: shifts(results, pair, baseline, methods, scope, "", covariances) for scope in scopes}
+        groups = {name: own for name, rows in tables.items() if (own := [row for row in rows if row.test_set == OWN])}
         if groups:
-            found.append(ProtocolView(title, [shift_table(each, _caption(title, name)) for name, each in groups.items()]))
-    return found
+            views.append(ProtocolView(title, [shift_table(own, _caption(title, name)) for name, own in groups.items()]))
+    return views
 
 
 def shifts(
@@ -143,45 +145,47 @@ def _group(
     covariances: Covariances | None,
 ) -> list[ShiftRow]:
     """One row per method over the cells in ``part``, sorted by reuse."""
-    everything = _places(part)
+    places = _places(part)
     some = part.groupby(["method", "config"]).reuse.transform("count") > 0
     part = part[part.reuse.notna() | ~some].assign(own_test_set=part.test_set, test_set=name)
-    found = [] if dataset else _absent(part, results, name, methods)
+    rows = [] if dataset else _absent(part, results, name, methods)
     for key, row in table_prep.summary_rows(part, covariances, baseline).items():
-        mine = key[1] == baseline
+        is_baseline = key[1] == baseline
         bad = table_prep.statuses(results, key[0], key[1], key[2], key[3])
         have = part[(part.method == key[1]) & (part.config == key[2]) & part.reuse.notna()]
-        lift = Interval() if mine else Interval(*(row[n] for n in ("lift", "lift_low", "lift_high", "p", "p_outside")))
-        found.append(
+        lift = (
+            Interval() if is_baseline else Interval(*(row[n] for n in ("lift", "lift_low", "lift_high", "p", "p_outside")))
+        )
+        rows.append(
             ShiftRow(
                 label=table_prep.label(key[1], key[2], methods),
-                baseline=mine,
+                baseline=is_baseline,
                 dataset=dataset,
                 test_set=name,
                 old=row["old"],
                 reuse=row["reuse"],
-                retrain=NAN if mine else row["retrain"],
+                retrain=NAN if is_baseline else row["retrain"],
                 zs_new=row["zs_new"],
                 lift=lift,
-                verdict="" if mine else table_prep.judge(lift, bad, not math.isfinite(row["reuse"])),
-                missing=len(everything) - len(have),
-                cells=len(everything),
+                verdict="" if is_baseline else table_prep.judge(lift, bad, not math.isfinite(row["reuse"])),
+                missing=len(places) - len(have),
+                cells=len(places),
             )
         )
-    return sorted(found, key=lambda row: (not row.baseline, -row.reuse if math.isfinite(row.reuse) else math.inf, row.label))
+    return sorted(rows, key=lambda row: (not row.baseline, -row.reuse if math.isfinite(row.reuse) else math.inf, row.label))
 
 
 def _absent(part: pd.DataFrame, results: pd.DataFrame, name: str, methods: Mapping[str, Info]) -> list[ShiftRow]:
-    """Rows for the methods that have no figure at all, not even on the old backbone."""
+    """Rows for the methods that have no value at all, not even on the old backbone."""
     have = set(zip(part.method, part.config, strict=True))
-    found = []
+    rows = []
     for method, config in table_prep.configurations(results) if have else []:
         if (method, config) not in have:
             bad = table_prep.statuses(results, str(results.pair.iloc[0]), method, config, str(results.protocol.iloc[0]))
             verdict = table_prep.judge(Interval(), bad, empty=True)
             title = table_prep.label(method, config, methods)
-            found.append(ShiftRow(title, False, "", name, NAN, NAN, NAN, NAN, Interval(), verdict))
-    return found
+            rows.append(ShiftRow(title, False, "", name, NAN, NAN, NAN, NAN, Interval(), verdict))
+    return rows
 
 
 def _places(part: pd.DataFrame) -> set[tuple[object, ...]]:
@@ -190,15 +194,15 @@ def _places(part: pd.DataFrame) -> set[tuple[object, ...]]:
 
 
 def failures(results: pd.DataFrame, methods: Mapping[str, Info]) -> list[FailureRow]:
-    """Cells without figures, grouped by pair, method, status and reason."""
+    """Cells without values, grouped by pair, method, status and reason."""
     results = table_prep.clean(results)
     bad = results[results.status != "ok"]
-    found = []
+    rows = []
     for key, part in bad.groupby(["pair", "method", "config", "status", "reason"], sort=False):
         pair, method, config, status, reason = (str(value) for value in key)
-        found.append(
+        rows.append(
             FailureRow(
-                pair=pair,
+                pair=arrow(pair),
                 label=table_prep.label(method, config, methods),
                 status=status,
                 reason=reason or "no reason recorded",
@@ -207,7 +211,7 @@ def failures(results: pd.DataFrame, methods: Mapping[str, Info]) -> list[Failure
                 count=len(cells(part)),
             )
         )
-    return found
+    return rows
 
 
 def cells(results: pd.DataFrame) -> set[tuple[object, ...]]:
@@ -221,10 +225,10 @@ def costs(runs: pd.DataFrame, methods: Mapping[str, Info]) -> list[CostRow]:
 
     The time is ``train_seconds``, that of the steps alone, where ``runs`` has it; else ``seconds``, that of the whole cell.
     """
-    done, found = _trained(runs), []
-    for key, part in done.groupby(["method", "config"], sort=True):
+    rows = []
+    for key, part in _trained(runs).groupby(["method", "config"], sort=True):
         method, config = (str(value) for value in key)
-        found.append(
+        rows.append(
             CostRow(
                 label=table_prep.label(method, config, methods),
                 runs=len(part),
@@ -234,11 +238,11 @@ def costs(runs: pd.DataFrame, methods: Mapping[str, Info]) -> list[CostRow]:
                 peak_mb=float(part.peak_mb.max()),
             )
         )
-    return found
+    return rows
 
 
 def _trained(runs: pd.DataFrame) -> pd.DataFrame:
-    """The training runs that ended well, with numbers for numbers."""
+    """The training runs that ended well, with numeric columns."""
     done = runs[(runs.kind == "train") & (runs.status == "ok")].copy()
     for name in ("seconds", "peak_mb", "parameters"):
         done[name] = pd.to_numeric(done[name], errors="coerce")
@@ -248,23 +252,23 @@ def _trained(runs: pd.DataFrame) -> pd.DataFrame:
     return done
 
 
-def capabilities(found: Sequence[Capability], runs: pd.DataFrame, methods: Mapping[str, Info]) -> list[CapabilityRow]:
-    """What methods can do, with the time that they take in multiples of the reference's."""
+def capabilities(tested: Sequence[Capability], runs: pd.DataFrame, methods: Mapping[str, Info]) -> list[CapabilityRow]:
+    """What methods can do, with their training time in multiples of the reference's."""
     times = _relative(runs, next((name for name, info in methods.items() if info.reference), ""))
     return [
         CapabilityRow(
-            label=methods[each.name].title,
-            changes=", ".join(each.changes),
-            runs=", ".join(each.runs) or "none",
-            depth=methods[each.name].depth,
-            unseen=each.unseen,
-            fits=(each.other_embedding, each.other_text, each.other_vision),
-            needs_images=each.needs_images,
-            parameters=methods[each.name].parameters,
-            relative=times.get(each.name, NAN),
+            label=methods[method.name].title,
+            changes=", ".join(method.changes),
+            runs=", ".join(method.runs) or "none",
+            depth=methods[method.name].depth,
+            unseen=method.unseen,
+            fits=(method.other_embedding, method.other_text, method.other_vision),
+            needs_images=method.needs_images,
+            parameters=methods[method.name].parameters,
+            relative=times.get(method.name, NAN),
         )
-        for each in found
-        if each.name in methods
+        for method in tested
+        if method.name in methods
     ]
 
 

@@ -1,4 +1,4 @@
-"""What the first screen says: the answer, the numbers that matter, and the method to choose next time."""
+"""What the first screen says: the answer, the key numbers, and the method to choose next time."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ COUNTED = ("helps", "harms", "no effect", "undecided")
 
 
 def answer(pair: str, anchor: str, rows: Sequence[MethodRow], view: Scope, repair: str = "") -> Answer:
-    """What a team should do at one upgrade: keep the module where one surely helps, else retrain where that brings more than
-    a point on average, else take the new backbone as it is. ``repair`` is a sentence from the analysis of repairs."""
+    """What a team should do at one upgrade: keep the module if one helps significantly, else retrain if that brings more
+    than a point on average, else use the new backbone without a module. ``repair`` is a sentence from the repair
+    analysis."""
     judged = [row for row in rows if not row.baseline and row.verdict in COUNTED]
     if not judged:
-        text = "No module was put on the new backbone with a result."
-        return Answer(pair, anchor, "no figures", "undecided", text, repair)
+        text = "No module has a result on the new backbone."
+        return Answer(pair, anchor, "no result", "undecided", text, repair)
     helps, harms = ([row for row in judged if row.verdict == name] for name in ("helps", "harms"))
     counts = _counts(rows, judged, helps, harms)
     if helps:
@@ -53,9 +54,9 @@ def _counts(
 ) -> str:
     incompatible = sum(row.verdict == "incompatible" for row in rows)
     helping = f"{len(helps) or 'none'} of {plural(len(judged), 'method')} {'helps' if len(helps) == 1 else 'help'}"
-    harming = f"{len(harms) or 'none'} {'does' if len(harms) == 1 else 'do'} harm"
+    harming = f"{len(harms) or 'none'} {'harms' if len(harms) == 1 else 'harm'}"
     return f"{helping}, {harming}" + (
-        f", {incompatible} more {'does' if incompatible == 1 else 'do'} not fit" if incompatible else ""
+        f", {incompatible} more {'is' if incompatible == 1 else 'are'} incompatible" if incompatible else ""
     )
 
 
@@ -64,12 +65,12 @@ def overview(pairs: Sequence[Sequence[MethodRow]]) -> list[OverviewRow]:
     names = dict.fromkeys(
         (row.method, row.config, row.label, row.depth) for rows in pairs for row in rows if not row.baseline
     )
-    found = []
+    overview_rows = []
     for method, config, label, depth in names:
-        mine = tuple(next((row for row in rows if (row.method, row.config) == (method, config)), None) for rows in pairs)
-        lifts = [row.lift for row in mine if row is not None and row.complete and math.isfinite(row.lift.mean)]
-        found.append(OverviewRow(method, label, depth, mine, mean_lift(lifts), len(lifts)))
-    return sorted(found, key=_place)
+        on_pairs = tuple(next((row for row in rows if (row.method, row.config) == (method, config)), None) for rows in pairs)
+        lifts = [row.lift for row in on_pairs if row is not None and row.complete and math.isfinite(row.lift.mean)]
+        overview_rows.append(OverviewRow(method, label, depth, on_pairs, mean_lift(lifts), len(lifts)))
+    return sorted(overview_rows, key=_place)
 
 
 def _place(row: OverviewRow) -> tuple[int, float, str]:
@@ -77,8 +78,8 @@ def _place(row: OverviewRow) -> tuple[int, float, str]:
 
 
 def mean_lift(lifts: Sequence[Interval]) -> Interval:
-    """Mean over pairs. The pairs share their seeds and images, so their errors are no independent ones: the interval is as
-    wide as if they were the same error, which it is at most."""
+    """Mean over pairs. The pairs share seeds and images, so their errors are not independent: the interval assumes perfectly
+    correlated errors, which is the widest case."""
     if not lifts:
         return Interval()
     mean = sum(lift.mean for lift in lifts) / len(lifts)
@@ -90,23 +91,28 @@ def mean_lift(lifts: Sequence[Interval]) -> Interval:
 
 def key_numbers(rows: Sequence[OverviewRow], pairs: int, view: Scope) -> list[KeyNumber]:
     """The three numbers: how many reused modules help, who is best over all upgrades, and what retraining adds."""
-    every = [row for each in rows for row in each.rows if row is not None and row.verdict in COUNTED]
-    if not every:
+    modules = [row for method in rows for row in method.rows if row is not None and row.verdict in COUNTED]
+    if not modules:
         return []
-    helps, harms = (sum(row.verdict == name for row in every) for name in ("helps", "harms"))
+    helps, harms = (sum(row.verdict == name for row in modules) for name in ("helps", "harms"))
     what = "reused modules help" if pairs == 1 else "reused modules help, over all upgrades"
-    found = [KeyNumber(f"{helps} of {len(every)}", what, f"{harms} do harm, {len(every) - helps - harms} neither surely")]
+    note = f"{harms} {'harms' if harms == 1 else 'harm'}, {len(modules) - helps - harms} without a significant effect"
+    numbers = [KeyNumber(f"{helps} of {len(modules)}", what, note)]
     on_all = [row for row in rows if row.pairs == pairs and math.isfinite(row.mean.mean)]
     if on_all:
         best = on_all[0]
         half = f" ± {number(best.mean.half)}" if best.mean.known else ""
-        note = f"points of {view.word} over zero-shot, mean of the upgrades; not surely the best" if pairs > 1 else "points"
-        found.append(KeyNumber(f"{signed(best.mean.mean)}{half}", f"{best.label}: the highest mean lift", note))
-    gaps = [row.reuse.main - row.retrain for row in every if math.isfinite(row.reuse.main) and math.isfinite(row.retrain)]
+        note = (
+            f"points of {view.word} over zero-shot, mean of the upgrades; not tested against the others"
+            if pairs > 1
+            else f"points of {view.word} over zero-shot"
+        )
+        numbers.append(KeyNumber(f"{signed(best.mean.mean)}{half}", f"{best.label}: the highest mean lift", note))
+    gaps = [row.reuse.main - row.retrain for row in modules if math.isfinite(row.reuse.main) and math.isfinite(row.retrain)]
     if gaps:
         note = f"points of {view.word}, mean over modules and upgrades"
-        found.append(KeyNumber(signed(sum(gaps) / len(gaps)), "reuse less retraining on the new backbone", note))
-    return found
+        numbers.append(KeyNumber(signed(sum(gaps) / len(gaps)), "reuse minus retraining on the new backbone", note))
+    return numbers
 
 
 def headline(answers: Sequence[Answer]) -> str:
@@ -116,12 +122,12 @@ def headline(answers: Sequence[Answer]) -> str:
     parts = []
     for kind, words in (
         ("helps", "Some modules are worth keeping"),
-        ("harms", "No module surely helps and some do harm"),
-        ("undecided", "No module surely helps"),
+        ("harms", "No module helps significantly, and some harm"),
+        ("undecided", "No module helps significantly"),
     ):
-        some = [each for each in answers if each.kind == kind]
+        some = [answer for answer in answers if answer.kind == kind]
         if some:
-            names = ", ".join(each.pair for each in some)
+            names = ", ".join(answer.pair for answer in some)
             where = f" at {len(some)} of {plural(len(answers), 'upgrade')} ({names})" if len(answers) > 1 else f" at {names}"
             parts.append(words + where)
     return ". ".join(parts) + "."

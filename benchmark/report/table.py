@@ -10,7 +10,7 @@ from benchmark.report.numbers import number, signed
 
 NAN = float("nan")
 ROW_ATTRIBUTES = {"Method": "method", "Upgrade": "pair", "Trained on": "dataset"}
-"""Columns that the page's filters choose rows by, and what the filters call them."""
+"""Columns that the page's filters use, by the filter's name."""
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,9 @@ class Interval:
     low: float = NAN
     high: float = NAN
     p: float = NAN
-    """Of the hypothesis that the true value is 0, corrected for the number of methods in the table."""
+    """P-value of the hypothesis that the true value is 0, corrected for the number of methods in the table."""
     p_outside: float = NAN
-    """Of the hypothesis that it is at least a point from 0, corrected likewise."""
+    """P-value of the hypothesis that the true value is at least a point from 0, corrected in the same way."""
 
     @property
     def half(self) -> float:
@@ -44,12 +44,16 @@ class Share:
     ratio: Interval
 
     @property
+    def percent(self) -> str:
+        return f"{number(100 * self.ratio.mean, 0)} %" if math.isfinite(self.ratio.mean) else ""
+
+    @property
     def range(self) -> str:
         ratio = self.ratio
         return f"{number(100 * ratio.low, 0)} to {number(100 * ratio.high, 0)}" if ratio.known else ""
 
     def __str__(self) -> str:
-        return f"{number(100 * self.ratio.mean, 0)} %" if math.isfinite(self.ratio.mean) else ""
+        return f"{self.percent} ({self.range})" if self.percent and self.range else self.percent
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ class Text:
     verdict: bool = False
     """Whether it is a verdict, which the page colours."""
     lift: Interval | None = None
-    """Shown before the text, which is its verdict."""
+    """Shown before the text, which is its verdict; the column must have ``verdict``."""
     sort: float | None = None
     """What it is sorted by; the text unless given."""
 
@@ -89,18 +93,31 @@ class Column:
     main: bool = False
     """Whether the table is about it: bold, and sorted by it."""
     first_of_group: bool = False
-    """Whether a line stands at its left."""
+    """Whether it has a line at its left."""
     wide: bool = False
     """Whether its texts are long."""
     code: bool = False
     """Whether its texts are code."""
     interval: bool = False
     """Whether it holds intervals: a file has a column for the mean and one for half the width."""
+    verdict: bool = False
+    """Whether it holds intervals with a verdict, which has a third column in a file."""
+    file_heading: str = ""
+    """What a file calls it; the group and the heading unless given."""
 
     @property
     def name(self) -> str:
         """What a file calls it."""
-        return f"{self.group} {self.heading[0].lower()}{self.heading[1:]}" if self.group else self.heading
+        if self.file_heading or not self.group:
+            return self.file_heading or self.heading
+        word = self.heading if self.heading.isupper() else self.heading.lower()  # H stays H
+        return f"{self.group} {word}"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns that it has in a file."""
+        suffixes = ("", " ±", " verdict") if self.verdict else ("", " ±") if self.interval else ("",)
+        return tuple(self.name + suffix for suffix in suffixes)
 
 
 @dataclass(frozen=True)
@@ -136,19 +153,23 @@ class Table:
         return [(self.group_titles.get(name, name), count) for name, count in groups]
 
     def attributes(self, row: Sequence[Cell]) -> dict[str, str]:
-        """What the page's filters choose a row by."""
-        found = {}
+        """The attributes by which the page's filters choose a row."""
+        values = {}
         for column, cell in zip(self.columns, row, strict=True):
             if column.heading in ROW_ATTRIBUTES and not column.group:
-                found[ROW_ATTRIBUTES[column.heading]] = self.titles.get(str(cell), str(cell))
-        return found
+                values[ROW_ATTRIBUTES[column.heading]] = self.titles.get(str(cell), str(cell))
+        return values
 
     def digits_of(self, column: Column) -> int:
         return self.digits if column.digits is None else column.digits
 
     def header(self) -> list[str]:
         """Headings of a file."""
-        return [name for column in self.columns for name in ((column.name, "±") if column.interval else (column.name,))]
+        return [name for column in self.columns for name in column.names]
+
+    def decimals(self) -> list[int]:
+        """Decimals of the columns of a file."""
+        return [self.digits_of(column) for column in self.columns for _ in column.names]
 
     def body(self) -> list[list[Plain]]:
         """Rows of a file: texts and numbers."""
@@ -168,10 +189,15 @@ def simple(title: str, headings: Sequence[str], rows: Sequence[Sequence[Plain]],
 
 
 def _plain(column: Column, cell: Cell) -> Iterator[Plain]:
-    if isinstance(cell, Interval):
-        yield cell.mean
-        yield cell.half
+    """The cells of a file for a cell of the table, as many as ``column.names``."""
+    interval = cell.lift if isinstance(cell, Text) else cell
+    if isinstance(interval, Interval):
+        yield interval.mean
+        if column.interval or column.verdict:
+            yield interval.half
     else:
         yield cell if isinstance(cell, int | float | str) else str(cell)
-        if column.interval:
+        if column.interval or column.verdict:
             yield NAN
+    if column.verdict:
+        yield str(cell) if isinstance(cell, Text) else ""

@@ -1,4 +1,4 @@
-"""From the tidy results to one row per (pair, method, config, data set, split, seed) with the baselines beside it."""
+"""From the tidy results to one row per (pair, method, config, data set, split, seed), with the baseline's values."""
 
 from __future__ import annotations
 
@@ -38,22 +38,22 @@ def _named(table: pd.DataFrame, texts: Sequence[str]) -> pd.DataFrame:
 
 
 def covariances(table: pd.DataFrame | None) -> results_summary.Covariances:
-    """What is known of the images' part in the uncertainty, with protocols named as in the report."""
+    """The images' contribution to the uncertainty, with protocols named as in the report."""
     if table is None or table.empty:
         return results_summary.Covariances()
     return results_summary.Covariances(_named(table, ("test_set", "config", "other_config")))
 
 
 def matched(results: pd.DataFrame, baseline: str) -> pd.DataFrame:
-    """``results_summary.with_baseline`` of cleaned results, so that all figures of a method stand on the same cells.
+    """``results_summary.with_baseline`` of cleaned results, so that all values of a method cover the same cells.
 
-    Where a method has a reuse figure for some cells of a split and none for others, the others are left out of its old,
-    retrain and zero-shot figures too: otherwise the means would be over different data sets. The baseline counts once,
+    Where a method has a reuse accuracy for some cells of a split and none for others, the others are left out of its old,
+    retrain and zero-shot accuracies too: otherwise the means would be over different data sets. The baseline counts once,
     with its first configuration.
     """
-    mine = results[results.method == baseline]
-    if len(mine):
-        results = results[(results.method != baseline) | (results.config == mine.config.iloc[0])]
+    of_baseline = results[results.method == baseline]
+    if len(of_baseline):
+        results = results[(results.method != baseline) | (results.config == of_baseline.config.iloc[0])]
     table = results_summary.with_baseline(results_summary.wide(results), baseline)
     if table.empty:
         return table
@@ -85,26 +85,26 @@ def few_shots(results: pd.DataFrame) -> list[Scope]:
     return [few_shot(int(count)) for count in sorted(pd.to_numeric(rows.shots, errors="coerce").dropna().unique())]
 
 
-def figure(rows: Mapping[Key, Mapping[str, Any]], key: Key, name: str) -> float:
-    """A figure of a summary, or NaN."""
+def value_of(rows: Mapping[Key, Mapping[str, Any]], key: Key, name: str) -> float:
+    """A value of a summary, or NaN."""
     row = rows.get(key)
     return NAN if row is None else float(row[name])
 
 
 def lift_of(rows: Mapping[Key, Mapping[str, Any]], key: Key) -> Interval:
     """Lift and its interval of a summary row, or NaN."""
-    return Interval(*(figure(rows, key, name) for name in ("lift", "lift_low", "lift_high", "p", "p_outside")))
+    return Interval(*(value_of(rows, key, name) for name in ("lift", "lift_low", "lift_high", "p", "p_outside")))
 
 
 def statuses(results: pd.DataFrame, pair: str, method: str, config: str, protocol: str) -> dict[str, str]:
-    """Reasons by status of the reuse cells that have no figure."""
+    """Reasons by status of the reuse cells that have no value."""
     rows = results[(results.pair == pair) & (results.method == method) & (results.config == config)]
     rows = rows[(rows.protocol == protocol) & (rows.strategy == "reuse") & (rows.status != "ok")]
     return {str(status): str(reason) for status, reason in zip(rows.status, rows.reason, strict=True)}
 
 
 def judge(lift: Interval, bad: Mapping[str, str], empty: bool) -> str:
-    """The verdict. Failed cells decide only where no cell is left; with figures, the lift alone speaks."""
+    """The verdict. Failed cells decide only if no cell has a value; otherwise the lift alone decides."""
     if empty:
         return results_summary.verdict(NAN, NAN, NAN, set(bad) or {"missing"})
     return results_summary.verdict(lift.mean, lift.p, lift.p_outside)
@@ -117,12 +117,12 @@ def label(method: str, config: str, methods: Mapping[str, Info]) -> str:
 
 
 def depth(method: str, methods: Mapping[str, Info]) -> str:
-    """shallow, deep or none; none too for a method that is not known."""
+    """shallow, deep or none; also none for an unknown method."""
     return methods[method].depth if method in methods else "none"
 
 
 def configurations(results: pd.DataFrame) -> list[tuple[str, str]]:
-    """The (method, config) that occur, in order of appearance."""
+    """The (method, config) of the results, in order of appearance."""
     return list(dict.fromkeys(zip(results.method, results.config, strict=True)))
 
 

@@ -18,7 +18,7 @@ CAPTION = (
 
 
 def headline_table(rows: Sequence[MethodRow], view: Scope, name: str, old: str, new: str) -> Table:
-    """All methods on one upgrade: accuracies, what follows from them, and the metrics that belong into the first table."""
+    """All methods on one upgrade: accuracies, what follows from them, and the metrics that the first table shows."""
     parts = ["Base", "New", view.split] if view.parts else ["Accuracy"]
     metrics = [metric for metric in all_metrics() if metric.in_headline and _measured(rows, metric.name)]
     columns = [
@@ -27,12 +27,12 @@ def headline_table(rows: Sequence[MethodRow], view: Scope, name: str, old: str, 
         *(Column(part, "Old", first_of_group=i == 0) for i, part in enumerate(parts)),
         *(Column(part, "Reuse", first_of_group=i == 0, main=i == len(parts) - 1) for i, part in enumerate(parts)),
         Column(view.word[0].upper() + view.word[1:], "Retrain", first_of_group=True),
-        Column("Lift", "Compared", first_of_group=True, interval=True),
-        Column("Gain", "Compared", interval=True),
-        Column("Retained", "Compared"),
+        Column("Lift", "Compared", first_of_group=True, interval=True, file_heading="Lift"),
+        Column("Gain", "Compared", interval=True, file_heading="Gain"),
+        Column("Retained", "Compared", file_heading="Retained"),
     ]
     for metric in metrics:
-        columns += _metric_columns(metric.name, metric.label)
+        columns += _metric_columns(metric.name)
     made = [(row.baseline, _headline_cells(row, view, metrics)) for row in rows]
     return Table(
         f"upgrade {name}",
@@ -49,8 +49,7 @@ def _headline_cells(row: MethodRow, view: Scope, metrics: Sequence[Metric]) -> t
     old, reuse = (
         (values.base, values.new, values.main) if view.parts else (values.main,) for values in (row.old, row.reuse)
     )
-    lift = Text("") if row.baseline else row.lift
-    cells: list[Cell] = [row.label, _verdict(row), *old, *reuse, row.retrain, lift, row.gain, Share(row.retained)]
+    cells: list[Cell] = [row.label, _verdict(row), *old, *reuse, row.retrain, row.lift, row.gain, Share(row.retained)]
     for metric in metrics:
         cells += _metric_cells(row, metric.name)
     return tuple(cells)
@@ -67,15 +66,21 @@ def _verdict(row: MethodRow) -> Text:
 
 
 def _strategies(metric: str) -> tuple[str, ...]:
-    """Where a metric is shown: on both backbones, unless it compares them."""
+    """The strategies that tables show: old and reuse, unless the metric compares the two."""
     known = find_metric(metric)
     wanted = known.strategies if known else ("old", "reuse")
     return tuple(strategy for strategy in wanted if strategy != "retrain")
 
 
-def _metric_columns(metric: str, label: str) -> list[Column]:
-    group = label[0].upper() + label[1:]
-    headings = ["Method"] if len(_strategies(metric)) == 1 else [each.capitalize() for each in _strategies(metric)]
+def _group(metric: str) -> str:
+    """What tables call a metric: its label, or the name of an unknown one."""
+    known = find_metric(metric)
+    return known.label[0].upper() + known.label[1:] if known else metric
+
+
+def _metric_columns(metric: str) -> list[Column]:
+    group = _group(metric)
+    headings = ["Method"] if len(_strategies(metric)) == 1 else [strategy.capitalize() for strategy in _strategies(metric)]
     return [Column(heading, group, first_of_group=i == 0) for i, heading in enumerate([*headings, "Zero-shot"])]
 
 
@@ -90,13 +95,13 @@ def _measured(rows: Sequence[MethodRow], metric: str) -> bool:
 
 
 def metrics_table(rows: Sequence[MethodRow], names: Sequence[str], name: str) -> Table | None:
-    """The metrics that are not in the headline table, also those that this version does not know; None if there are none."""
+    """The metrics that are not in the headline table, including unknown ones; None if there are none."""
     shown = [metric for metric in names if _measured(rows, metric) and not _in_headline(metric)]
     if not shown:
         return None
     columns = [Column("Method", numeric=False, key=True)]
     for metric in shown:
-        columns += _metric_columns(metric, metric_label(metric))
+        columns += _metric_columns(metric)
     made = [(row.baseline, (row.label, *(cell for metric in shown for cell in _metric_cells(row, metric)))) for row in rows]
     return Table(
         f"other metrics {name}",
@@ -104,6 +109,7 @@ def metrics_table(rows: Sequence[MethodRow], names: Sequence[str], name: str) ->
         tuple(cells for baseline, cells in made if not baseline),
         tuple(cells for baseline, cells in made if baseline),
         caption="Other metrics, in the order of the table above.",
+        group_titles={_group(metric): metric_label(metric) for metric in shown},
     )
 
 
@@ -113,11 +119,11 @@ def _in_headline(name: str) -> bool:
 
 
 def metric_label(name: str) -> str:
-    """What the report calls a metric, with its unit and direction; the name of one that it does not know."""
+    """What the page calls a metric, with its unit and direction; just the name of an unknown one."""
     metric = find_metric(name)
     if metric is None:
         return name
-    return f"{metric.label}, {metric.unit} ({'higher' if metric.higher_is_better else 'lower'} is better)"
+    return f"{_group(name)}, {metric.unit} ({'higher' if metric.higher_is_better else 'lower'} is better)"
 
 
 def overview_table(rows: Sequence[OverviewRow], pairs: Sequence[str], view: Scope) -> Table:
@@ -125,7 +131,7 @@ def overview_table(rows: Sequence[OverviewRow], pairs: Sequence[str], view: Scop
     columns = (
         Column("Method", numeric=False, key=True),
         Column("Learns", numeric=False),
-        *(Column(pair) for pair in pairs),
+        *(Column(pair, verdict=True) for pair in pairs),
         Column("Mean of the upgrades", main=True, interval=True),
         Column("Upgrades"),
     )
@@ -136,7 +142,7 @@ def overview_table(rows: Sequence[OverviewRow], pairs: Sequence[str], view: Scop
     caption = (
         f"Lift in {view.word} over zero-shot on the new backbone, in points, with the 95 % interval over seeds and images."
     )
-    return Table(f"lift in {view.word} on all upgrades", columns, made, caption=caption)
+    return Table(f"lift in {view.word} on all upgrades", columns, made, caption=caption, style="narrow small")
 
 
 def _lift_cell(row: MethodRow | None) -> Cell:
@@ -148,7 +154,7 @@ def _lift_cell(row: MethodRow | None) -> Cell:
 def shift_table(
     rows: Sequence[ShiftRow], title: str, *, named: bool = False, titles: Mapping[str, str] | None = None
 ) -> Table:
-    """Methods on one test set, or on each by its name; ``titles`` are those of the data sets."""
+    """Methods on one test set, or with ``named`` on several; ``titles`` are those of the data sets."""
     columns = [
         Column("Method", numeric=False, key=True),
         *(Column(heading, main=heading == "Reuse") for heading in ("Old", "Reuse", "Retrain", "Zero-shot new")),
@@ -236,7 +242,7 @@ def capability_table(rows: Sequence[CapabilityRow], reference: str) -> Table:
             row.depth,
             "yes" if row.unseen else "no",
             *("fits" if fits else "no" for fits in row.fits),
-            "must" if row.needs_images else "",
+            "yes" if row.needs_images else "no",
             row.relative,
             row.parameters,
         )
@@ -246,7 +252,7 @@ def capability_table(rows: Sequence[CapabilityRow], reference: str) -> Table:
 
 
 def published_table(rows: Sequence[PublishedRow]) -> Table:
-    """What others report next to what was measured."""
+    """Published values next to the measured ones."""
     columns = (
         Column("Backbone", numeric=False),
         Column("Method", numeric=False, key=True),

@@ -1,4 +1,4 @@
-"""Sentences made from the figures. Each states what the data say, and nothing that they do not."""
+"""Sentences about the results. Each states what the data say and nothing else."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def findings(rows: Sequence[MethodRow], view: Scope) -> list[str]:
     """What one pair's rows say, in up to five sentences."""
     methods = [row for row in rows if not row.baseline]
     if not methods:
-        return ["No method was run on this pair."]
+        return ["No method was run on this upgrade."]
     if not any(math.isfinite(row.reuse.main) for row in methods):
         parts = [sentence for sentence in (_zero_shot(rows, view), _verdicts(methods, view)) if sentence]
-        return [*parts, f"No method has a reused {view.word}, so nothing can be said about reuse."]
+        return [*parts, f"No method has a reused {view.word}, so there is no conclusion about reuse."]
     sentences = [_zero_shot(rows, view), _verdicts(methods, view), _best(methods, view), _depths(methods)]
     return [sentence for sentence in [*sentences, _retrained(methods, view)] if sentence]
 
@@ -51,7 +51,7 @@ def _verdicts(methods: Sequence[MethodRow], view: Scope) -> str:
             rest = [f"{len(names) - NAMES_SHOWN} more"] if len(names) > NAMES_SHOWN else []
             parts.append(f"{len(chosen)} {one if len(chosen) == 1 else many} ({', '.join(names[:NAMES_SHOWN] + rest)})")
     known = any(row.lift.known for row in methods) or not any(math.isfinite(row.lift.mean) for row in methods)
-    single = "" if known else " There are fewer than two seeds, so no interval and no judgement."
+    single = "" if known else " There are fewer than two seeds, so there is no interval and no verdict."
     return f"Of {plural(len(methods), 'reused method')}, {listing(parts)}.{single}"
 
 
@@ -68,9 +68,9 @@ def _best(methods: Sequence[MethodRow], view: Scope) -> str:
     among = " among the methods with all their cells" if len(complete) < len(methods) else ""
     text = f"The highest reused {view.word}{among} is {number(best.reuse.main)} ({best.label})"
     if tied:
-        return f"{text}; it is not surely better than {listing(_few(tied))}."
+        return f"{text}; it is not significantly better than {listing(_few(tied))}."
     alone = best.place == "best" and len(complete) > 1
-    return f"{text}; it is surely better than all others." if alone else f"{text}."
+    return f"{text}; it is significantly better than all others." if alone else f"{text}."
 
 
 def _few(names: Sequence[str]) -> list[str]:
@@ -78,7 +78,7 @@ def _few(names: Sequence[str]) -> list[str]:
 
 
 def _depths(methods: Sequence[MethodRow]) -> str:
-    """Mean lift of shallow and of deep methods, over the methods with all figures."""
+    """Mean lift of shallow and of deep methods, over the methods with all their cells."""
     groups = {name: [row.lift.mean for row in methods if row.depth == name and row.complete] for name in ("shallow", "deep")}
     if not all(groups.values()):
         return ""

@@ -20,7 +20,7 @@ from benchmark.results.tables import write_csv
 from benchmark.training.checks.capability import Capability
 
 FILE = "run.json"
-"""What a report says that the CSVs do not hold."""
+"""What a report says beyond the CSVs."""
 SCHEMA = 2
 """Version of the tables' columns and of run.json; 1 had other words (see ``legacy``)."""
 CELL = [name for name in COLUMNS if name not in ("value", "n", "status", "reason")]
@@ -28,7 +28,7 @@ CELL = [name for name in COLUMNS if name not in ("value", "n", "status", "reason
 
 @dataclass(frozen=True, eq=False)
 class RunResults:
-    """All that a run found, as tidy tables, and how it was made. Read from a results folder with ``read``."""
+    """The results of a run as tidy tables, and their provenance. ``read`` reads them from a results folder."""
 
     folder: Path
     results: pd.DataFrame
@@ -64,11 +64,14 @@ def read(folder: Path) -> RunResults:
         UserError: something is missing or broken.
     """
     try:
-        told = modern_facts(json.loads((folder / FILE).read_text(encoding="utf-8")))
+        facts = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        if facts.get("schema", 1) > SCHEMA:
+            raise UserError(f"{folder} was written by a later version", fix="update this checkout")
+        facts = modern_facts(facts)
         results, runs, uncertainty = (_table(folder / name) for name in ("results.csv", "runs.csv", "uncertainty.csv"))
-        methods = {name: Info(**_with_tuples(each)) for name, each in told.get("methods", {}).items()}
-        datasets = {name: DatasetAbout(**each) for name, each in told["datasets"].items()}
-        return RunResults(folder, results, runs, uncertainty, _about(told["about"]), datasets, methods)
+        methods = {name: Info(**_with_tuples(info)) for name, info in facts.get("methods", {}).items()}
+        datasets = {name: DatasetAbout(**dataset) for name, dataset in facts["datasets"].items()}
+        return RunResults(folder, results, runs, uncertainty, _about(facts["about"]), datasets, methods)
     except FileNotFoundError as error:
         fix = "run the benchmark first, or name its --out"
         raise UserError(f"{folder} has no finished results: no {Path(error.filename).name}", fix=fix) from None
@@ -78,16 +81,16 @@ def read(folder: Path) -> RunResults:
 
 
 def _table(file: Path) -> pd.DataFrame:
-    """A CSV; what is empty is empty text, but in columns of numbers no number."""
+    """A CSV; an empty field is an empty text, in a column of numbers NaN."""
     numbers = ("value", "n", "seconds", "train_seconds", "peak_mb", "parameters", "steps")
     return modernise(pd.read_csv(file, keep_default_na=False, na_values={name: [""] for name in numbers}))
 
 
-def _about(told: dict[str, Any]) -> About:
-    published = [PublishedRow(**row) for row in told["published"]]
-    capabilities = [Capability(**_with_tuples(each)) for each in told["capabilities"]]
-    pairs = [tuple(pair) for pair in told["pairs"]]
-    return About(**{**told, "published": published, "capabilities": capabilities, "pairs": pairs})
+def _about(facts: dict[str, Any]) -> About:
+    published = [PublishedRow(**row) for row in facts["published"]]
+    capabilities = [Capability(**_with_tuples(capability)) for capability in facts["capabilities"]]
+    pairs = [tuple(pair) for pair in facts["pairs"]]
+    return About(**{**facts, "published": published, "capabilities": capabilities, "pairs": pairs})
 
 
 def _with_tuples(fields: dict[str, Any]) -> dict[str, Any]:
@@ -103,40 +106,42 @@ def merge(runs: Sequence[RunResults]) -> RunResults:
     first = runs[0]
     for other in runs[1:]:
         _check_alike(first, other)
-    results = pd.concat([each.results for each in runs]).drop_duplicates()
-    twice = results[results.duplicated(CELL, keep=False)]
-    if len(twice):
-        row = twice.iloc[0]
+    results = pd.concat([run.results for run in runs]).drop_duplicates()
+    differing = results[results.duplicated(CELL, keep=False)]
+    if len(differing):
+        row = differing.iloc[0]
         where = f"{row.method} on {row.pair}, {row.dataset} {row.protocol} {row.split}, seed {row.seed}, {row.strategy}"
-        what = f"{len(twice) // 2} figures differ between the folders, the first: {where}"
+        count = differing.duplicated(CELL).sum()
+        what = f"{count} {'value differs' if count == 1 else 'values differ'} between the folders, the first: {where}"
         raise UserError(what, fix="leave one of the folders out")
+    abouts = [run.about for run in runs]
     about = replace(
         first.about,
-        command=" ; ".join(dict.fromkeys(each.about.command for each in runs)),
-        created=max(each.about.created for each in runs),
-        pairs=list(dict.fromkeys(pair for each in runs for pair in each.about.pairs)),
-        backbones=list({each["name"]: each for one in runs for each in one.about.backbones}.values()),
-        protocols=sorted({name for each in runs for name in each.about.protocols}),
-        seeds=sorted({seed for each in runs for seed in each.about.seeds}),
-        settings={name: values for each in reversed(runs) for name, values in each.about.settings.items()},
-        published=[row for each in runs for row in each.about.published],
-        notes={name: note for each in runs for name, note in each.about.notes.items()},
-        capabilities=list({each.name: each for one in runs for each in one.about.capabilities}.values()),
+        command=" ; ".join(dict.fromkeys(about.command for about in abouts)),
+        created=max(about.created for about in abouts),
+        pairs=list(dict.fromkeys(pair for about in abouts for pair in about.pairs)),
+        backbones=list({backbone["name"]: backbone for about in abouts for backbone in about.backbones}.values()),
+        protocols=sorted({name for about in abouts for name in about.protocols}),
+        seeds=sorted({seed for about in abouts for seed in about.seeds}),
+        settings={name: values for about in reversed(abouts) for name, values in about.settings.items()},
+        published=[row for about in abouts for row in about.published],
+        notes={name: note for about in abouts for name, note in about.notes.items()},
+        capabilities=list({method.name: method for about in abouts for method in about.capabilities}.values()),
     )
-    datasets = {name: each for one in runs for name, each in one.datasets.items()}
-    computed = pd.concat([each.runs for each in runs]).drop_duplicates("key")
-    uncertainty = pd.concat([each.uncertainty for each in runs]).drop_duplicates()
-    methods = {name: info for one in runs for name, info in one.methods.items()}
+    datasets = {name: dataset for run in runs for name, dataset in run.datasets.items()}
+    computed = pd.concat([run.runs for run in runs]).drop_duplicates("key")
+    uncertainty = pd.concat([run.uncertainty for run in runs]).drop_duplicates()
+    methods = {name: info for run in runs for name, info in run.methods.items()}
     return RunResults(first.folder, results, computed, uncertainty, about, datasets, methods)
 
 
 def _check_alike(first: RunResults, other: RunResults) -> None:
-    kinds = [each.about.device.partition(":")[0] for each in (first, other)]
+    kinds = [run.about.device.partition(":")[0] for run in (first, other)]
     if kinds[0] != kinds[1]:
-        what = f"{first.folder} was computed on {kinds[0]}, {other.folder} on {kinds[1]}: their figures are not comparable"
-        raise UserError(what, fix="make a report of each")
-    digests = {each["name"]: each["digest"] for each in first.about.backbones}
-    for each in other.about.backbones:
-        if digests.get(each["name"], each["digest"]) != each["digest"]:
-            what = f"backbone {each['name']!r} has other weights in {other.folder} than in {first.folder}"
+        what = f"{first.folder} was computed on {kinds[0]}, {other.folder} on {kinds[1]}: their values are not comparable"
+        raise UserError(what, fix="make a separate report of each folder")
+    digests = {backbone["name"]: backbone["digest"] for backbone in first.about.backbones}
+    for backbone in other.about.backbones:
+        if digests.get(backbone["name"], backbone["digest"]) != backbone["digest"]:
+            what = f"backbone {backbone['name']!r} has other weights in {other.folder} than in {first.folder}"
             raise UserError(what, fix="give one of them another name")

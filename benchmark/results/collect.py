@@ -12,7 +12,7 @@ from benchmark.training.checks.capability import check_capabilities
 
 
 def collect(session: Session, command: str) -> RunResults:
-    """Everything that a session's finished cells say. ``command`` is what started it."""
+    """The results of a session, from its finished cells. ``command`` is the command that started it."""
     plan, store, baseline = session.plan, session.store, session.baseline
     results = tables.results(plan, store)
     about = provenance.describe(
@@ -35,9 +35,9 @@ def collect(session: Session, command: str) -> RunResults:
 
 
 def _sound_methods(session: Session) -> list[str]:
-    """Methods of which no training went wrong: others might hang or kill whoever tries them."""
+    """Methods whose trainings all ended well; a check of the others might hang or crash."""
     statuses: dict[str, set[str]] = {}
     for job in session.plan.jobs:
         status = session.store.status(job.train.key) or "not run"
         statuses.setdefault(job.train.configuration.method, set()).add(status)
-    return sorted(name for name, found in statuses.items() if found <= ACCEPTED)
+    return sorted(name for name, seen in statuses.items() if seen <= ACCEPTED)

@@ -1,6 +1,6 @@
-"""How much of a figure's uncertainty comes from the test images: variances and covariances over images, per data set.
+"""How much uncertainty comes from the test images: variances and covariances over images, per data set.
 
-See ``paired`` for how the effects of images are taken.
+See ``paired`` for how the effects of images are computed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def table(plan: Plan, store: Store, baseline: str) -> pd.DataFrame:
 
 
 Effects = dict[tuple[str, str], dict[str, np.ndarray]]
-"""By (method, config), by figure: the effect of each drawing on the mean over seeds, in points (they sum to about 0)."""
+"""By (method, config) and quantity: the effect of each drawing on the mean over seeds, in points (they sum to about 0)."""
 
 
 Right = dict[str, dict[tuple[str, str], np.ndarray]]
@@ -51,14 +51,14 @@ class _Reader:
 
     def tasks(self) -> list[list[Task]]:
         """The tasks that differ by their seed only."""
-        found: dict[TaskId, list[Task]] = {}
+        groups: dict[TaskId, list[Task]] = {}
         for task in self.plan.tasks.values():
             alike = TaskId(task.id.dataset, task.id.protocol, task.id.shots, 0)
-            found.setdefault(alike, []).append(task)
-        return list(found.values())
+            groups.setdefault(alike, []).append(task)
+        return list(groups.values())
 
     def effects(self, old: str, new: str, seeds: list[Task]) -> Iterator[tuple[tuple[str, str], Effects]]:
-        """For each split of the task (test set's part, its test_set), and H."""
+        """For each test set (its part, its name) and for H."""
         if self.baseline is None:
             return
         sides, baseline = {"old": (old, old), "reuse": (old, new), "retrain": (new, new)}, self._key(self.baseline)
@@ -75,12 +75,12 @@ class _Reader:
         self, key: str, labels: np.ndarray, seeds: list[Task], trained: str, tested: str
     ) -> dict[tuple[str, str], np.ndarray]:
         """Whether each image is right, (seeds, images), by method; only methods that have all seeds."""
-        found = {}
+        right = {}
         for configuration in self.plan.configurations:
             rows = [self._row(configuration, task, key, trained, tested) for task in seeds]
             if all(row is not None for row in rows):
-                found[self._key(configuration)] = np.stack([row == labels for row in rows]).astype(float)  # type: ignore[misc]
-        return found
+                right[self._key(configuration)] = np.stack([row == labels for row in rows]).astype(float)  # type: ignore[misc]
+        return right
 
     def _row(self, configuration: Configuration, task: Task, key: str, trained: str, tested: str) -> np.ndarray | None:
         cell = self.plan.find(configuration, task.id, trained, tested)
@@ -104,23 +104,23 @@ def _harmonic(
 
 
 def _effects(right: Right, baseline: tuple[str, str], groups: np.ndarray, *, scaled: bool = False) -> Effects:
-    """Effects of drawings by figure. ``scaled``: the values are effects on the mean already."""
+    """Effects of drawings by method and quantity. ``scaled``: the values are effects on the mean already."""
 
     def drawings(values: np.ndarray) -> np.ndarray:
         mean = values.mean(0)
         return by_drawing(mean if scaled else (mean - mean.mean()) / len(mean), groups)
 
     zero = right["reuse"].get(baseline)
-    found: Effects = {}
+    effects: Effects = {}
     for name, reuse in right["reuse"].items():
-        mine = found[name] = {}
+        by_quantity = effects[name] = {}
         if zero is not None:
-            mine["lift"] = drawings(reuse - zero)
+            by_quantity["lift"] = drawings(reuse - zero)
             if name in right["retrain"]:
-                mine["retrain_lift"] = drawings(right["retrain"][name] - zero)
+                by_quantity["retrain_lift"] = drawings(right["retrain"][name] - zero)
         if name in right["old"]:
-            mine["gain"] = drawings(reuse - right["old"][name])
-    return found
+            by_quantity["gain"] = drawings(reuse - right["old"][name])
+    return effects
 
 
 def _rows(pair: str, task: Task, split: tuple[str, str], effects: Effects) -> Iterator[dict[str, object]]:
@@ -132,7 +132,7 @@ def _rows(pair: str, task: Task, split: tuple[str, str], effects: Effects) -> It
         "split": split[0],
         "test_set": split[1],
     }
-    names = [name for name, figures in effects.items() if "lift" in figures]
+    names = [name for name, by_quantity in effects.items() if "lift" in by_quantity]
     if not names:
         return
     lifts = np.stack([effects[name]["lift"] for name in names])
@@ -141,16 +141,16 @@ def _rows(pair: str, task: Task, split: tuple[str, str], effects: Effects) -> It
 
     def row(quantity: str, one: tuple[str, str], other: tuple[str, str], value: float) -> dict[str, object]:
         both = {"method": one[0], "config": one[1], "other": other[0], "other_config": other[1]}
-        shown = float(f"{round(value, 12):.6g}") + 0.0  # what is rounding error is 0, and no -0
+        shown = float(f"{round(value, 12):.6g}") + 0.0  # a rounding error becomes 0, and -0 becomes 0
         return same | both | {"quantity": quantity, "covariance": shown, "drawings": drawings}
 
     for i, one in enumerate(names):
         for j, other in enumerate(names[: i + 1]):
             yield row("lift", one, other, covariances[i, j])
     for name in names:
-        figures = effects[name]
-        for figure in ("gain", "retrain_lift"):
-            if figure in figures:
-                yield row(figure, name, name, image_variance(figures[figure], figures[figure]))
-        if "retrain_lift" in figures:
-            yield row("retained", name, name, image_variance(figures["lift"], figures["retrain_lift"]))
+        by_quantity = effects[name]
+        for quantity in ("gain", "retrain_lift"):
+            if quantity in by_quantity:
+                yield row(quantity, name, name, image_variance(by_quantity[quantity], by_quantity[quantity]))
+        if "retrain_lift" in by_quantity:
+            yield row("retained", name, name, image_variance(by_quantity["lift"], by_quantity["retrain_lift"]))

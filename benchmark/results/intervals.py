@@ -1,9 +1,10 @@
 """Intervals and tests for differences of accuracies over a few seeds, many images and several data sets.
 
-Two things make a mean lift uncertain: the seeds (few-shot draw and start of training; each data set has a handful) and the
-test images (shared by all seeds and by both sides of a difference, and several may show one drawing). Their variances
-are added, and Student's t has the degrees of freedom of Welch and Satterthwaite. Simulated at three seeds and 200 images,
-the 95 % interval covers in 95 to 99 % of cases (tests/test_intervals.py); a t-interval of seed means alone in 85 to 95 %.
+A mean lift has two sources of variance: the seeds (few-shot draw and initialisation; each data set has a handful) and the
+test images (shared by all seeds and by both sides of a difference; several may show the same drawing). The two variances
+are added, and Student's t has the degrees of freedom of Welch and Satterthwaite. In simulations with three seeds and 200
+images, the 95 % interval covers in 95 to 99 % of cases (tests/results/test_intervals.py); a t-interval of seed means alone
+in 85 to 95 %.
 
 Source: Satterthwaite 1946, "An Approximate Distribution of Estimates of Variance Components", equation 1.
 """
@@ -19,12 +20,12 @@ from scipy import stats
 
 CONFIDENCE = 0.95
 ERROR_RATE = 0.05
-"""Most that all judgements of one table together may be wrong."""
+"""Family-wise error rate of the verdicts and ranks of one table."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean with its standard error and degrees of freedom; these are NaN where they cannot be known."""
+    """A mean with its standard error and degrees of freedom, which are NaN where they cannot be estimated."""
 
     mean: float
     error: float = math.nan
@@ -35,7 +36,7 @@ class Estimate:
         return math.isfinite(self.error) and math.isfinite(self.freedom)
 
     def interval(self, confidence: float = CONFIDENCE) -> tuple[float, float]:
-        """(low, high), NaN where the error is not known."""
+        """(low, high), NaN where the error is unknown."""
         if not self.known:
             return math.nan, math.nan
         half = float(stats.t.ppf(0.5 + confidence / 2, self.freedom)) * self.error if self.error else 0.0
@@ -65,19 +66,19 @@ def combine(
     """The mean over data sets of means over seeds.
 
     Args:
-        values: Per data set its figures by seed; not all need as many.
-        image_variances: Per data set the variance of its mean over seeds that comes from the images (see ``uncertainty``);
-            none leaves the images out.
+        values: Per data set its values by seed; data sets may have different numbers of seeds.
+        image_variances: Per data set the variance of its mean over seeds that comes from the images (see
+            ``image_covariance``); empty leaves the images out.
         images: Per data set the number of independent images, or drawings.
     """
-    every = [np.asarray(each, dtype=float) for each in values]
-    if not every or any(len(each) == 0 or not np.isfinite(each).all() for each in every):
+    datasets = [np.asarray(by_seed, dtype=float) for by_seed in values]
+    if not datasets or any(len(by_seed) == 0 or not np.isfinite(by_seed).all() for by_seed in datasets):
         return Estimate(math.nan)
-    mean = float(np.mean([each.mean() for each in every]))
-    if any(len(each) < 2 for each in every):
+    mean = float(np.mean([by_seed.mean() for by_seed in datasets]))
+    if any(len(by_seed) < 2 for by_seed in datasets):
         return Estimate(mean)
-    share = len(every) ** -2
-    parts = [(share * each.var(ddof=1) / len(each), len(each) - 1) for each in every]
+    share = len(datasets) ** -2
+    parts = [(share * by_seed.var(ddof=1) / len(by_seed), len(by_seed) - 1) for by_seed in datasets]
     parts += [(share * v, max(1, n - 1)) for v, n in zip(image_variances, images, strict=True) if math.isfinite(v)]
     variance = sum(part for part, _ in parts)
     if variance == 0:
@@ -89,11 +90,11 @@ def combine(
 def ratio_interval(
     top: Estimate, bottom: Estimate, covariance: float, confidence: float = CONFIDENCE
 ) -> tuple[float, float]:
-    """Interval of a ratio of two means (Fieller 1954); infinite where the lower mean may be 0.
+    """Interval of a ratio of two means (Fieller 1954); infinite where the denominator may be 0.
 
     Args:
-        top: The upper mean.
-        bottom: The lower mean.
+        top: The numerator.
+        bottom: The denominator.
         covariance: Of the two means.
     """
     if not (top.known and bottom.known):
@@ -109,8 +110,8 @@ def ratio_interval(
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """P-values corrected for their number (Holm 1979): the k-th smallest of m times m - k + 1, never falling, at most 1. NaN
-    stays NaN and does not count. (statsmodels has this too, and collects garbage at every call, for a quarter of a second.)
+    """P-values corrected for multiple testing (Holm 1979): the k-th smallest of m times m - k + 1, made monotone, at most 1.
+    NaN stays NaN and is not counted. (The version in statsmodels runs the garbage collector at every call, for 0.25 s.)
     """
     corrected, highest = [math.nan] * len(p_values), 0.0
     known = sorted((index for index, p in enumerate(p_values) if math.isfinite(p)), key=lambda index: p_values[index])
@@ -121,11 +122,12 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def ranks(differences: dict[tuple[int, int], Estimate], count: int) -> list[tuple[int, int]]:
-    """Best and worst rank of each of ``count`` methods: 1 + those surely better, ``count`` - those surely worse.
+    """Best and worst rank of each of ``count`` methods: 1 plus the number of methods that are significantly better, and
+    ``count`` minus the number of those that are significantly worse.
 
     Args:
-        differences: (i, j), i < j: the difference i - j. All together are wrong in at most 5 % of cases (Holm).
-        count: Of methods.
+        differences: For (i, j) with i < j the difference i - j. The family-wise error rate is 5 % (Holm).
+        count: Number of methods.
     """
     keys = list(differences)
     corrected = holm([differences[key].p_value() for key in keys])

@@ -1,4 +1,4 @@
-"""Tables and records of earlier versions, in the words of this one.
+"""Tables and facts of earlier versions, translated to the current names.
 
 Schema 1 called an incompatible module "unfit", a shifted test set a "variant", and named repairs and analyses
 differently. ``Store`` does the same for records.
@@ -29,9 +29,9 @@ def modernise(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def modern_facts(told: dict[str, Any]) -> dict[str, Any]:
+def modern_facts(facts: dict[str, Any]) -> dict[str, Any]:
     """The content of run.json as this version would have written it."""
-    for dataset in told.get("datasets", {}).values():
+    for dataset in facts.get("datasets", {}).values():
         if "variant_of" in dataset:
             dataset["shift_of"] = dataset.pop("variant_of")
-    return told
+    return facts

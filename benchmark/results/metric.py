@@ -1,7 +1,7 @@
 """The contract of a metric: a number for the predictions on one test set.
 
-To add one, put a file with a subclass of ``Metric`` into ``benchmark/results/metrics/``. Tables, summaries, the report and its
-files loop over the metrics that they find.
+To add one, put a file with a subclass of ``Metric`` into ``benchmark/results/metrics/``. Tables, summaries, the report and
+its files loop over all metrics of that folder.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ class Metric(ABC):
 
     @abstractmethod
     def value(self, predictions: Predictions) -> float | None:
-        """The metric of some predictions; None if what it needs is not there."""
+        """The metric of predictions; None if they lack what it needs."""
 
 
 @lru_cache(maxsize=1)
 def all_metrics() -> tuple[Metric, ...]:
     """The metrics, in the order of tables."""
-    found = [cls() for cls in classes_in(metrics, Metric)]  # type: ignore[type-abstract]
-    return tuple(sorted(found, key=lambda metric: (metric.order, metric.name)))
+    instances = [cls() for cls in classes_in(metrics, Metric)]  # type: ignore[type-abstract]
+    return tuple(sorted(instances, key=lambda metric: (metric.order, metric.name)))
 
 
 def find_metric(name: str) -> Metric | None:

@@ -1,7 +1,7 @@
-"""Differences of accuracies between two sets of predictions on the same images, with what seeds and images make uncertain.
+"""Differences of accuracies between two sets of predictions on the same images, with seed and image variance.
 
-All that is compared here is tested on the same images, so a difference is far surer than each figure alone. Images that
-show one drawing count as one. For the harmonic mean H the effect of an image is linearised (delta method).
+Everything compared here is tested on the same images, so a difference is far more certain than either accuracy alone. Images
+that show the same drawing count as one. For the harmonic mean H the effect of an image is linearised (delta method).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from benchmark.results.intervals import Estimate, combine
 from benchmark.results.metric import harmonic_mean
 
 DIGITS = 9
-"""Of points that count: terms that cancel leave nothing, not a rounding error with an interval of its own."""
+"""Decimals of points that are kept: terms that cancel must give 0, not a rounding error with its own interval."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Outcome:
         """In per cent, by seed. ``split`` is a test set, or H of the sets base and new."""
         if split == "H":
             return [harmonic_mean(b, n) for b, n in zip(self.accuracy("base"), self.accuracy("new"), strict=True)]
-        return [float(each) for each in 100 * self.right[split].mean(1)]
+        return [float(value) for value in 100 * self.right[split].mean(1)]
 
     def effects(self, split: str) -> np.ndarray:
         """(seeds, images) first-order effects of the images on the accuracy of their seed, as shares of 1."""
@@ -47,7 +47,7 @@ class Outcome:
 
 
 def difference(one: Outcome, other: Outcome, split: str) -> Estimate:
-    """Mean over seeds of ``one`` less ``other``, in points; its error covers seeds and images."""
+    """Mean over seeds of ``one`` minus ``other``, in points; its error covers seeds and images."""
     return contrast([(1, one), (-1, other)], split)
 
 
@@ -55,8 +55,8 @@ def contrast(terms: Sequence[tuple[int, Outcome]], split: str) -> Estimate:
     """Mean over seeds of a weighted sum of accuracies on the same images and seeds, in points."""
     by_seed = np.asarray(sum(weight * np.array(outcome.accuracy(split)) for weight, outcome in terms))
     effects = np.asarray(sum(weight * outcome.effects(split) for weight, outcome in terms)).mean(0)
-    each = by_drawing(effects, terms[0][1].drawings(split)).round(DIGITS)
-    return combine([by_seed.round(DIGITS).tolist()], [image_variance(each, each)], [len(each)])
+    drawings = by_drawing(effects, terms[0][1].drawings(split)).round(DIGITS)
+    return combine([by_seed.round(DIGITS).tolist()], [image_variance(drawings, drawings)], [len(drawings)])
 
 
 def linearised(base: np.ndarray, new: np.ndarray) -> np.ndarray:
@@ -71,12 +71,12 @@ def linearised(base: np.ndarray, new: np.ndarray) -> np.ndarray:
 
 
 def joined(base: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """The drawings of two test sets that share none, under numbers of their own."""
+    """The drawings of two test sets that share none, numbered so that no number occurs in both."""
     return np.concatenate([base, new + base.max(initial=0) + 1])
 
 
 def by_drawing(effects: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """(drawings,) effects in points of all images (images,) that show one drawing."""
+    """(drawings,) the summed effects, in points, of the images (images,) that show the same drawing."""
     _, members = np.unique(groups, return_inverse=True)
     return 100 * np.bincount(members, weights=effects, minlength=members.max(initial=-1) + 1)
 

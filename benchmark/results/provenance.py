@@ -37,7 +37,7 @@ class DatasetAbout:
 
 @dataclass(frozen=True)
 class PublishedRow:
-    """A published figure and the measured one of the same configuration."""
+    """A published value and the measured one of the same configuration."""
 
     backbone: str
     method: str
@@ -45,7 +45,7 @@ class PublishedRow:
     published: float
     measured: float
     difference: str
-    """What the protocols do not share."""
+    """How the two protocols differ."""
     source: str
     wrong: bool = False
     """True if the two are so far apart that weights, activation or data must be wrong."""
@@ -75,11 +75,11 @@ class About:
     zero_shot: str = ""
     """Name of the baseline method; empty if the run has none."""
     published: Sequence[PublishedRow] = ()
-    """What others report, beside what was measured."""
+    """Published values next to the measured ones."""
     notes: Mapping[str, str] = field(default_factory=dict)
     """How a data set's split was made, by data set."""
     capabilities: Sequence[Capability] = ()
-    """What the methods can do, as it was tried."""
+    """What the methods can do, as it was tested."""
 
 
 PACKAGES = ("torch", "torchvision", "open_clip_torch", "timm", "numpy", "pandas", "pillow", "scikit-learn")
@@ -119,30 +119,30 @@ def describe(
 
 def _settings(plan: Plan) -> dict[str, dict[str, Any]]:
     """Hyper-parameters by method; where they differ between tasks, all values."""
-    found: dict[str, dict[str, Any]] = {}
+    settings: dict[str, dict[str, Any]] = {}
     for job in plan.jobs:
         configuration = job.train.configuration
         name = configuration.method if configuration.label == DEFAULT else f"{configuration.method} ({configuration.label})"
-        known = found.setdefault(name, {})
+        known = settings.setdefault(name, {})
         for key, value in job.train.settings.items():
             known.setdefault(key, [])
             if value not in known[key]:
                 known[key].append(value)
     return {
-        name: {key: each[0] if len(each) == 1 else f"{', '.join(map(str, each))} (by task)" for key, each in values.items()}
-        for name, values in found.items()
+        name: {key: seen[0] if len(seen) == 1 else f"{', '.join(map(str, seen))} (by task)" for key, seen in values.items()}
+        for name, values in settings.items()
     }
 
 
 def datasets(chosen: Mapping[str, Dataset], plan: Plan) -> dict[str, DatasetAbout]:
     """What the report says about the data sets of a plan."""
-    found: dict[str, DatasetAbout] = {}
+    described: dict[str, DatasetAbout] = {}
     for task in plan.tasks.values():
         for test in task.tests:
             name = test.name or task.id.dataset
             dataset = chosen[name]
-            before = found.get(name)
-            found[name] = DatasetAbout(
+            before = described.get(name)
+            described[name] = DatasetAbout(
                 name=name,
                 title=dataset.title,
                 licence=dataset.licence,
@@ -153,18 +153,18 @@ def datasets(chosen: Mapping[str, Dataset], plan: Plan) -> dict[str, DatasetAbou
                 test=max(len(test.examples), before.test if before else 0),
                 shift_of=dataset.shift_of,
             )
-    return found
+    return described
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, of the packages that compute, and of those that the images come from."""
-    found = {"python": platform.python_version(), "numerics": str(NUMERICS), "commit": _commit()}
+    """Versions of Python, of the packages that compute, and of those that provide images."""
+    numbers = {"python": platform.python_version(), "numerics": str(NUMERICS), "commit": _commit()}
     for package in (*PACKAGES, *DATA_PACKAGES):
         try:
-            found[package] = metadata.version(package)
+            numbers[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return numbers
 
 
 def _commit() -> str:
@@ -182,15 +182,15 @@ def _commit() -> str:
 
 def machine() -> dict[str, str]:
     """Processor, cores, memory and GPUs."""
-    found = {
+    facts = {
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
         "cores": str(os.cpu_count()),
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
     }
     if torch.cuda.is_available():
-        found["gpu"] = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
-    return found
+        facts["gpu"] = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
+    return facts
 
 
 def _processor() -> str:

@@ -1,4 +1,4 @@
-"""What others report, beside what a run measured, where the configuration is the same (``published.yaml``)."""
+"""Published values of configurations that a run has too (``published.yaml``), next to the measured ones."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _content() -> dict[str, Any]:
 
 
 def compare(results: pd.DataFrame, backbones: Mapping[str, BackboneSpec], baseline: str) -> list[PublishedRow]:
-    """The published figures that a run has a counterpart for; a module is compared where it was trained."""
+    """The published values that a run has a counterpart for; a module is compared on the backbone it was trained on."""
     own = results[(results.status == "ok") & (results.metric == "accuracy")]
     own = own[own.strategy.isin(("old", "retrain")) & (own.config == "default")].copy()
     own["backbone"] = own.old.where(own.strategy == "old", own.new)
@@ -35,12 +35,12 @@ def compare(results: pd.DataFrame, backbones: Mapping[str, BackboneSpec], baseli
 def _zero_shot(own: pd.DataFrame, backbones: Mapping[str, BackboneSpec], baseline: str) -> Iterator[PublishedRow]:
     about = _content()["zero_shot"]
     own = own[(own.method == baseline) & (own.split == "all")]
-    for name, figure in _matching(about["figures"], backbones):
-        for dataset, value in zip(about["datasets"], figure["values"], strict=False):
+    for name, row in _matching(about["rows"], backbones):
+        for dataset, value in zip(about["datasets"], row["values"], strict=False):
             tested = own.test_set.where(own.test_set != "", own.dataset)
-            mine = own[(own.backbone == name) & (tested == dataset)].value
-            if len(mine):
-                measured = float(mine.mean())
+            values = own[(own.backbone == name) & (tested == dataset)].value
+            if len(values):
+                measured = float(values.mean())
                 wrong = abs(measured - value) > about["band"]
                 what = f"zero-shot accuracy on {dataset}"
                 yield PublishedRow(name, baseline, what, value, measured, about["difference"], about["source"], wrong)
@@ -49,21 +49,22 @@ def _zero_shot(own: pd.DataFrame, backbones: Mapping[str, BackboneSpec], baselin
 def _base_to_new(own: pd.DataFrame, backbones: Mapping[str, BackboneSpec]) -> Iterator[PublishedRow]:
     about = _content()["base_to_new"]
     own = own[(own.protocol == "base-to-new") & (own.test_set == "") & (own.shots == about["shots"])]
-    for name, figure in _matching(about["figures"], backbones):
-        mine = own[(own.backbone == name) & (own.method == figure["method"]) & own.dataset.isin(about["datasets"])]
-        by_dataset = {part: mine[mine.split == part].groupby("dataset").value.mean() for part in ("base", "new")}
+    for name, row in _matching(about["rows"], backbones):
+        runs = own[(own.backbone == name) & (own.method == row["method"]) & own.dataset.isin(about["datasets"])]
+        by_dataset = {part: runs[runs.split == part].groupby("dataset").value.mean() for part in ("base", "new")}
         if any(len(values) < len(about["datasets"]) for values in by_dataset.values()):
             continue
         means = {part: float(values.mean()) for part, values in by_dataset.items()}
         for part, mean in means.items():
             what = f"{part} accuracy, mean of {len(about['datasets'])} data sets"
-            yield PublishedRow(name, figure["method"], what, figure[part], mean, "", figure["source"])
-        h, measured = harmonic_mean(figure["base"], figure["new"]), harmonic_mean(means["base"], means["new"])
-        yield PublishedRow(name, figure["method"], "H of these means", h, measured, about["difference"], figure["source"])
+            yield PublishedRow(name, row["method"], what, row[part], mean, "", row["source"])
+        h, measured = harmonic_mean(row["base"], row["new"]), harmonic_mean(means["base"], means["new"])
+        yield PublishedRow(name, row["method"], "H of these means", h, measured, about["difference"], row["source"])
 
 
-def _matching(figures: list[dict[str, Any]], backbones: Mapping[str, BackboneSpec]) -> Iterator[tuple[str, dict[str, Any]]]:
-    for figure in figures:
+def _matching(rows: list[dict[str, Any]], backbones: Mapping[str, BackboneSpec]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The rows of ``published.yaml`` about backbones of the run, with the backbone's name."""
+    for row in rows:
         for name, spec in backbones.items():
-            if (spec.model, spec.pretrained) == (figure["model"], figure["pretrained"]):
-                yield name, figure
+            if (spec.model, spec.pretrained) == (row["model"], row["pretrained"]):
+                yield name, row

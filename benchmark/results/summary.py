@@ -1,4 +1,4 @@
-"""Compatibility figures from the tidy results: what happens to a module when the backbone under it is replaced.
+"""Compatibility from the tidy results: what happens to a module when the backbone under it is replaced.
 
 For a pair O -> N: ``old`` is trained and tested on O, ``reuse`` is trained on O and tested on N, ``retrain`` is trained and
 tested on N; the zero-shot rows of the same table give the two baselines. All accuracies are in per cent, all differences
@@ -22,7 +22,7 @@ from benchmark.results.metric import PRIMARY, STRATEGIES, all_metrics
 COLUMNS = (
     "pair old new method config dataset test_set protocol split shots seed strategy metric value n status reason".split()
 )
-"""Columns of results.csv, in order. One row is one figure of one cell; a cell without figures has one row with its status.
+"""Columns of results.csv, in order. One row is one value of one cell; a cell without values has one row with its status.
 
 ``strategy`` is old, reuse or retrain. ``split`` is base, new, all, or H of base and new. ``metric`` is the name of a metric
 (see ``metrics/``). ``test_set`` names a shifted or other test set, and is empty for the data set's own.
@@ -49,32 +49,31 @@ def verdict(lift: float, p: float, p_outside: float, statuses: Collection[str] =
 
 
 class Covariances:
-    """The images' part in the uncertainty of figures, from the table that ``uncertainty.table`` makes; may be empty."""
+    """The images' contribution to the uncertainty, from the table of ``image_covariance.table``; may be empty."""
 
     def __init__(self, table: pd.DataFrame | None = None) -> None:
-        self._found: dict[tuple[str, ...], dict[tuple[str, str], tuple[float, int]]] = {}
+        self._known: dict[tuple[str, ...], dict[tuple[str, str], tuple[float, int]]] = {}
         for row in [] if table is None else table.to_dict("records"):
             key = tuple(str(row[name]) for name in ("quantity", "pair", "protocol", "split"))
             one, other = (str(row["method"]), str(row["config"])), (str(row["other"]), str(row["other_config"]))
             for first, second in {(one, other), (other, one)}:
-                places = self._found.setdefault((*key, *first, *second), {})
+                places = self._known.setdefault((*key, *first, *second), {})
                 places[str(row["dataset"]), str(row["test_set"])] = (float(row["covariance"]), int(row["drawings"]))
 
     def of(
         self,
-        figure: str,
+        quantity: str,
         where: tuple[str, str, str],
         one: tuple[str, str],
         other: tuple[str, str],
         tests: Sequence[tuple[str, str]],
     ) -> tuple[float, int]:
-        """(covariance, drawings) of the mean of a figure over ``tests`` (data set, test_set) of one data set; NaN where it is
-        not known. ``where``: pair, protocol, split."""
-        known = self._found.get((figure, *where, *one, *other), {})
-        found = [known.get(test) for test in tests]
-        if not found or any(each is None for each in found):
+        """(covariance, drawings) of the mean of a quantity over ``tests`` (data set, test_set) of one data set; NaN where it
+        is unknown. ``where``: pair, protocol, split."""
+        known = self._known.get((quantity, *where, *one, *other), {})
+        parts = [known[test] for test in tests if test in known]
+        if not parts or len(parts) < len(tests):
             return math.nan, 0
-        parts = [each for each in found if each is not None]
         return sum(part for part, _ in parts) / len(parts) ** 2, min(drawings for _, drawings in parts)
 
 
@@ -139,13 +138,13 @@ def quantities(table: pd.DataFrame) -> list[str]:
 
 def summarise(table: pd.DataFrame, covariances: Covariances | None = None, baseline: str = "") -> pd.DataFrame:
     """One row per (pair, method, config, protocol, test_set, split): means over data sets and seeds, the intervals of lift
-    and gain, the share of the retrained lift that reuse retains (NaN where retraining itself lifts by less than a point,
-    or may), and p-values of lift corrected for the number of methods (Holm)."""
+    and gain, the share of the retrained lift that reuse retains (NaN where the interval of the retrained lift
+    reaches a point or less), and p-values of lift corrected for the number of methods (Holm)."""
     covariances, averaged = covariances or Covariances(), quantities(table)
     rows = []
     for key, part in _groups(table).items():
-        figures: dict[str, Any] = {name: _mean(part, name) for name in averaged}
-        row = dict(zip(GROUP, key, strict=True)) | figures | {"seeds": part.seeds, "datasets": len(part.rows)}
+        means: dict[str, Any] = {name: _mean(part, name) for name in averaged}
+        row = dict(zip(GROUP, key, strict=True)) | means | {"seeds": part.seeds, "datasets": len(part.rows)}
         lift, gain = part.estimate("lift", covariances), part.estimate("gain", covariances)
         row |= {"lift_error": lift.error, "lift_freedom": lift.freedom}
         for name, estimate in (("lift", lift), ("gain", gain)):
@@ -161,12 +160,12 @@ Row = dict[str, float]
 
 @dataclass
 class _Part:
-    """The figures of one row of a summary: by data set and seed, means over the test sets that it puts together."""
+    """The values of one row of a summary: by data set and seed, means over the test sets that it combines."""
 
     key: tuple[str, ...]
     rows: dict[str, dict[int, list[Row]]] = field(default_factory=dict)
     tested: dict[str, dict[str, None]] = field(default_factory=dict)
-    """Names of the test sets (test sets) by data set."""
+    """Names of the test sets by data set."""
 
     @property
     def where(self) -> tuple[str, str, str]:
@@ -182,19 +181,19 @@ class _Part:
     def seeds(self) -> int:
         return len({seed for seeds in self.rows.values() for seed in seeds})
 
-    def values(self, figure: str) -> dict[str, dict[int, float]]:
-        """A figure by data set and seed, where there is one."""
-        found = {
-            dataset: {seed: _average([row[figure] for row in rows]) for seed, rows in seeds.items()}
+    def values(self, quantity: str) -> dict[str, dict[int, float]]:
+        """A quantity by data set and seed, where it has a value."""
+        averages = {
+            dataset: {seed: _average([row[quantity] for row in rows]) for seed, rows in seeds.items()}
             for dataset, seeds in self.rows.items()
         }
-        known = {dataset: {s: v for s, v in seeds.items() if math.isfinite(v)} for dataset, seeds in found.items()}
+        known = {dataset: {s: v for s, v in seeds.items() if math.isfinite(v)} for dataset, seeds in averages.items()}
         return {dataset: seeds for dataset, seeds in known.items() if seeds}
 
-    def estimate(self, figure: str, covariances: Covariances) -> Estimate:
-        """The mean of a figure over data sets, with what seeds and images make of its uncertainty."""
-        values = self.values(figure)
-        spread = [covariances.of(figure, self.where, self.name, self.name, self.tests(dataset)) for dataset in values]
+    def estimate(self, quantity: str, covariances: Covariances) -> Estimate:
+        """The mean of a quantity over data sets, with seed and image variance."""
+        values = self.values(quantity)
+        spread = [covariances.of(quantity, self.where, self.name, self.name, self.tests(dataset)) for dataset in values]
         return combine([list(seeds.values()) for seeds in values.values()], [v for v, _ in spread], [n for _, n in spread])
 
     def tests(self, dataset: str) -> list[tuple[str, str]]:
@@ -204,26 +203,26 @@ class _Part:
 def _groups(table: pd.DataFrame) -> dict[tuple[str, ...], _Part]:
     """The rows of a table by the row of the summary that they go into.
 
-    Where rows of several test sets were put together under another name, the column ``own_test_set`` has theirs.
+    Where rows of several test sets were combined under another name, the column ``own_test_set`` has their own.
     """
     own = "own_test_set" if "own_test_set" in table else "test_set"
     averaged = quantities(table)
-    found: dict[tuple[str, ...], _Part] = {}
+    parts: dict[tuple[str, ...], _Part] = {}
     for row in table.to_dict("records"):
         key = tuple(str(row[name]) for name in GROUP)
-        part = found.setdefault(key, _Part(key))
+        part = parts.setdefault(key, _Part(key))
         dataset = str(row["dataset"])
         part.rows.setdefault(dataset, {}).setdefault(int(row["seed"]), []).append({n: float(row[n]) for n in averaged})
         part.tested.setdefault(dataset, {})[str(row[own])] = None
-    return found
+    return parts
 
 
-def _mean(part: _Part, figure: str) -> float:
+def _mean(part: _Part, quantity: str) -> float:
     """Over data sets and test sets within a seed, then over seeds."""
     by_seed: dict[int, list[float]] = {}
     for seeds in part.rows.values():
         for seed, rows in seeds.items():
-            by_seed.setdefault(seed, []).extend(row[figure] for row in rows)
+            by_seed.setdefault(seed, []).extend(row[quantity] for row in rows)
     return _average([_average(values) for values in by_seed.values()])
 
 
@@ -249,13 +248,13 @@ def _retained(part: _Part, lift: Estimate, covariances: Covariances) -> dict[str
 
 
 def _corrected(rows: pd.DataFrame, baseline: str) -> pd.DataFrame:
-    """P-values of lift, corrected for the number of methods that stand in one table."""
+    """P-values of lift, corrected for the number of methods in one table."""
     rows = rows.assign(p=math.nan, p_outside=math.nan)
     judged = rows[rows.method != baseline]
-    for _, mine in judged.groupby(["pair", "protocol", "test_set", "split"], sort=False):
-        lifts = [Estimate(*map(float, each)) for each in mine[["lift", "lift_error", "lift_freedom"]].to_numpy()]
-        rows.loc[mine.index, "p"] = holm([lift.p_value() for lift in lifts])
-        rows.loc[mine.index, "p_outside"] = holm([lift.p_outside(EQUIVALENCE) for lift in lifts])
+    for _, table in judged.groupby(["pair", "protocol", "test_set", "split"], sort=False):
+        lifts = [Estimate(*map(float, values)) for values in table[["lift", "lift_error", "lift_freedom"]].to_numpy()]
+        rows.loc[table.index, "p"] = holm([lift.p_value() for lift in lifts])
+        rows.loc[table.index, "p_outside"] = holm([lift.p_outside(EQUIVALENCE) for lift in lifts])
     return rows
 
 
@@ -264,8 +263,8 @@ def rank_intervals(
 ) -> list[tuple[int, int]]:
     """Best and worst rank by reuse of each of ``names`` (method, config), compared on the same data sets, seeds and images.
 
-    ``table`` is that of ``with_baseline`` for the test_set and the methods that are compared; ``where`` is pair, protocol and
-    split.
+    ``table`` is that of ``with_baseline`` for the test set and the methods that are compared; ``where`` is pair, protocol
+    and split.
     """
     parts = {part.name: part for part in _groups(table).values() if part.where == where}
     values = {name: parts[name].values("reuse") for name in names}
@@ -276,10 +275,10 @@ def rank_intervals(
             shared = values[other].get(dataset, {})
             gaps.append([value - shared[seed] for seed, value in seeds.items() if seed in shared])
             tests = parts[one].tests(dataset)
-            mine, count = covariances.of("lift", where, one, one, tests)
-            theirs, _ = covariances.of("lift", where, other, other, tests)
+            first, count = covariances.of("lift", where, one, one, tests)
+            second, _ = covariances.of("lift", where, other, other, tests)
             both, _ = covariances.of("lift", where, one, other, tests)
-            variances.append(max(0.0, mine + theirs - 2 * both) if math.isfinite(mine + theirs + both) else math.nan)
+            variances.append(max(0.0, first + second - 2 * both) if math.isfinite(first + second + both) else math.nan)
             drawings.append(count)
         return combine(gaps, variances, drawings)
 

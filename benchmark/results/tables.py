@@ -1,4 +1,4 @@
-"""The CSVs, derived from the records: results.csv (figures) and runs.csv (time, memory, sizes)."""
+"""The CSVs, derived from the records: results.csv (values) and runs.csv (time, memory, sizes)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RUN_COLUMNS = (
 
 
 def results(plan: Plan, store: Store) -> pd.DataFrame:
-    """All figures of a plan, one row each, sorted; a cell without figures has one row with its status and reason."""
+    """All values of a plan, one row each, sorted; a cell without values has one row with its status and reason."""
     reader = _Reader(plan, store)
     rows = [
         row
@@ -77,17 +77,17 @@ class _Reader:
             if same["strategy"] not in metric.strategies:
                 continue
             values: dict[str, float] = {}
-            for key, each in predictions.items():
-                value = metric.value(each)
+            for key, predicted in predictions.items():
+                value = metric.value(predicted)
                 if value is not None:
                     values[key] = value
-                    yield self._row(same, tests[key].part, tests[key].name, metric.name, value, len(each))
+                    yield self._row(same, tests[key].part, tests[key].name, metric.name, value, len(predicted))
             if {"base", "new"} <= values.keys():
-                halves = [predictions["base"], predictions["new"]]
-                whole = harmonic_mean(values["base"], values["new"])
-                if metric.halves == "pooled":
-                    whole = metric.value(Predictions.pooled(halves)) or 0.0
-                yield self._row(same, "H", "", metric.name, whole, sum(map(len, halves)))
+                both = Predictions.pooled([predictions["base"], predictions["new"]])
+                harmonic = metric.halves == "harmonic"
+                whole = harmonic_mean(values["base"], values["new"]) if harmonic else metric.value(both)
+                if whole is not None:
+                    yield self._row(same, "H", "", metric.name, whole, len(both))
 
     def _predictions(self, cell: Cell, before: Cell | None, task: Task) -> dict[str, Predictions]:
         """By the key of the test set, for those that a cell has predictions for."""
@@ -119,8 +119,8 @@ class _Reader:
         reason: str = "",
     ) -> dict[str, Any]:
         shown = None if value is None else round(value, 4)
-        figures = {"split": split, "test_set": test_set, "metric": metric, "value": shown, "n": count}
-        return same | figures | {"status": status, "reason": reason}
+        values = {"split": split, "test_set": test_set, "metric": metric, "value": shown, "n": count}
+        return same | values | {"status": status, "reason": reason}
 
 
 def runs(plan: Plan, store: Store) -> pd.DataFrame:

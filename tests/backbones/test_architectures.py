@@ -19,7 +19,7 @@ from open_clip.pretrained import get_pretrained_cfg
 from open_clip.transformer import QuickGELU
 from safetensors.torch import save_file
 
-from benchmark.analysis import activations, procrustes
+from benchmark.analysis import activations, space_maps
 from benchmark.backbones import sanity, weights
 from benchmark.backbones.clip import Backbone, digest
 from benchmark.backbones.towers import tower
@@ -32,8 +32,9 @@ from benchmark.experiment.devices import release_memory
 from benchmark.method import registry
 from benchmark.method.base import Incompatible
 from benchmark.training.checks.tiny_clips import CLASSES, pictures
-from benchmark.training.evaluation import attach, predict
+from benchmark.training.evaluation import predict
 from benchmark.training.loop import few_shots, fit, learnt_by_gradient
+from benchmark.training.modules import attach
 
 pytestmark = pytest.mark.slow
 
@@ -265,10 +266,10 @@ def test_stages_of_the_towers(backbone, examples, store):
 
 
 def test_a_map_of_token_embeddings_to_itself(backbone):
-    words = procrustes.shared_words(backbone, backbone)
+    words = space_maps.shared_words(backbone, backbone)
     assert {"cat", "photo", "dog"} <= set(words)
     assert len(words) > 10_000
-    maps = procrustes.Maps(backbone, backbone, "a photo of a {}.")
+    maps = space_maps.SpaceMaps(backbone, backbone, "a photo of a {}.")
     torch.testing.assert_close(maps.of("tokens"), torch.eye(backbone.text_width), atol=1e-3, rtol=0)
 
 

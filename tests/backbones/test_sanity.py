@@ -106,4 +106,4 @@ def test_the_command_line_warns_and_goes_on(with_weights):
     done = with_weights(logit_scale=0.0)
     assert done.status == 0, done.err
     assert "warning: backbone 'b': its logit scale is 1.0" in done.err
-    assert "b -> b" in done.out
+    assert "b \N{RIGHTWARDS ARROW} b" in done.out

@@ -11,14 +11,19 @@ import pytest
 import torch
 import yaml
 from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch.nn.functional import normalize
 
 from benchmark.cli import eval_module
-from benchmark.config.errors import UserError
+from benchmark.config import loader
+from benchmark.data.features import FeatureStore
 from benchmark.method import registry
+from benchmark.method.checkpoints import HEADER
 from benchmark.training.checks.tiny_clips import NATIVE as NATIVE_VISION
 from benchmark.training.checks.tiny_clips import TEXT, pictures
 from benchmark.training.checks.tiny_clips import write as write_backbone
+from benchmark.training.modules import Module
 
 WIDE = {"embed_dim": 32, "quick_gelu": True, "vision_cfg": NATIVE_VISION, "text_cfg": {**TEXT, "width": 48}}
 PARTS = {"all": range(8), "base": range(4), "new": range(4, 8)}
@@ -56,8 +61,14 @@ def figures(text: str) -> dict[tuple[str, str, str], tuple[str, str, str]]:
     return {(row[0], row[1], row[2]): (row[3], row[4], row[5]) for row in rows}
 
 
+def description(file: Path) -> dict:
+    """What the suite wrote about a module into its file."""
+    with safe_open(file, framework="pt") as content:
+        return json.loads(content.metadata()[HEADER])
+
+
 def toy(world, name: str = "toy"):
-    data = registry.datasets(world.root / "datasets")[name].cls()
+    data = registry.datasets_in(world.root / "datasets")[name].cls()
     return data, data.load()
 
 
@@ -111,7 +122,7 @@ def test_a_checkpoint_of_coop(evaluate, checkpoint, context, backbones, world, t
         assert module == lift == "-"
     lines = [line for line in done.out.splitlines() if line.startswith("incompatible")]
     assert lines == [
-        f"does not fit local-dir:{wide}: context is 4 x 32 in the module but must be 4 x 48 on local-dir:{wide}"
+        f"incompatible with local-dir:{wide}: context is 4 x 32 in the module but must be 4 x 48 on local-dir:{wide}"
     ]
 
 
@@ -129,14 +140,14 @@ def test_a_variant_has_its_own_classes_and_template(evaluate, checkpoint, contex
 
 
 def test_a_module_of_a_run_has_the_figures_of_the_run(evaluate, cli, tmp_path, monkeypatch):
-    monkeypatch.setattr("benchmark.cli.finish.conclude", lambda *_: 0)  # the report takes longer than the run
+    monkeypatch.setattr("benchmark.cli.finish.finish", lambda *_: 0)  # the report takes longer than the run
     out = tmp_path / "results"
     options = ["--methods=coop", "--datasets=toy", "--protocols=base-to-new", "--set=coop.epochs=3", "--workers=0"]
     done = cli(*options, "--device=cpu", f"--out={out}", f"--report={out}/r.html")
     assert done.status == 0, done.err
     records = [json.loads(file.read_text()) for file in out.glob("cells/*/*/record.json")]
     trained = {
-        record["key"]: json.loads((out / "cells" / record["key"][:2] / record["key"] / "module.json").read_text())
+        record["key"]: description(out / "cells" / record["key"][:2] / record["key"] / "module.safetensors")
         for record in records
         if record["config"]["kind"] == "train"
     }
@@ -183,7 +194,6 @@ def test_a_folder_of_the_yaml(evaluate, checkpoint, backbone_folders, tmp_path):
     ],
 )
 def test_how_backbones_are_named(name, keys, world):
-
     found = eval_module._backbone(name, loader.load(world.root / "pairs.yaml")).model_dump()
     assert found["model"].startswith(keys["model"])
     assert "pretrained" not in keys or (found["model"], found["pretrained"]) == (keys["model"], keys["pretrained"])
@@ -197,9 +207,9 @@ MISTAKES = {
     "unknown tag": ({"on": "ViT-B-32:opnai"}, "did you mean 'openai'"),
     "no tag": ({"on": "ViT-B-32:"}, "'' is neither a tag of ViT-B-32 nor a file"),
     "no folder": ({"on": "local-dir:/nowhere"}, "no open_clip_config.json"),
-    "an empty name": ({"on": "native,"}, "no such backbone"),
+    "an empty name": ({"on": "native,"}, "there is an empty name"),
     "unknown data set": ({"dataset": "toyy"}, "did you mean 'toy'"),
-    "no data set": ({"dataset": ""}, "unknown dataset ''"),
+    "no data set": ({"dataset": ""}, "there is an empty name"),
     "unknown method": ({"more": ["--method=coopp"]}, "did you mean 'coop'"),
     "method of another kind": ({"more": ["--method=clip-lora"]}, "no checkpoint that a method knows"),
     "no GPU": ({"more": ["--device=cuda"]}, "there is no GPU here"),
@@ -271,7 +281,8 @@ def test_weights_and_data_that_are_missing_are_listed(evaluate, checkpoint, monk
 def test_what_must_be_given(options, cli):
     done = cli("eval-module", *options)
     assert done.status == 2
-    assert "usage: run_benchmark.py eval-module" in done.err
+    assert "error: clip-compat eval-module: " in done.err
+    assert done.err.count("\n") == 1
     assert re.search("required|unrecognized", done.err)
 
 
@@ -282,18 +293,16 @@ def test_help_names_the_command(cli):
 
 def test_a_module_without_room_says_so(backbones, world):
     """A method's own objection counts like a shape that does not fit."""
-    methods = registry.methods()
+    cls = registry.methods()["coop"].cls
     data, _ = toy(world)
-    tensors = {"context": torch.zeros(99, 32)}
-    module = eval_module.StoredModule("coop", {"n_ctx": 99}, tensors, "")
-    row = eval_module._row(backbones["native"], data, module, methods["coop"].cls, eval_module.FeatureStore(None))
+    module = Module(cls, cls.Config(n_ctx=99), {"context": torch.zeros(99, 32)})
+    row = eval_module._row(backbones["native"], data, module, FeatureStore(None))
     assert "99 context tokens do not fit" in row.reason
     assert row.module == {}
     assert set(row.zero_shot) == set(PARTS)
 
 
-def test_a_setting_that_the_method_does_not_have(backbones, world):
-    data, _ = toy(world)
-    module = eval_module.StoredModule("coop", {"n_ctxx": 4}, {}, "")
-    with pytest.raises(UserError, match="did you mean 'n_ctx'"):
-        eval_module._row(backbones["native"], data, module, registry.methods()["coop"].cls, eval_module.FeatureStore(None))
+def test_a_setting_that_the_method_does_not_have(evaluate, tmp_path):
+    about = {"method": "coop", "settings": {"n_ctxx": 4}, "backbone": {"name": "x"}, "tensors": {"context": [4, 32]}}
+    save_file({"context": torch.zeros(4, 32)}, tmp_path / "module.safetensors", {HEADER: json.dumps(about)})
+    assert "did you mean 'n_ctx'" in refusal(evaluate(tmp_path / "module.safetensors"))

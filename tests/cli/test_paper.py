@@ -24,7 +24,7 @@ from benchmark.method import registry
 from benchmark.training.checks.tiny_clips import CONFIGS, SCALES
 from benchmark.training.checks.tiny_clips import write as write_backbone
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PAIRS = sorted(file for file in (ROOT / "pairs").glob("*.yaml") if file.stem != "icons-full")
 PAPER = ROOT / "pairs" / "paper.yaml"
 
@@ -83,8 +83,8 @@ def test_pairs_make_the_tasks_that_they_promise(file, data_root):
     assert {task.seed for task in tasks} == {1, 2, 3}
     assert (spec.preset, spec.shots, spec.warning) == ("paper", 16, None)
     configurations = plan.configurations(METHODS, METHODS.select(spec.methods), [])
-    probes = {name for name, plugin in METHODS.plugins.items() if plugin.cls.info.listed}
-    assert {configuration.method for configuration in configurations} == set(METHODS.plugins) - probes
+    unlisted = {name for name, plugin in METHODS.plugins.items() if not plugin.cls.info.listed}
+    assert {configuration.method for configuration in configurations} == set(METHODS.plugins) - unlisted
     for task, configuration in itertools.product(tasks, configurations):
         configuration.settings(METHODS[configuration.method].cls, spec.preset, task)
 

@@ -15,7 +15,7 @@ import psutil
 import pytest
 from filelock import FileLock
 
-from benchmark.method import registry
+from benchmark.config import paths
 
 FEW = [
     f"--set={setting}"
@@ -133,7 +133,7 @@ def test_identity_upgrade_changes_nothing(base):
 def test_the_images_part_in_the_uncertainty_is_a_table_too(base):
     """Of every split and H, for every two methods that have it; nothing is uncertain about an identity upgrade's gain."""
     found = table(base.folder, "uncertainty.csv")
-    lifts = found[(found.figure == "lift") & (found.pair == "native->eva") & (found.protocol == "base-to-new")]
+    lifts = found[(found.quantity == "lift") & (found.pair == "native->eva") & (found.protocol == "base-to-new")]
     fits = len(ALL - {"clip-lora"})
     assert set(lifts.split) == {"base", "new", "H"}
     assert (lifts.groupby("split").size() == fits * (fits + 1) / 2).all()
@@ -141,14 +141,14 @@ def test_the_images_part_in_the_uncertainty_is_a_table_too(base):
     assert (own.covariance >= 0).all()
     assert own.covariance.max() > 0
     assert (lifts[lifts.method == "zero-shot"].covariance == 0).all()
-    same = found[(found.pair == "native->native") & (found.figure == "gain")]
+    same = found[(found.pair == "native->native") & (found.quantity == "gain")]
     assert len(same)
     assert (same.covariance == 0).all()
     assert set(found[(found.protocol == "domain")].test_set) == {"", "toy-noisy"}
 
 
 def test_a_method_of_its_training_classes_is_scored_on_variants_of_them(base, copy, world):
-    """Tip-Adapter knows all classes of the toy set, so also the six of the shifted test set; it has no say about new ones."""
+    """Tip-Adapter knows all classes of the toy set, so also the six of its shifted test set, but no new ones."""
     options = ["--device=cpu", "--workers=1", f"--out={copy}", f"--report={copy}/report.html"]
     done = world.run(*options, "--methods=zero-shot,tip-adapter")
     assert done.status == 0, done.err
@@ -313,7 +313,7 @@ REASONS = {
 @pytest.fixture(scope="module")
 def trouble(base, world, backbone_folders, tmp_path_factory):
     """A run with methods that fail in every way beside one that works, on top of the base run's results."""
-    from conftest import make_world
+    from fixtures.checkout import make_world
 
     place = tmp_path_factory.mktemp("trouble")
     other = make_world(place / "world", backbone_folders)
@@ -368,8 +368,9 @@ def test_a_broken_plugin_is_named_and_left_out(trouble):
 
 
 def test_asking_for_a_broken_plugin_is_an_error(trouble, cli, monkeypatch, tmp_path):
-    found = registry.methods(trouble.world.root / "methods")
-    monkeypatch.setattr(registry, "methods", lambda: found)
+    bundled = paths.bundled
+    folder = trouble.world.root / "methods"
+    monkeypatch.setattr(paths, "bundled", lambda name: folder if name == "methods" else bundled(name))
     done = cli("--device=cpu", f"--out={tmp_path}/results", "--methods=typo,zero-shot")
     assert done.status == 2
     errors = [line for line in done.err.splitlines() if line.startswith("error:")]

@@ -1,23 +1,20 @@
-"""Banks of features: what is in them, that the cache on disk can be trusted, and how pixels are made."""
+"""Banks of features: their content, and the cache on disk."""
 
 from __future__ import annotations
 
 import errno
 import os
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
 
 from benchmark.config.errors import UserError
 from benchmark.data import features
-from benchmark.data.coop.files import ImageFiles
 from benchmark.data.dataset import ArrayImages, Augmentation, Examples
 from benchmark.data.features import Bank, FeatureStore
-from benchmark.data.views import Decoder, Views, allocate
+from benchmark.data.views import allocate
 from benchmark.training.checks.tiny_clips import pictures
 
 HOW = Augmentation(crop=(0.5, 1.0), flip=True, rotate=10)
@@ -34,12 +31,12 @@ def counted(backbones, monkeypatch):
 
 def test_plain_view_is_the_evaluation_transform(backbone, examples):
     expected = torch.stack([backbone.preprocess(examples.images[row]) for row in range(len(examples))])
-    store, every, plain = FeatureStore(None), torch.arange(len(examples)), torch.zeros(len(examples), dtype=torch.long)
-    assert torch.equal(store.testing(backbone, examples, pixels=True).batch(every, plain).pixels, expected)
+    store, rows, plain = FeatureStore(None), torch.arange(len(examples)), torch.zeros(len(examples), dtype=torch.long)
+    assert torch.equal(store.testing(backbone, examples, pixels=True).batch(rows, plain).pixels, expected)
     with torch.no_grad():
         assert torch.equal(store.testing(backbone, examples, pixels=False).views[0], backbone.encode_image(expected))
     one = store.training(backbone, examples, HOW, 1, pixels=True)
-    assert torch.equal(one.batch(every, plain).pixels, expected)  # one view is the plain image
+    assert torch.equal(one.batch(rows, plain).pixels, expected)  # one view is the plain image
 
 
 def test_views_differ_and_are_the_same_every_time(backbones, examples):
@@ -47,11 +44,11 @@ def test_views_differ_and_are_the_same_every_time(backbones, examples):
     assert first.shape == (4, 12, 3, 32, 32)
     assert torch.equal(first, again)
     plain = FeatureStore(None).testing(backbones["native"], examples, pixels=True).views
-    every = torch.cat([plain, first])
+    views = torch.cat([plain, first])
     for row in range(12):
         for one in range(5):
             for other in range(one):
-                assert not torch.equal(every[one, row], every[other, row])
+                assert not torch.equal(views[one, row], views[other, row])
 
 
 def test_making_views_leaves_the_random_state_alone(backbones, examples):
@@ -60,17 +57,6 @@ def test_making_views_leaves_the_random_state_alone(backbones, examples):
     torch.manual_seed(3)
     FeatureStore(None).training(backbones["native"], examples, HOW, 2, pixels=True)
     assert torch.equal(torch.rand(2), expected)
-
-
-def test_a_flip_is_never_drawn_where_it_would_change_the_label(backbones):
-    """Left half dark, right half bright stays that way."""
-    picture = np.zeros((30, 32, 32, 3), np.uint8)
-    picture[:, :, 16:] = 255
-    sided = Examples(ArrayImages(picture), (0,) * 30)
-    for flip in (False, True):
-        views = FeatureStore(None).training(backbones["native"], sided, Augmentation(None, flip), 3, pixels=True).views
-        bright_right = views[..., 16:].float().mean((2, 3, 4)) > views[..., :16].float().mean((2, 3, 4))
-        assert bool(bright_right.all()) is not flip
 
 
 def test_features_of_a_batch_are_those_of_its_rows_and_views():
@@ -138,14 +124,14 @@ def test_a_bad_cache_file_is_computed_again(counted, examples, tmp_path, damage)
         file.write_bytes(b"" if damage == "empty" else b"hello")
     else:
         with safe_open(file, framework="pt") as stored:
-            held, about = stored.get_tensor("features"), stored.metadata()
-        held[3, 2] += 1e-3 if damage == "byte" else 0
-        bad = {"shape": held[:5], "dtype": held.double()}.get(damage, held)
-        save_file({"others" if damage == "other" else "features": bad}, file, about)
+            tensor, metadata = stored.get_tensor("features"), stored.metadata()
+        tensor[3, 2] += 1e-3 if damage == "byte" else 0
+        bad = {"shape": tensor[:5], "dtype": tensor.double()}.get(damage, tensor)
+        save_file({"others" if damage == "other" else "features": bad}, file, metadata)
     assert torch.equal(FeatureStore(tmp_path).testing(backbone, examples, pixels=False).views, right)
     assert len(calls) == 2
     FeatureStore(tmp_path).testing(backbone, examples, pixels=False)
-    assert len(calls) == 2  # and the file is mended
+    assert len(calls) == 2  # and the file is written again
 
 
 def test_a_cache_that_cannot_be_written_costs_time_only(counted, examples, tmp_path):
@@ -160,95 +146,6 @@ def test_memory_is_bounded(backbones, examples):
     for count in range(2, 8):
         store.testing(backbones["native"], examples.pick(range(count)), pixels=True)
     assert len(store._kept) == 2
-
-
-# --- decoding --------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def photos(tmp_path) -> Examples:
-    """Thirteen image files of several sizes and kinds."""
-    paths = []
-    for number in range(13):
-        pixels = np.random.default_rng(number).integers(0, 256, (30 + 3 * number, 90 - 5 * number, 3), dtype=np.uint8)
-        image = Image.fromarray(pixels)
-        paths.append(f"{number}.{('png', 'jpg', 'bmp')[number % 3]}")
-        (image.convert("L") if number % 4 == 1 else image).save(tmp_path / paths[-1])
-    return Examples(ImageFiles(tmp_path, paths), tuple(range(13)))
-
-
-def views_of(examples: Examples, *numbers: int) -> Views:
-    return Views(examples.images, HOW, numbers)
-
-
-def decoded(views: Views, backbone, threads: int) -> torch.Tensor:
-    out = torch.zeros(views.count, 3, 32, 32, dtype=torch.uint8)
-    Decoder(threads).fill(views, backbone, out)
-    return out
-
-
-@pytest.mark.parametrize("numbers", [(0,), (1, 2, 3)])
-def test_threads_do_not_change_a_byte(numbers, photos, backbones):
-    views = views_of(photos, *numbers)
-    one = decoded(views, backbones["native"], 1)
-    for threads in (4, 4, 2):
-        assert torch.equal(decoded(views, backbones["native"], threads), one)
-    for threads in (1, 4):
-        chunks = list(Decoder(threads).chunks(views, backbones["native"], 5))
-        assert [len(chunk) for chunk in chunks] == [5] * (views.count // 5) + [views.count % 5] * (views.count % 5 > 0)
-        assert torch.equal(torch.cat(chunks), one)
-
-
-def test_no_images_are_no_chunks(photos, backbones):
-    views = views_of(photos.pick([]), 0)
-    for threads in (1, 4):
-        assert list(Decoder(threads).chunks(views, backbones["native"], 5)) == []
-        assert decoded(views, backbones["native"], threads).shape == (0, 3, 32, 32)
-
-
-def test_a_view_is_drawn_from_its_images_its_place_and_its_number(photos, backbones):
-    """Whatever the state of torch's generator, and whichever views are made with it."""
-    native = backbones["native"]
-    torch.manual_seed(1)
-    first = decoded(views_of(photos, 1, 2), native, 1).unflatten(0, (2, 13))
-    torch.manual_seed(2)
-    again = decoded(views_of(photos, 2, 5), native, 4).unflatten(0, (2, 13))
-    assert torch.equal(first[1], again[0])
-    assert not torch.equal(first[0], again[1])
-    assert torch.equal(
-        decoded(views_of(photos, 0), native, 1), torch.stack([native.frame(photos.images[i]) for i in range(13)])
-    )
-
-
-def test_images_of_one_view_are_drawn_apart(backbones):
-    """Even where they show the same."""
-    same = Examples(ArrayImages(np.repeat(pictures([3]), 8, axis=0)), (0,) * 8)
-    made = decoded(Views(same.images, Augmentation(crop=(0.3, 0.7)), (1,)), backbones["native"], 1)
-    assert len({each.numpy().tobytes() for each in made}) == 8
-
-
-def test_plain_pixels_do_not_depend_on_the_augmentation(photos, backbones):
-    keys = {
-        Views(photos.images, how, numbers).key(backbones["native"])
-        for how in (HOW, Augmentation())
-        for numbers in ((0,), (1,))
-    }
-    assert len(keys) == 3
-    assert views_of(photos, 0).key(backbones["native"]) == views_of(photos, 0).key(backbones["eva"])
-    assert views_of(photos, 0).key(backbones["native"]) != views_of(photos.pick(range(12)), 0).key(backbones["native"])
-
-
-def test_many_pixels_go_to_a_file_that_leaves_nothing(tmp_path):
-    few, is_file = allocate((2, 3, 4, 4), tmp_path / "cache", 96)
-    assert not is_file
-    assert not (tmp_path / "cache").exists()
-    many, is_file = allocate((2, 3, 4, 5), tmp_path / "cache", 96)
-    assert is_file
-    assert (few.dtype, many.dtype, many.shape) == (torch.uint8, torch.uint8, (2, 3, 4, 5))
-    many[1, 2] = 7
-    assert int(many.sum()) == 7 * 20
-    assert list((tmp_path / "cache").iterdir()) == []
-    assert allocate((2, 3, 4, 5), None, 96)[1] is False
 
 
 @pytest.mark.parametrize("pixels", [True, False])

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from benchmark.experiment import estimate, session
+from benchmark.cli import run
+from benchmark.experiment import estimate
 from benchmark.experiment.estimate import Pace
 
 
 @pytest.fixture
 def prepared(cli, world, tmp_path, monkeypatch):
-    """A session of the toy world, prepared and not run: two trained methods, and the baseline."""
+    """A session of the toy world that was opened and not run: two trained methods, and the baseline."""
     held = {}
-    monkeypatch.setattr(session, "_print_plan", lambda made, options: held.setdefault("session", made))
+    monkeypatch.setattr(run, "_print_plan", lambda session: held.setdefault("session", session))
     methods = "--methods=coop,clip-lora,zero-shot"
     assert cli(methods, "--dry-run", "--device=cpu", f"--out={tmp_path}/o", "--set=coop.steps=7").status == 0
     return held["session"]

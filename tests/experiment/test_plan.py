@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import pickle
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from benchmark.config import loader, validation
+from benchmark.config import loader, paths, validation
 from benchmark.config.errors import UserError
 from benchmark.config.schema import ProtocolSpec, RunSpec
 from benchmark.data import task as rules
@@ -154,7 +153,7 @@ def test_a_protocol_that_suits_nothing_is_told(protocol, chosen):
 
 def test_cross_dataset_tests_each_other_set_on_its_own_terms():
     (task,) = tasks({"name": CROSS_DATASET, "train_on": "big"}).values()
-    assert [(test.key, test.part, test.test_set, test.template, test.classes) for test in task.tests] == [
+    assert [(test.key, test.part, test.name, test.template, test.classes) for test in task.tests] == [
         ("all", "all", "", "big {}.", LOADED["big"].classes),
         ("cars", "all", "cars", "cars {}.", LOADED["cars"].classes),
         ("pets", "all", "pets", "pets {}.", LOADED["pets"].classes),
@@ -255,9 +254,7 @@ def pairs(tmp_path, backbone_folders) -> Path:
 
 def test_protocols_on_the_command_line_keep_the_files_settings(pairs):
     def chosen(*given: str, shots: int | None = None) -> list[tuple]:
-        names = dict.fromkeys(("methods", "datasets", "seeds", "data_root"))
-        options = argparse.Namespace(**names, protocols=given or None, shots=shots)
-        spec = session._override(loader.load(pairs), options)
+        spec = session.override(loader.load(pairs), protocols=given, shots=shots)
         return [(each.name, each.shots, each.train_on) for each in spec.protocols]
 
     few, cross = (FEW_SHOT, (1, 2), ("toy",)), (CROSS_DATASET, (4,), ("mine",))
@@ -297,15 +294,15 @@ def test_a_worker_makes_the_tasks_that_were_planned(pairs, world, monkeypatch):
     """From their names alone, in another process."""
     monkeypatch.setattr(worker, "_LOADED", {})
     spec = loader.load(pairs)
-    found = registry.datasets(world.root / "datasets", spec.folders)
+    found = registry.datasets_in(world.root / "datasets", own=spec.folders)
     chosen = {name: found[name].cls() for name in found.select(spec.datasets)}
     made = plan.tasks(spec, chosen, {name: data.load() for name, data in chosen.items()})
     context = Context(spec.backbones, tuple(chosen), world.root, None, "cpu", "fp32", folders=spec.folders)
-    context.methods_folder, context.datasets_folder = world.root / "methods", world.root / "datasets"
-    made_anew = Worker(pickle.loads(pickle.dumps(context)))
+    monkeypatch.setattr(paths, "bundled", lambda name: world.root / name)
+    other_worker = Worker(pickle.loads(pickle.dumps(context)))
     assert len(made) == 6
     for task_id, task in made.items():
-        again = made_anew.task(task_id)
+        again = other_worker.task(task_id)
         assert (again.split_hash(), again.test_hash()) == (task.split_hash(), task.test_hash())
 
 

@@ -25,8 +25,8 @@ from benchmark.experiment.plan import restore
 from benchmark.experiment.store import Store
 from benchmark.method import registry
 from benchmark.method.base import Incompatible
-from benchmark.method.checkpoints import read_module
-from benchmark.training.evaluation import attach
+from benchmark.method.checkpoints import HEADER, read_module
+from benchmark.training.modules import attach
 
 METHODS = registry.methods()
 NAMES = ("red dog", "cat", "blue_bird", "lorry")
@@ -255,7 +255,7 @@ def test_cocoop_with_another_reduction(tmp_path):
     settings = read_module(save(dassl(state), tmp_path / "a"), METHODS).settings
     assert 30 // settings["reduction"] == 7
     state["meta_net.linear1.weight"] = torch.zeros(20, 30)
-    assert "no whole part" in refusal(save(dassl(state), tmp_path / "b"))
+    assert "not d / r for any whole r" in refusal(save(dassl(state), tmp_path / "b"))
 
 
 @pytest.mark.parametrize("depth", [1, 2])
@@ -488,6 +488,7 @@ def test_a_stored_module(stored):
     assert "native" in module.note
 
 
+@pytest.mark.parametrize("form", ["header", "file"])
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -499,17 +500,26 @@ def test_a_stored_module(stored):
     ],
     ids=["method", "setting", "shape", "none", "torn"],
 )
-def test_a_stored_module_that_is_not_what_it_says(change, words, stored):
+def test_a_stored_module_that_is_not_what_it_says(change, words, form, stored):
+    """The description is in the file's header; earlier versions put it into a file next to the module."""
     text = "{" if change is None else json.dumps(stored.about | change)
-    (stored.folder / "module.json").write_text(text)
-    with pytest.raises(UserError) as caught:
-        read_module(stored.folder / "module.safetensors", METHODS)
-    assert words in str(caught.value)
+    file = stored.folder / "module.safetensors"
+    save_file(stored.tensors, file, {HEADER: text} if form == "header" else None)
+    if form == "file":
+        (stored.folder / "module.json").write_text(text)
+    assert words in refusal(file)
+
+
+def test_a_module_of_an_earlier_version(stored):
+    save_file(stored.tensors, stored.folder / "module.safetensors")
+    (stored.folder / "module.json").write_text(json.dumps(stored.about))
+    module = read_module(stored.folder / "module.safetensors", METHODS)
+    assert (module.method, module.settings, module.described) == ("cocoop", stored.about["settings"], stored.about)
 
 
 def test_a_stored_module_without_its_description(stored):
-    (stored.folder / "module.json").unlink()
-    assert "module.safetensors with its .json" in refusal(stored.folder / "module.safetensors")
+    save_file(stored.tensors, stored.folder / "module.safetensors")
+    assert "or a module.safetensors of this suite" in refusal(stored.folder / "module.safetensors")
 
 
 # --- files that are none -----------------------------------------------------------------------------------------------
@@ -563,7 +573,7 @@ def test_a_file_that_two_methods_would_take(tmp_path):
     for name in ("one", "two"):
         own = text.replace('name="coop"', f'name="{name}"').replace('name="coop-csc"', f'name="{name}-csc"')
         (tmp_path / f"{name}.py").write_text(own)
-    methods = registry.methods(tmp_path)
+    methods = registry.methods_in(tmp_path)
     file = save(dassl({"ctx": torch.zeros(4, 32)}), tmp_path / "model.pth.tar-5")
     assert "may be a module of one or two" in refusal(file, methods=methods)
     assert read_module(file, methods, "two").method == "two"
@@ -578,5 +588,5 @@ def test_a_method_that_fails_at_a_file_costs_itself_only(tmp_path):
     text = text.replace("state = official_state(content)", "return content['no']")
     (tmp_path / "two.py").write_text(text)
     file = save(dassl({"ctx": torch.zeros(4, 32)}), tmp_path / "model.pth.tar-5")
-    assert read_module(file, registry.methods(tmp_path)).method == "coop"
-    assert "two: KeyError: 'no'" in refusal(file, methods=registry.methods(tmp_path), method="two")
+    assert read_module(file, registry.methods_in(tmp_path)).method == "coop"
+    assert "two: KeyError: 'no'" in refusal(file, methods=registry.methods_in(tmp_path), method="two")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import pytest
@@ -30,7 +31,7 @@ def folder(tmp_path):
 def test_a_folder_is_the_registry(folder):
     (folder / "_private.py").write_text("raise RuntimeError")
     (folder / "notes.txt").write_text("")
-    found = registry.methods(folder)
+    found = registry.methods_in(folder)
     assert sorted(found.plugins) == ["cocoop", "coop", "lora"]
     assert found["coop"].file == folder / "coop.py"
     assert found["coop"].cls.info.name == "coop"
@@ -40,7 +41,7 @@ def test_a_folder_is_the_registry(folder):
 def test_two_files_of_one_name_are_both_named(folder):
     (folder / "another.py").write_text(METHOD.format(name="coop"))
     with pytest.raises(UserError) as caught:
-        registry.methods(folder)
+        registry.methods_in(folder)
     assert all(part in str(caught.value) for part in ("another.py", "coop.py", "'coop'", "rename"))
 
 
@@ -57,7 +58,7 @@ def test_two_files_of_one_name_are_both_named(folder):
     ],
 )
 def test_selection(folder, patterns, expected):
-    assert registry.methods(folder).select(patterns) == expected
+    assert registry.methods_in(folder).select(patterns) == expected
 
 
 @pytest.mark.parametrize(
@@ -71,7 +72,7 @@ def test_selection(folder, patterns, expected):
 )
 def test_unknown_names(folder, pattern, words):
     with pytest.raises(UserError) as caught:
-        registry.methods(folder).select([pattern])
+        registry.methods_in(folder).select([pattern])
     assert words in str(caught.value)
 
 
@@ -91,7 +92,7 @@ BROKEN = {
 def test_a_broken_file_is_listed_with_its_reason_and_costs_itself_only(folder, case):
     text, reason = BROKEN[case]
     (folder / f"bad_{case.replace('-', '_')}.py").write_text(text)
-    found = registry.methods(folder)
+    found = registry.methods_in(folder)
     name = f"bad-{case}"
     assert sorted(found.plugins) == ["cocoop", "coop", "lora"]
     assert list(found.broken) == [name]
@@ -102,11 +103,11 @@ def test_a_broken_file_is_listed_with_its_reason_and_costs_itself_only(folder, c
         found.select([name])
 
 
-def test_one_file_may_define_several_and_what_starts_with_an_underscore_is_its_own_affair(folder):
+def test_one_file_may_define_several_and_what_starts_with_an_underscore_is_ignored(folder):
     base = METHOD.format(name="unused").replace("class Plugin", "class _Base")
     text = base + METHOD.format(name="one").replace("class Plugin(Method)", "class One(_Base)")
     (folder / "several.py").write_text(text + METHOD.format(name="two").replace("class Plugin(Method)", "class Two(_Base)"))
-    found = registry.methods(folder)
+    found = registry.methods_in(folder)
     assert sorted(found.plugins) == ["cocoop", "coop", "lora", "one", "two"]
     assert found["one"].file == found["two"].file
 
@@ -114,35 +115,35 @@ def test_one_file_may_define_several_and_what_starts_with_an_underscore_is_its_o
 def test_aliases_are_other_names_and_clash_like_names(folder):
     text = METHOD.format(name="prompt").replace("tunes=()", "aliases=('context', 'ctx'), tunes=()")
     (folder / "prompt.py").write_text(text)
-    found = registry.methods(folder)
+    found = registry.methods_in(folder)
     assert found["ctx"].name == "prompt"
     assert found.select(["context", "coop", "prompt"]) == ["coop", "prompt"]
     assert "ctx" not in found.plugins
     (folder / "zz.py").write_text(METHOD.format(name="ctx"))
     with pytest.raises(UserError, match=r"two files define the method 'ctx': .*prompt.py and .*zz.py"):
-        registry.methods(folder)
+        registry.methods_in(folder)
 
 
 def test_an_imported_class_is_not_the_files_own(folder):
     """``from methods.x import Y`` style reuse must not count as a second plugin."""
     text = METHOD.format(name="child") + "\n\nfrom benchmark.method import Method as Base\n\n_AGAIN = Base\n"
     (folder / "child.py").write_text(text)
-    assert "child" in registry.methods(folder).plugins
+    assert "child" in registry.methods_in(folder).plugins
 
 
 def test_the_plugin_digest_follows_the_file(folder):
-    before = registry.methods(folder)["coop"].digest
-    assert registry.methods(folder)["coop"].digest == before
+    before = registry.methods_in(folder)["coop"].digest
+    assert registry.methods_in(folder)["coop"].digest == before
     with (folder / "coop.py").open("a") as file:
         file.write("# a comment\n")
-    assert registry.methods(folder)["coop"].digest != before
+    assert registry.methods_in(folder)["coop"].digest != before
 
 
 def test_our_folders_shadow_no_package():
     """Plugins live under a private name; ``datasets`` and ``methods`` are never imported as packages."""
     registry.methods()
     registry.datasets()
-    assert "_clip_compat_datasets.digits" in sys.modules
+    assert any(re.fullmatch(r"_clip_compat_datasets_[0-9a-f]{8}\.digits", name) for name in sys.modules)
     for name in ("datasets", "methods"):
         assert str(ROOT) not in str(getattr(sys.modules.get(name), "__file__", ""))
         assert not (ROOT / name / "__init__.py").exists()
@@ -163,8 +164,6 @@ def test_shipped_plugins_are_whole():
 
 def test_no_method_is_named_outside_its_own_file():
     """The engine knows methods by what they declare, never by name."""
-    import re
-
     names = sorted(registry.methods().plugins)
     words = {name for name in names if name != "zero-shot"} | {
         name.replace("-", "_") for name in names if name != "zero-shot"
@@ -174,6 +173,8 @@ def test_no_method_is_named_outside_its_own_file():
         for file in sorted((ROOT / "benchmark").rglob("*.py"))
         for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1)
         for word in words
-        if re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", line) and "as in coop.n_ctx=8" not in line
+        # "coop" is also the name of a package, for the folder layout of CoOp's data
+        if re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", line.replace("data.coop", ""))
+        and "as in coop.n_ctx=8" not in line
     ]
     assert found == []

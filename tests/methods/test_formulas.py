@@ -1,4 +1,4 @@
-"""Each method against its formula, written out here once more on open_clip's own modules.
+"""Each method against its formula, written out again with open_clip's modules.
 
 Nothing of the plugins or the engine computes the expected values: only open_clip's modules and plain torch do.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -142,14 +143,14 @@ def contcoop_texts(backbone, method):
     """Class by class: v + softmax(Q(v) K(e_c)^T / sqrt(a)) V(e_c) O over the tokens of the bare name."""
     tensors = learnt(method)
     embedding = text_part(backbone.model).token_embedding
-    found = []
+    actual = []
     for name in READABLE:
         own = embedding(torch.tensor(backbone.tokenizer.encode(name)))
         query, key = tensors["context"] @ tensors["query.weight"].T, own @ tensors["key.weight"].T
         value = own @ tensors["value.weight"].T
         weights = torch.softmax(query @ key.T / math.sqrt(key.shape[1]), dim=1)
-        found.append(prompt_feature(backbone, tensors["context"] + weights @ value @ tensors["out.weight"].T, name))
-    return torch.stack(found)
+        actual.append(prompt_feature(backbone, tensors["context"] + weights @ value @ tensors["out.weight"].T, name))
+    return torch.stack(actual)
 
 
 @pytest.mark.parametrize("width", [None, 5])
@@ -259,8 +260,8 @@ def test_clip_lora(backbone, examples, labels, settings):
         expected = cosine_logits(merged, merged.encode_image(pixels), texts)
         plain = cosine_logits(backbone.model, backbone.model.encode_image(pixels), zero_shot_texts(backbone))
         assert (expected - plain).abs().max() > 0.05
-        found = method.logits(Batch(labels, pixels=pixels))
-        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+        actual = method.logits(Batch(labels, pixels=pixels))
+        torch.testing.assert_close(actual, expected, atol=1e-5, rtol=1e-5)
 
 
 def test_clip_lora_starts_as_zero_shot(backbone, examples, labels):
@@ -292,7 +293,7 @@ def test_clip_lora_positions_on_twelve_layers(backbones, position, expected, mon
     names = cls.build.__globals__  # the plugin's own module, however often the folder was read since
     real = names["projections"](backbones["native"], "text")
     twelve = [replace(site, layer=layer) for layer in range(12) for site in real[:4]]
-    monkeypatch.setitem(names, "layers", lambda *_: 12)
+    monkeypatch.setitem(names, "tower", lambda *_: SimpleNamespace(blocks=range(12)))
     monkeypatch.setitem(names, "projections", lambda *_: twelve)
     method = cls(cls.Config(encoder="text", position=position), backbones["native"], CLASSES)
     assert sorted({site.layer for site in method.sites}) == list(expected)
@@ -357,11 +358,11 @@ def test_numbers_of_parameters(backbones, on):
         "clip-adapter": 2 * 32 * 8,
         "clip-lora": 2 * 3 * (32 + 32) * 2 + layers * 3 * (width + width) * 2,
     }
-    found = {}
+    actual = {}
     for name in expected:
         cls = PLUGINS[name].cls
-        found[name] = sum(p.numel() for p in cls(cls.Config(), backbones[on], CLASSES).parameters())
-    assert found == expected
+        actual[name] = sum(p.numel() for p in cls(cls.Config(), backbones[on], CLASSES).parameters())
+    assert actual == expected
 
 
 def test_the_plain_bank_has_the_features_of_the_formulas(backbone, examples, features):

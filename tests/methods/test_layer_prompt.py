@@ -45,7 +45,7 @@ def test_the_towers_own_states_change_nothing(bench):
 
 
 def test_it_acts_at_its_layer_only(bench):
-    """What stands before the block is the hand-written prompt's, whatever is learnt."""
+    """The states before the block are those of the hand-written prompt, whatever is learnt."""
     probe, seen = built(bench, "layer-prompt", 1), []
     hook = tower(probe.backbone, "text").blocks[1].register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     first = probe.class_features()
@@ -60,7 +60,7 @@ def test_it_acts_at_its_layer_only(bench):
 def test_a_tower_without_the_layer_is_refused(bench):
     cls, backbone = METHODS["layer-prompt"].cls, bench.backbones["native"]
     config = cls.Config(layer=backbone.text_layers)
-    assert "the prompt is made for layer" in cls.incompatibility(config, backbone)
+    assert "the prompt is for layer" in cls.incompatibility(config, backbone)
     assert [each["layer"] for each in cls.depths(backbone)] == list(range(backbone.text_layers))
 
 

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import statistics
-
 import pytest
 
-from benchmark.config.validation import check
 from benchmark.data.task import TaskId
 from benchmark.experiment import plan
 from benchmark.method import registry
-from benchmark.training.evaluation import places
-from pretraining import tune
+from benchmark.training.evaluation import columns_of
 
 METHODS = registry.methods()
 
@@ -50,15 +45,15 @@ OFFICIAL = [  # method, (protocol, shots, data set), settings of the reference, 
 def test_official_settings(name, task, expected):
     protocol, shots, dataset = task
     (configuration,) = plan.configurations(METHODS, [name], [])
-    found = configuration.settings(METHODS[name].cls, "paper", TaskId(dataset, protocol, shots, 1))
-    assert {key: found[key] for key in expected} == expected
+    actual = configuration.settings(METHODS[name].cls, "paper", TaskId(dataset, protocol, shots, 1))
+    assert {key: actual[key] for key in expected} == expected
 
 
 def test_what_the_user_changes_goes_before_the_presets():
     (configuration,) = plan.configurations(METHODS, ["coop"], ["coop.epochs=7", "coop.n_ctx=3"])
     for preset in ("paper", "small"):
-        found = configuration.settings(METHODS["coop"].cls, preset, TaskId("dtd", "few-shot", 1, 1))
-        assert (found["epochs"], found["n_ctx"]) == (7, 3)
+        actual = configuration.settings(METHODS["coop"].cls, preset, TaskId("dtd", "few-shot", 1, 1))
+        assert (actual["epochs"], actual["n_ctx"]) == (7, 3)
 
 
 def test_an_alias_may_be_set():
@@ -76,32 +71,6 @@ def test_an_alias_may_be_set():
         (("missile", "missile"), ("missile", "x"), None),
     ],
 )
-def test_places_in_a_class_list(names, among, expected):
-    """ "missile" names two of ImageNet's classes: the first stands for the first."""
-    assert places(names, among) == expected
-
-
-# --- how the small presets were chosen -------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def log() -> dict[str, list[tuple[str, float, float]]]:
-    """Setting, value and score of every trial, by method."""
-    found: dict[str, list[tuple[str, float, float]]] = {}
-    with tune.LOG.open(encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            trial = (row["setting"], float(row["value"]), float(row["val_accuracy_base"]))
-            found.setdefault(row["method"], []).append(trial)
-    return found
-
-
-@pytest.mark.parametrize("name", [name for name in METHODS.select(["all"]) if not METHODS[name].cls.info.baseline])
-def test_the_small_preset_is_the_logs_best_of_as_many_trials_as_all_have(name, log):
-    cls, trials = METHODS[name].cls, log[name]
-    config = check(cls.Config, cls.presets["small"], where=name)
-    setting, values = tune.values_of(cls, config)
-    assert {each[0] for each in trials} == {setting}
-    assert sorted({each[1] for each in trials}) == sorted(values)
-    assert len(trials) == 6 * 12 == len(log["coop"])
-    mean = {value: statistics.mean(score for _, v, score in trials if v == value) for value in values}
-    assert getattr(config, setting) == max(mean, key=lambda value: (mean[value], -value))
+def test_columns_of_names_in_a_class_list(names, among, expected):
+    """ "missile" is the name of two ImageNet classes: the first occurrence maps to the first."""
+    assert columns_of(names, among) == expected

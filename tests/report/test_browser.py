@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from fixtures.results import made_up_run
 
 from benchmark.method.base import Info
 from benchmark.report import write
@@ -39,7 +40,7 @@ HEADER = "#pair-1 table.headline th[data-column='7']"
 
 
 def rows() -> pd.DataFrame:
-    """Two pairs, one data set, two seeds; delta does not fit."""
+    """Two pairs, one data set, two seeds; delta is incompatible."""
     found: list[dict[str, Any]] = []
     for method, reuse in REUSE.items():
         for new, seed in itertools.product(("v2", "v3"), (1, 2)):
@@ -65,10 +66,9 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrom
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=str(DRIVER)))
     page = folder / "compat.html"
-    runs = pd.DataFrame(columns=["kind", "method", "config", "status", "seconds", "peak_mb", "parameters"])
     methods = {name: Info(name, name.title(), "-", ("text",), "shallow", baseline=name == "zero") for name in REUSE}
     about = About("test", "2025-01-01", [("v1", "v2"), ("v1", "v3")], [], ["base-to-new"], [1, 2], "small", zero_shot="zero")
-    write(page, rows(), runs, about, methods, {})
+    write(page, made_up_run(rows(), about=about, methods=methods, datasets={}))
     browser.get("about:blank")
     browser.get_log("performance")  # what the browser's own start page asked for
     browser.get(page.as_uri())

@@ -56,7 +56,7 @@ def test_a_contradiction_is_named(cli, copies, tmp_path):
     table.to_csv(copies["both"] / "results.csv", index=False)
     done = cli("report", str(copies["one"]), str(copies["both"]), f"--report={tmp_path}/x.html")
     assert done.status == 2
-    assert "1 figures differ between the folders, the first: coop on native->" in done.err
+    assert "1 value differs between the folders, the first: coop on native->" in done.err
     assert not (tmp_path / "x.html").exists()
 
 

@@ -26,7 +26,7 @@ def test_seeds_alone_give_the_t_interval():
 def test_two_data_sets_with_seeds_give_welchs_interval():
     """A difference of two means is a sum of two with the sign turned: scipy's Welch test, halved."""
     one, other = [2.0, 3.0, 4.5], [1.0, 7.0, 3.0, 5.0]
-    found = combine([one, [-each for each in other]])
+    found = combine([one, [-value for value in other]])
     expected = stats.ttest_ind(one, other, equal_var=False)
     assert found.mean == pytest.approx((np.mean(one) - np.mean(other)) / 2)
     assert found.freedom == pytest.approx(expected.df)
@@ -41,7 +41,7 @@ def test_images_widen_it_by_hand():
 
 
 @pytest.mark.parametrize("values", [[], [[]], [[1.0, math.nan]], [[math.inf, 1.0]]])
-def test_no_figure_no_estimate(values):
+def test_no_value_no_estimate(values):
     assert math.isnan(combine(values).mean)
     assert not combine(values).known
 
@@ -91,9 +91,9 @@ def test_identical_lifts_are_retained_whole():
 
 
 def test_ranks_by_hand():
-    """A surely above B and C; these two are not told apart."""
-    sure, unsure = Estimate(9.0, 0.5, 10.0), Estimate(0.2, 1.0, 10.0)
-    assert ranks({(0, 1): sure, (0, 2): sure, (1, 2): unsure}, 3) == [(1, 1), (2, 3), (2, 3)]
+    """A is significantly better than B and C, which do not differ significantly."""
+    clear, unclear = Estimate(9.0, 0.5, 10.0), Estimate(0.2, 1.0, 10.0)
+    assert ranks({(0, 1): clear, (0, 2): clear, (1, 2): unclear}, 3) == [(1, 1), (2, 3), (2, 3)]
     down = Estimate(-9.0, 0.5, 10.0)
     assert ranks({(0, 1): down}, 2) == [(2, 2), (1, 1)]
     assert ranks({(0, 1): Estimate(9.0)}, 2) == [(1, 2), (1, 2)]

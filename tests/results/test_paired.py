@@ -37,7 +37,7 @@ def test_accuracies_by_hand():
     assert OTHER.accuracy("H") == pytest.approx([200 / 3, 50.0])
 
 
-def test_what_there_is_no_figure_of():
+def test_which_splits_it_has():
     some = Outcome({"base": ONE.right["base"]}, {"base": ONE.groups["base"]})
     assert some.has("base")
     assert not some.has("new")
@@ -47,7 +47,7 @@ def test_what_there_is_no_figure_of():
 
 def test_a_difference_of_accuracies_by_hand():
     """Seeds: 75 - 50 and 50 - 50, mean 12.5, variance of the mean 312.5 / 2. Images, mean over seeds: 1, -1/2, -1/2, 1/2,
-    each less their mean of 1/8 and by 4; the first two show one drawing."""
+    each minus their mean of 1/8 and divided by 4; the first two show one drawing."""
     found = difference(ONE, OTHER, "base")
     drawings = np.array([21.875 - 15.625, -15.625, 9.375])
     seeds, shown = 312.5 / 2, float((drawings**2).sum()) * 3 / 2

@@ -1,4 +1,4 @@
-"""Published figures stand beside measured ones only where the configuration is the same, and tell of wrong weights."""
+"""Published values are compared only where the configuration is the same, and reveal wrong weights."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ import pandas as pd
 import pytest
 import yaml
 from fixtures.checkout import ROOT
+from fixtures.results import ABOUT
+from fixtures.results import page as results_page
 from open_clip.pretrained import get_pretrained_cfg
 
 from benchmark.config.schema import BackboneSpec
-from benchmark.report.page import render
 from benchmark.results import published, summary
-from benchmark.results.provenance import About, PublishedRow
+from benchmark.results.provenance import PublishedRow
 
 CONTENT = yaml.safe_load(published.FILE.read_text(encoding="utf-8"))
-FIGURES = [*CONTENT["zero_shot"]["figures"], *CONTENT["base_to_new"]["figures"]]
+ROWS = [*CONTENT["zero_shot"]["rows"], *CONTENT["base_to_new"]["rows"]]
 ELEVEN = CONTENT["base_to_new"]["datasets"]
 OPENAI = BackboneSpec(model="ViT-B-16-quickgelu", pretrained="openai")
 EVA = BackboneSpec(model="EVA02-B-16", pretrained="merged2b_s8b_b131k")
@@ -29,25 +30,23 @@ BACKBONES = {"old": OPENAI, "new": EVA}
 # --- the file ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "figure", FIGURES, ids=lambda each: f"{each['model']}-{each['pretrained']}-{each.get('method', '')}"
-)
-def test_every_figure_is_of_a_model_that_open_clip_has(figure):
+@pytest.mark.parametrize("row", ROWS, ids=lambda each: f"{each['model']}-{each['pretrained']}-{each.get('method', '')}")
+def test_every_value_is_of_a_model_that_open_clip_has(row):
     """With the activation that its weights were trained with."""
-    assert (figure["model"], figure["pretrained"]) in open_clip.list_pretrained()
-    trained = get_pretrained_cfg(figure["model"], figure["pretrained"]).get("quick_gelu", False)
-    assert open_clip.get_model_config(figure["model"]).get("quick_gelu", False) == trained
+    assert (row["model"], row["pretrained"]) in open_clip.list_pretrained()
+    trained = get_pretrained_cfg(row["model"], row["pretrained"]).get("quick_gelu", False)
+    assert open_clip.get_model_config(row["model"]).get("quick_gelu", False) == trained
 
 
-def test_the_figures_can_be_accuracies_of_data_sets_that_there_are():
+def test_the_values_can_be_accuracies_of_known_data_sets():
     known = {file.stem.replace("_", "-") for file in (ROOT / "datasets").glob("*.py")}
     assert len(ELEVEN) == 11
     assert {*ELEVEN, *CONTENT["zero_shot"]["datasets"]} <= known
-    for figure in FIGURES:
-        values = figure.get("values") or [figure["base"], figure["new"]]
+    for row in ROWS:
+        values = row.get("values") or [row["base"], row["new"]]
         assert len(values) <= 5
         assert all(30 < value < 95 for value in values)
-        assert "values" in figure or figure["source"]
+        assert "values" in row or row["source"]
 
 
 # --- zero-shot -----------------------------------------------------------------------------------------------------
@@ -119,13 +118,13 @@ def test_another_backbone_has_no_counterpart(spec):
     ],
     ids=lambda change: "-".join(change),
 )
-def test_another_figure_is_not_compared(change):
+def test_another_value_is_not_compared(change):
     assert compare(result("imagenet", 68.0) | change) == []
     assert len(compare(result("imagenet", 68.0), result("imagenet", 1.0) | change)) == 1
 
 
 @pytest.mark.parametrize(("measured", "wrong"), [(64.4, False), (72.3, False), (64.3, True), (72.4, True), (0.1, True)])
-def test_a_figure_out_of_the_band_is_wrong(measured, wrong):
+def test_a_value_out_of_the_band_is_wrong(measured, wrong):
     (row,) = compare(result("imagenet", measured))
     assert row.wrong is wrong
 
@@ -172,7 +171,7 @@ def test_a_module_is_compared_where_it_was_trained():
     assert [row.measured for row in compare(*pairs)] == [row.measured for row in compare(*table("cocoop"))]
 
 
-def test_two_reports_of_one_method_both_stand():
+def test_two_reports_of_one_method_are_both_shown():
     rows = compare(*table("coop"))
     assert [row.published for row in rows][::3] == [82.69, 82.63]
     assert len({row.source for row in rows}) == 2
@@ -198,19 +197,18 @@ def test_anything_less_is_not_compared(rows):
 
 # --- where it is shown -----------------------------------------------------------------------------------------------
 
-ABOUT = About(command="x", created="2025", pairs=[], backbones=[], protocols=[], seeds=[], preset="paper")
-RUNS = pd.DataFrame(columns=["kind", "method", "config", "status", "seconds", "peak_mb", "parameters"])
 ROW = PublishedRow("b<16>", "coop", "base accuracy", 80.0, 77.5, "other templates", "a paper")
 
 
 def page(*rows: PublishedRow) -> str:
-    return render(pd.DataFrame(columns=summary.COLUMNS), RUNS, replace(ABOUT, published=rows), {}, {})
+    empty = pd.DataFrame(columns=summary.COLUMNS)
+    return results_page(empty, about=replace(ABOUT, published=rows), methods={}, datasets={})
 
 
 def test_the_report_shows_them():
     text = page(ROW)
     for words in (
-        "Published figures ",
+        "Published values ",
         "b&lt;16&gt;",
         ">80.0<",
         ">77.5<",
@@ -220,7 +218,7 @@ def test_the_report_shows_them():
     ):
         assert words in text, words
     assert "Too far off" not in text
-    assert "Published figures" not in page()
+    assert "Published values" not in page()
 
 
 def test_the_report_flags_what_is_wrong():
@@ -233,17 +231,17 @@ def test_the_report_flags_what_is_wrong():
 def test_a_run_tells_of_it_in_the_terminal_and_to_the_report(wrong, cli, world, tmp_path, backbone_folders, monkeypatch):
     """A whole run of the baseline on a backbone of which something is published."""
     written = {}
-    monkeypatch.setattr("benchmark.report.write", lambda page, figures, costs, about, *_: written.update(about=about))
+    monkeypatch.setattr("benchmark.report.write", lambda page, run, *_: written.update(about=run.about))
     model = f"local-dir:{backbone_folders['native'].resolve()}"
-    figure = {"model": model, "pretrained": None, "values": [120.0 if wrong else 50.0]}
+    row = {"model": model, "pretrained": None, "values": [120.0 if wrong else 50.0]}
     content = {
         "datasets": ["toy"],
         "band": 4 if wrong else 100,
         "source": "a [paper]",
         "difference": "none",
-        "figures": [figure],
+        "rows": [row],
     }
-    empty = CONTENT["base_to_new"] | {"figures": []}
+    empty = CONTENT["base_to_new"] | {"rows": []}
     monkeypatch.setattr(published, "_content", lambda: {"zero_shot": content, "base_to_new": empty})
     done = cli(
         "--methods=zero-shot",

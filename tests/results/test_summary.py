@@ -1,4 +1,4 @@
-"""The figures about compatibility, each against arithmetic done by hand."""
+"""Lift, gain, retained and verdicts, each against arithmetic done by hand."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ def test_verdicts(mean, p, p_outside, statuses, expected):
 
 
 def results() -> pd.DataFrame:
-    """Method "m" beside the baseline "z" on two data sets and three seeds."""
+    """Method "m" and the baseline "z" on two data sets and three seeds."""
     rows = []
     for dataset, shift in (("a", 0.0), ("b", 20.0)):
         for seed in (1, 2, 3):
-            for method, figures in (
+            for method, accuracies in (
                 ("m", {"old": 60 + seed, "reuse": 66 + seed, "retrain": 72 + seed}),
                 ("z", {"old": 50, "reuse": 62, "retrain": 62}),
             ):
-                for strategy, value in figures.items():
+                for strategy, value in accuracies.items():
                     row = dict.fromkeys(summary.COLUMNS, "") | {"pair": "o->n", "old": "o", "new": "n", "method": method}
                     row |= {"config": "default", "dataset": dataset, "protocol": "base-to-new", "split": "H", "shots": 4}
                     row |= {"seed": seed, "strategy": strategy, "metric": "accuracy", "n": 10, "status": "ok"}
@@ -66,7 +66,8 @@ def test_lift_and_gain_by_hand():
     assert rows.zs_new.tolist() == [62.0] * 3 + [82.0] * 3
     assert rows.retrain_lift.tolist() == [72 + seed - 62 for seed in (1, 2, 3)] * 2
     assert (table[table.method == "z"].lift == 0).all()
-    assert (rows.negative_flip == 2).all()
+    assert (rows.negative_flip_reuse == 2).all()
+    assert (rows.positive_flip_reuse == 8).all()
 
 
 def test_summary_by_hand():
@@ -87,12 +88,12 @@ def test_summary_by_hand():
 
 
 def images(covariance: float) -> pd.DataFrame:
-    """The images' part for "m" on both data sets, beside that of another method."""
+    """The images' contribution for "m" on both data sets."""
     rows = []
     for dataset in ("a", "b"):
         same = {"pair": "o->n", "dataset": dataset, "protocol": "base-to-new", "shots": 4, "test_set": "", "split": "H"}
-        for figure in ("lift", "gain", "retrain_lift", "retained"):
-            own = {"figure": figure, "method": "m", "config": "default", "other": "m", "other_config": "default"}
+        for quantity in ("lift", "gain", "retrain_lift", "retained"):
+            own = {"quantity": quantity, "method": "m", "config": "default", "other": "m", "other_config": "default"}
             rows.append(same | own | {"covariance": covariance, "drawings": 50})
     return pd.DataFrame(rows)
 
@@ -107,7 +108,7 @@ def test_images_widen_the_interval_by_hand():
 
 
 def test_covariances_of_several_test_sets():
-    """The mean over two test sets of one data set has a quarter of the sum of their variances; an unknown one spoils it."""
+    """The mean over two test sets of one data set has a quarter of the sum of their variances; it is unknown if one is."""
     table = images(0.5)
     known = summary.Covariances(table.assign(test_set=["", "x"] * 4, dataset="a"))
     name, where = ("m", "default"), ("o->n", "base-to-new", "H")
@@ -136,7 +137,7 @@ def test_ranks_are_of_methods_compared_seed_by_seed():
     ]
 
 
-def test_retained_is_blank_where_retraining_gains_nothing_sure():
+def test_retained_is_blank_where_retraining_does_not_gain_significantly():
     frame = results()
     chosen = (frame.method == "m") & (frame.strategy == "retrain")
     frame.loc[chosen, "value"] = frame.loc[chosen, "value"] - 10
@@ -144,7 +145,7 @@ def test_retained_is_blank_where_retraining_gains_nothing_sure():
     assert math.isnan(row.retained)
 
 
-def test_what_does_not_fit_keeps_its_other_figures():
+def test_an_incompatible_module_keeps_its_other_values():
     frame = results()
     chosen = (frame.method == "m") & (frame.strategy == "reuse") & (frame.metric == "accuracy")
     frame.loc[chosen, "status"] = "incompatible"

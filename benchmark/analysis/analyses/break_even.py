@@ -1,6 +1,6 @@
 """Break-even: how many steps, and how many images of each class, of retraining on the new backbone equal simple reuse.
 
-Retraining is run anew for each number of steps (with its own schedule) at full shots, and for each number of shots at full
+Retraining is repeated for each number of steps (with its own schedule) at full shots, and for each number of shots at full
 steps. All steps are the method's own with the old backbone's settings. Zero steps are zero-shot.
 """
 
@@ -17,7 +17,7 @@ from benchmark.experiment.plan import Configuration, Plan
 from benchmark.results.paired import Outcome
 
 STEPS, SHOTS = (5, 20, 100), (1, 4)
-"""What is tried beside the full budget; steps only below a method's own number."""
+"""What is tried besides the full budget; only fewer steps than a method's own number."""
 
 
 class BreakEven(Analysis):
@@ -28,7 +28,7 @@ class BreakEven(Analysis):
     question = "How much retraining on the new backbone equals simple reuse?"
     explains = False
     text_columns = ("pair", "method", "title", "budget", "full", "status", "reason")
-    """``budget`` is steps or shots; ``full`` marks the whole of it."""
+    """``budget`` is steps or shots; ``full`` marks the full budget."""
     number_columns = tuple("amount accuracy reuse zs_new over_reuse over_reuse_low over_reuse_high".split())
     """``over_reuse`` is retraining minus reuse."""
 
@@ -41,7 +41,7 @@ class BreakEven(Analysis):
         short = study.plan(news, cuts)
         shots = [count for count in SHOTS if count < study.tasks()[0].shots]
         few = {count: study.plan(news, study.competing, count) for count in shots}
-        study.compute("retraining with less", [job for made in (short, *few.values()) for job in made.jobs])
+        study.compute("retraining with smaller budgets", [job for made in (short, *few.values()) for job in made.jobs])
         rows = []
         for old, new in study.pairs:
             zero = study.find(full, study.zero_shot, old, new)
@@ -78,7 +78,7 @@ def own_steps(study: Study, made: Plan, configuration: Configuration) -> int:
 
 
 Point = tuple[str, int, bool, Plan | None, Configuration]
-"""(budget, amount, whether it is all, plan that holds its cells or None for zero-shot, configuration)."""
+"""(budget, amount, whether it is the full budget, plan that holds its cells or None for zero-shot, configuration)."""
 
 
 def _curve(configuration: Configuration, own: int, full: Plan, short: Plan, few: dict[int, Plan]) -> Iterator[Point]:

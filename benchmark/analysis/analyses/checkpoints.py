@@ -1,8 +1,8 @@
-"""Checkpoints: does more drift mean that a module is of less use? Reuse and drift on the way to a new backbone.
+"""Checkpoints: does a larger drift make modules less useful? Reuse and drift along the training of a new backbone.
 
-Four upgrades are too few to tell. ``python -m pretraining checkpoints v2 v3`` trains the second and third release again
-and keeps their weights on the way; modules of the old backbone are then put on each. The points of one way follow each
-other and are no independent sample, so a correlation along them describes that way and no more.
+Four upgrades are too few to answer this. ``python -m pretraining checkpoints v2 v3`` trains the second and third release
+again and keeps checkpoints; modules of the old backbone are then reused on each. The checkpoints of one training run are
+not independent, so a correlation along them describes only that run.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Checkpoints(Analysis):
 
     name = "checkpoints"
     title = "Does drift predict loss?"
-    question = "Does more drift mean that a module is of less use, along the way to the new backbone?"
+    question = "Does a larger drift make modules less useful, along the training of the new backbone?"
     explains = True
     text_columns = ("pair", "way", "method", "title", "status", "reason")
     """``way`` names the release that the steps lead to."""

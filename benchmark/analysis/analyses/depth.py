@@ -44,16 +44,16 @@ def _configurations(study: Study, *, everything: bool) -> list[tuple[Configurati
     """(configuration, number of its depth, what to call it). Unless methods were named, all that have depths."""
     backbone = study.backbone(study.pairs[0][0])
     names = list(study.methods.plugins) if everything else [configuration.method for configuration in study.competing]
-    found = []
+    configurations = []
     for name in names:
         for order, changes in enumerate(study.methods[name].cls.depths(backbone)):
             place = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in changes.items())
             label = ",".join(f"{key}={value}" for key, value in changes.items())
-            found.append((Configuration(name, label, changes), order, place))
-    if not found:
+            configurations.append((Configuration(name, label, changes), order, place))
+    if not configurations:
         known = [name for name, plugin in study.methods.plugins.items() if plugin.cls.depths(backbone)]
-        raise UserError("none of these methods has a study for its depth", fix=f"name one of {', '.join(known)}")
-    return found
+        raise UserError("none of these methods has a setting for its depth", fix=f"name one of {', '.join(known)}")
+    return configurations
 
 
 def _row(

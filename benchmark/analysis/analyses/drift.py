@@ -72,7 +72,7 @@ def rows_of(pair: str, old: Backbone, new: Backbone, task: Task, store: FeatureS
                 count = len(weights[0][order]) if metric == "change" else len(features[0][order])
                 yield pair, name, order, stage, metric, _rounded(value), count
     classes = _classes(task)
-    embedded = [activations.name_embeddings(each, classes) for each in (old, new)]
+    embedded = [activations.name_embeddings(backbone, classes) for backbone in (old, new)]
     for metric, value in (("cka", linear_cka(*embedded)), ("cosine", cosine(*embedded))):
         yield pair, "text", -1, NAMES, metric, _rounded(value), len(classes)
 
@@ -86,14 +86,14 @@ def _features(backbone: Backbone, name: TowerName, task: Task, store: FeatureSto
 
 
 def _classes(task: Task) -> list[str]:
-    """All classes of the task, those to train on and those not, as sentences have them."""
+    """All classes of the task, base and new, with spaces for underscores."""
     names = dict.fromkeys(name for test in task.tests for name in test.classes)
     return [name.replace("_", " ") for name in names]
 
 
 def _matched(count: int, other: int) -> list[int | None]:
     """For each of ``count`` stages the one of ``other`` at the same share of the depth; input to input, output to output. A
-    tower with its output alone has nothing for other stages."""
+    tower that has only an output matches no other stage."""
     if count == other:
         return list(range(count))
     if min(count, other) < 3:

@@ -24,15 +24,15 @@ KIND = "repair"
 
 
 class RepairAnalysis(Analysis):
-    """Every repair on every module that allows it, with reuse, retraining, and the same number of steps from scratch; each with
-    what it costs in images, labels, steps and seconds."""
+    """Every repair on every module that allows it, next to reuse, retraining, and the same number of steps from scratch,
+    with the cost in images, labels, steps and seconds."""
 
     name = "repair"
     title = "Repair"
     question = "If reuse is not enough, what does it cost to get the rest?"
     explains = False
     text_columns = ("pair", "method", "title", "repair", "label", "status", "reason")
-    """``repair`` is reuse, a repair's name, scratch-STEPS or retrain; ``label`` says it in words."""
+    """``repair`` is reuse, a repair's name, scratch-STEPS or retrain; ``label`` is its readable name."""
     number_columns = tuple(
         "accuracy reuse zs_new lift lift_low lift_high over_reuse over_reuse_low over_reuse_high images labels steps "
         "seconds seeds".split()
@@ -55,12 +55,12 @@ class RepairAnalysis(Analysis):
         study.compute("repairs", jobs, {KIND: repair_cell})
         cells = {job.train.key + cell.backbone + str(cell.config["strategy"]): cell for job in jobs for cell in job.evals}
         book = _Book(study, full, scratch, cuts, cells)
-        return pd.DataFrame([row for pair in study.pairs for each in study.competing for row in book.rows(pair, each)])
+        return pd.DataFrame([row for pair in study.pairs for method in study.competing for row in book.rows(pair, method)])
 
     def overview(self, table: pd.DataFrame) -> tuple[str, pd.DataFrame]:
         order = list(dict.fromkeys(table.label))
         wide = table.pivot_table(index="label", columns="pair", values="over_reuse", aggfunc="mean").reindex(order)
-        return "H over plain reuse, points, mean over the methods that have both", wide.round(1)
+        return "H minus plain reuse, points, mean over the methods that have both", wide.round(1)
 
 
 def _jobs(study: Study, full: Plan, cuts: Mapping[tuple[str, int], Configuration], pair: tuple[str, str]) -> Iterator[Job]:
@@ -76,15 +76,15 @@ def _jobs(study: Study, full: Plan, cuts: Mapping[tuple[str, int], Configuration
         for repair in all_repairs():
             steps = repair.steps
             if steps and (configuration.method, steps) not in cuts:
-                continue  # more than its whole retraining would take
+                continue  # its whole retraining takes fewer steps
             config = {**target.config, "kind": KIND, "strategy": repair.name, "version": repair.version, "old": digests[old]}
             cells.append(Cell(KIND, cell_hash(config), config, configuration, new, job.train.task, job.train.settings))
         yield Job(job.train, tuple(cells))
 
 
 def repair_cell(worker: Worker, cell: Cell, trained: Cell, record: Mapping[str, Any]) -> dict[str, Any]:
-    """What a worker does for a repair: repair the module, evaluate it, and say what it cost."""
-    repair = next(each for each in all_repairs() if each.name == cell.config["strategy"])
+    """What a worker does for a repair: repair the module, evaluate it, and record the cost."""
+    repair = next(repair for repair in all_repairs() if repair.name == cell.config["strategy"])
     module, new, task = worker.module(trained, record), worker.backbone(cell.backbone), worker.task(cell.task)
     require_compatible(module.cls, module.config, new)
     reason = repair.incompatibility(module)
@@ -109,7 +109,7 @@ def repair_cell(worker: Worker, cell: Cell, trained: Cell, record: Mapping[str, 
 
 @dataclass
 class _Book:
-    """Finished cells, by what they stand for."""
+    """Finished cells, by what they were computed for."""
 
     study: Study
     full: Plan
@@ -145,14 +145,14 @@ class _Book:
         configuration: Configuration,
         strategy: str,
         label: str,
-        made: Plan,
+        plan: Plan,
         chosen: Configuration,
     ) -> dict[str, object]:
         """A row of modules trained on the new backbone."""
         new = pair[1]
-        evals = [made.find(chosen, task, new, new) for task in made.tasks]
-        trained = {job.train.task: job.train for job in made.jobs if self._is(job, chosen, new)}
-        return self._row(pair, configuration, strategy, label, evals, [trained[task] for task in made.tasks])
+        evals = [plan.find(chosen, task, new, new) for task in plan.tasks]
+        trained = {job.train.task: job.train for job in plan.jobs if self._is(job, chosen, new)}
+        return self._row(pair, configuration, strategy, label, evals, [trained[task] for task in plan.tasks])
 
     def _row(
         self,
@@ -164,7 +164,7 @@ class _Book:
         costs: Sequence[Cell],
     ) -> dict[str, object]:
         study = self.study
-        found, zero = study.outcome(evals), study.find(self.full, study.zero_shot, pair[0], pair[1])
+        repaired, zero = study.outcome(evals), study.find(self.full, study.zero_shot, pair[0], pair[1])
         reuse = study.find(self.full, configuration, *pair)
         status, reason = study.why(evals)
         records = [study.session.store.record(cell.key) or {} for cell in costs]
@@ -174,11 +174,11 @@ class _Book:
             "title": study.title(configuration),
             "repair": strategy,
             "label": label,
-            "accuracy": mean(found),
+            "accuracy": mean(repaired),
             "reuse": mean(reuse),
             "zs_new": mean(zero),
-            **_gap("lift", found, zero),
-            **_gap("over_reuse", found, reuse),
+            **_gap("lift", repaired, zero),
+            **_gap("over_reuse", repaired, reuse),
             "images": _mean([record.get("images") or 0 for record in records]),
             "labels": _mean([record.get("labels", record.get("images")) or 0 for record in records]),
             "steps": _mean([record.get("steps") or 0 for record in records]),

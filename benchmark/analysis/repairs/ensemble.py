@@ -11,8 +11,8 @@ from benchmark.training.modules import all_scores, zero_shot_of
 
 
 class Ensemble(Repair):
-    """Probabilities of the reused module and of zero-shot are averaged; the share that is best (by log loss) on held-out
-    images of the training classes is taken, or one half where the data set has none."""
+    """Probabilities of the reused module and of zero-shot are averaged. The weight is the one with the smallest log loss on
+    held-out images of the training classes, or one half if the data set has none."""
 
     name, title, effort = "ensemble", "ensemble with zero-shot", 10
     shares = tuple(i / 10 for i in range(11))
@@ -24,8 +24,8 @@ class Ensemble(Repair):
             return Repaired(case.module.tensors, 0.5, notes={"chosen": "no held-out images"})
         labels = torch.tensor(held_out.labels)
         reused, zero_shot = (
-            all_scores(each, held_out, case.features, case.precision).softmax(1)
-            for each in (method, zero_shot_of(case.new, classes))
+            all_scores(predictor, held_out, case.features, case.precision).softmax(1)
+            for predictor in (method, zero_shot_of(case.new, classes))
         )
         losses = [
             float(F.nll_loss(((1 - share) * reused + share * zero_shot).clamp_min(1e-12).log(), labels))

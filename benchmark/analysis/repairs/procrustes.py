@@ -1,4 +1,4 @@
-"""Carries a module through a rotation between the old and the new space."""
+"""Maps a module by a rotation from the old to the new space."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from benchmark.training.modules import Module
 
 
 class Procrustes(Repair):
-    """The module goes through an orthogonal map between the old and the new space (see ``space_maps``). Only the two
+    """The module is mapped by an orthogonal map between the old and the new space (see ``space_maps``). Only the two
     backbones are needed: no images, no labels, no steps."""
 
     name, title, effort = "procrustes", "Procrustes alignment", 0
@@ -17,7 +17,7 @@ class Procrustes(Repair):
 
     def incompatibility(self, module: Module) -> str | None:
         if not module.tensors:
-            return "it has learnt nothing that could be mapped"
+            return "it has no learnt tensors to map"
         inside = [name for name in module.tensors if axes_of(name, module.cls.spaces) is None]
         return f"{inside[0]} lives in no space that can be mapped" if inside else None
 

@@ -9,8 +9,8 @@ from benchmark.training.modules import Module
 
 
 class Ridge(Procrustes):
-    """Like Procrustes alignment, with a map that need not keep lengths and angles: it follows the words more closely. It carries
-    vectors; a matrix that acts on vectors would need the map the other way round, so modules with one are left out."""
+    """Like Procrustes alignment, with a map that need not preserve lengths and angles and therefore fits the words better.
+    It maps vectors; a matrix that acts on vectors would need the inverse map, so modules with such a matrix are refused."""
 
     name, title, effort = "ridge", "ridge map", 1
     fit: Fit = staticmethod(ridge)
@@ -20,5 +20,5 @@ class Ridge(Procrustes):
             name for name in module.tensors if name.endswith("weight") and any(axes_of(name, module.cls.spaces) or ())
         ]
         if matrices:
-            return f"{matrices[0]} acts on vectors of the space, and a ridge map carries only the vectors themselves"
+            return f"{matrices[0]} acts on vectors of the space, and a ridge map applies only to the vectors themselves"
         return super().incompatibility(module)

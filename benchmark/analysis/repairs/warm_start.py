@@ -1,4 +1,4 @@
-"""Trains on from the reused module for a few steps."""
+"""Continues training from the reused module for a few steps."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class WarmStart(Repair):
         return [cls(steps) for steps in STEPS]
 
     def incompatibility(self, module: Module) -> str | None:
-        return None if module.tensors else "it has learnt nothing that training could continue from"
+        return None if module.tensors else "it has no learnt tensors from which training could continue"
 
     def apply(self, case: Case) -> Repaired:
         module = case.module
@@ -33,6 +33,6 @@ class WarmStart(Repair):
             module.cls, config, case.new, case.task, case.features, precision=case.precision, start=module.tensors
         )
         if not log.steps:
-            raise Incompatible("it is not learnt by gradient steps")
+            raise Incompatible("it is not trained by gradient steps")
         images = len(case.task.train)
         return Repaired(method.tensors(), images=images, labels=images, steps=log.steps)

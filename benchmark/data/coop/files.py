@@ -1,4 +1,4 @@
-"""Images that lie in files, opened one by one when they are asked for."""
+"""Images in files, which are opened one by one on access."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ImageFiles:
         """The image in RGB.
 
         Raises:
-            UserError: the file is missing or is no image.
+            UserError: the file is missing or not an image.
         """
         file = self.root / self.paths[index]
         try:
@@ -44,16 +44,16 @@ class ImageFiles:
 
     @cached_property
     def digest(self) -> str:
-        """Hash of the paths: the same wherever the folder lies. The files' contents are read for it only ``by_content``,
-        where a name does not say which image it is."""
+        """Hash of the paths, which does not depend on where the folder is. With ``by_content`` it covers the files' contents
+        too, for data sets whose file names do not identify the images."""
         lines = (f"{path} {_digest(self.root / path)}" for path in self.paths) if self.by_content else self.paths
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _digest(file: Path) -> str:
     try:
-        about = file.stat()
-        return _digest_once(file, about.st_size, about.st_mtime_ns)
+        status = file.stat()
+        return _digest_once(file, status.st_size, status.st_mtime_ns)
     except OSError as error:
         raise UserError(f"cannot be read: {error.strerror}", where=str(file), fix="check the file") from None
 
@@ -64,9 +64,9 @@ def _digest_once(file: Path, size: int, time: int) -> str:
 
 
 def list_images(folder: Path) -> list[str]:
-    """Names of the image files in a folder, sorted, so that every machine lists them alike.
+    """Names of the image files in a folder, sorted, so that the order is the same on every machine.
 
-    Told by their names alone: a large data set has too many to ask the disk about each.
+    Recognised by their suffixes: a large data set has too many files to query each of them.
     """
     return sorted(name for name in list_names(folder) if name.lower().endswith(SUFFIXES))
 
@@ -77,7 +77,7 @@ def list_folders(folder: Path) -> list[str]:
 
 
 def list_names(folder: Path) -> list[str]:
-    """Names of everything in a folder that is not hidden, in no order."""
+    """Names of everything in a folder that is not hidden, in arbitrary order."""
     return [entry.name for entry in _entries(folder)]
 
 

@@ -1,4 +1,4 @@
-"""ImageNet and the test sets that vary it: one folder for each class and no split file."""
+"""ImageNet and its shifted test sets: one folder per class and no split file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CLASSNAMES = "classnames.txt"
 class ImageNetDataset(PhotoDataset):
     """Folders named by WordNet ids, such as ``n01440764``; labels follow the sorted names.
 
-    Class names are looked up by folder or by label, never by name: "missile" and "sunglasses" name two classes each.
+    Classes are identified by folder or label, never by name: "missile" and "sunglasses" are the names of two classes each.
     """
 
     ensemble = tuple(fill("{}") for fill in SIMPLE_IMAGENET_TEMPLATES)
@@ -29,7 +29,7 @@ class ImageNetDataset(PhotoDataset):
     test_folder: ClassVar[str] = ""
     """Below the image folder."""
     rows: ClassVar[Sequence[int]] = range(len(IMAGENET_CLASSNAMES))
-    """Its classes among the thousand: names where there is no ``classnames.txt``."""
+    """Rows of its classes among the 1,000 of ImageNet, which give the names if there is no ``classnames.txt``."""
 
     def load(self) -> Splits:
         self.check_present()
@@ -46,19 +46,20 @@ class ImageNetDataset(PhotoDataset):
 
     def class_names(self) -> dict[str, str]:
         """The name for each folder, in the order of the labels."""
-        where = self.images / self.test_folder
-        folders = list_folders(where)
+        test_folder = self.images / self.test_folder
+        folders = list_folders(test_folder)
         if not folders:
-            raise UserError("no class folders", where=str(where), fix="sort the images into a folder for each class")
+            raise UserError("no class folders", where=str(test_folder), fix="sort the images into a folder for each class")
         file = self.names_file()
         if file is not None:
-            known = read_classnames(file)
-            for folder in (each for each in folders if each not in known):
-                raise UserError(f"no name for the folder {folder}", where=str(file), fix=f"get it again, see {LAYOUT}")
-            return {folder: known[folder] for folder in folders}
+            names = read_classnames(file)
+            unnamed = [folder for folder in folders if folder not in names]
+            if unnamed:
+                raise UserError(f"no name for the folder {unnamed[0]}", where=str(file), fix=f"get it again, see {LAYOUT}")
+            return {folder: names[folder] for folder in folders}
         if len(folders) != len(self.rows):
             count = f"{len(folders)} class folders, {len(self.rows)} expected, and no {CLASSNAMES} to name them"
-            raise UserError(count, where=str(where), fix=f"put {CLASSNAMES} into {self.root}, see {LAYOUT}")
+            raise UserError(count, where=str(test_folder), fix=f"put {CLASSNAMES} into {self.root}, see {LAYOUT}")
         return {folder: IMAGENET_CLASSNAMES[row] for folder, row in zip(folders, self.rows, strict=True)}
 
     def names_file(self) -> Path | None:
@@ -67,20 +68,20 @@ class ImageNetDataset(PhotoDataset):
         return next((file for file in files if file.is_file()), None)
 
     def _examples(self, part: str, folders: Sequence[str]) -> Examples:
-        where, fix = self.images / part, "unpack the data set again"
-        other = sorted(set(folders).symmetric_difference(list_folders(where)))
-        if other:
-            count = f"{len(other)} class folders are not in both, such as {other[0]}"
-            raise UserError(count, where=f"{self.images / self.test_folder} and {where}", fix=fix)
+        root, fix = self.images / part, "unpack the data set again"
+        unmatched = sorted(set(folders).symmetric_difference(list_folders(root)))
+        if unmatched:
+            count = f"{len(unmatched)} class folders are not in both, such as {unmatched[0]}"
+            raise UserError(count, where=f"{self.images / self.test_folder} and {root}", fix=fix)
         paths: list[str] = []
         labels: list[int] = []
         for label, folder in enumerate(folders):
-            below = f"{part}/{folder}" if part else folder
-            found = list_images(self.images / below)
-            if not found:
-                raise UserError("a class without images", where=str(self.images / below), fix=fix)
-            paths += [f"{below}/{name}" for name in found]
-            labels += [label] * len(found)
+            path = f"{part}/{folder}" if part else folder
+            names = list_images(self.images / path)
+            if not names:
+                raise UserError("a class without images", where=str(self.images / path), fix=fix)
+            paths += [f"{path}/{name}" for name in names]
+            labels += [label] * len(names)
         return Examples(ImageFiles(self.images, paths), tuple(labels))
 
 
@@ -88,7 +89,7 @@ def read_classnames(file: Path) -> dict[str, str]:
     """The class name for each WordNet id, in the order of the file.
 
     Raises:
-        UserError: it is not such a file, or it has an id twice.
+        UserError: the file has another format, or an id occurs twice.
     """
 
     def parse(line: str) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 """Data sets of photographs in the folder layout that the CoOp family of repositories shares (``DATASETS.md`` of CoOp).
 
-A folder that those repositories read is read here as it is. Where the split file is absent, the split is made again by
-the rule that CoOp's code states, but from sorted listings and a fixed seed, so that every machine makes the same one.
+A folder that those repositories read is read here without changes. If the split file is absent, the split is made by the
+rule in CoOp's code, but from sorted listings and with a fixed seed, so that every machine makes the same split.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Listing:
-    """The items of a data set in file order, and a sentence about where the split is from."""
+    """The items of a data set in file order, and a sentence about the origin of the split."""
 
     train: Sequence[Item]
     val: Sequence[Item]
@@ -43,7 +43,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class Counts:
-    """Published numbers of classes and images; None where none is published."""
+    """Published numbers of classes and images; None if not published."""
 
     classes: int | None
     train: int | None
@@ -53,25 +53,25 @@ class Counts:
 
 @dataclass(frozen=True)
 class Fetch:
-    """How torchvision fetches a data set: its class, and where what it unpacks belongs below our folder."""
+    """How torchvision downloads a data set: its class, and where the unpacked files belong in our folder."""
 
     cls: str
     moves: Mapping[str, str]
-    """From paths below torchvision's root to paths below the data set's folder."""
+    """Maps paths below torchvision's root to paths below the data set's folder."""
 
 
 class PhotoDataset(Dataset):
-    """Base of data sets with a train, a val and a test split below ``<data root>/<folder>``."""
+    """Base of data sets with train, val and test splits in ``<data root>/<folder>``."""
 
     folder: ClassVar[str]
     image_folder: ClassVar[str] = ""
-    """What the split's paths are relative to."""
+    """The folder that the paths of the split are relative to."""
     image_parts: ClassVar[tuple[str, ...]] = ("",)
-    """Folders of it that must be there; the default is itself."""
+    """Subfolders of it that must exist; the default is the folder itself."""
     split_file: ClassVar[str] = ""
-    """JSON with train, val and test, each a list of [path, label, class name]; empty if there is none."""
+    """JSON with train, val and test, each a list of [path, label, class name]; "" if there is none."""
     needs: ClassVar[tuple[str, ...]] = ()
-    """What ``rebuild`` reads besides the images."""
+    """Files that ``rebuild`` reads in addition to the images."""
     counts: ClassVar[Counts]
     size: ClassVar[str] = ""
     """Of the download."""
@@ -79,18 +79,18 @@ class PhotoDataset(Dataset):
     """Page to get it from."""
     fetch: ClassVar[Fetch | None] = None
     again: ClassVar[str] = "get the data set and its split again"
-    """What to do about a split that cannot be."""
+    """What to do about an invalid split."""
     incomplete: ClassVar[str] = "unpack the data set again"
     """What to do about images that are missing."""
     by_content: ClassVar[bool] = False
-    """Whether images are told apart by what their files hold; else by their paths, which for a published set will do."""
+    """Whether images are identified by the contents of their files; paths suffice for published data sets."""
 
     @property
     def root(self) -> Path:
         """The data set's folder.
 
         Raises:
-            UserError: the user named no data root.
+            UserError: the user gave no data root.
         """
         if self.data_root is None:
             raise UserError(f"dataset {self.name!r} is read from files", fix="say where they are with --data-root")
@@ -104,10 +104,10 @@ class PhotoDataset(Dataset):
         what = f"dataset {self.name!r}"
         if self.data_root is None:
             return Missing(what, "no data root was named", "give --data-root", self.size)
-        wanted = [self.images / part for part in self.image_parts]
+        required = [self.images / part for part in self.image_parts]
         if not (self.split_file and (self.root / self.split_file).is_file()):
-            wanted += [self.root / each for each in self.needs]
-        absent = [path for path in wanted if not path.exists()]
+            required += [self.root / file for file in self.needs]
+        absent = [path for path in required if not path.exists()]
         if not absent:
             return None
         how = f"see {self.where}" + (f"; the folder layout is that of {LAYOUT}" if self.where != LAYOUT else "")
@@ -116,27 +116,27 @@ class PhotoDataset(Dataset):
         return Missing(what, f"not found: {', '.join(map(str, absent))}", how, self.size, fetchable)
 
     def prepare(self) -> None:
-        absent = self.missing()
-        if absent is None:
+        missing = self.missing()
+        if missing is None:
             return
         root = self.root
-        if self.fetch is None or not absent.fetchable:
-            raise UserError(f"{absent.what} cannot be fetched by a program: {absent.reason}", fix=absent.how)
-        from torchvision import datasets  # only here: a run never fetches anything
+        if self.fetch is None or not missing.fetchable:
+            raise UserError(f"{missing.what} cannot be fetched automatically: {missing.reason}", fix=missing.how)
+        from torchvision import datasets  # slow to import, and only needed here
 
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=root) as scratch:
             try:
                 getattr(datasets, self.fetch.cls)(scratch, download=True)
-            except Exception as error:  # a download can fail in ways that no list names
+            except Exception as error:  # downloads raise many kinds of errors
                 fix = f"get it from {self.where} and put it in {root}"
-                raise UserError(f"{absent.what} could not be fetched: {error}", fix=fix) from error
+                raise UserError(f"{missing.what} could not be fetched: {error}", fix=fix) from error
             for source, target in self.fetch.moves.items():
-                if not (root / target).exists():  # what the user has put there stays
+                if not (root / target).exists():  # files of the user stay
                     shutil.move(Path(scratch) / source, root / target)
-        absent = self.missing()
-        if absent:
-            raise UserError(f"{absent.what} was fetched, but not all of it: {absent.reason}", fix=absent.how)
+        missing = self.missing()
+        if missing:
+            raise UserError(f"{missing.what} was fetched, but is incomplete: {missing.reason}", fix=missing.how)
 
     def load(self) -> Splits:
         self.check_present()
@@ -146,26 +146,26 @@ class PhotoDataset(Dataset):
         return self._splits(self.rebuild(), self.images)
 
     def check_present(self) -> None:
-        """Check that everything is in place.
+        """Check that nothing is missing.
 
         Raises:
-            UserError: it is not.
+            UserError: something is.
         """
-        absent = self.missing()
-        if absent:
-            raise UserError(f"{absent.what}: {absent.reason}", fix=absent.how)
+        missing = self.missing()
+        if missing:
+            raise UserError(f"{missing.what}: {missing.reason}", fix=missing.how)
 
     def rebuild(self) -> Listing:
-        """Make the split where no split file is there."""
+        """Make the split if there is no split file."""
         raise NotImplementedError
 
-    def count_warnings(self, **found: int) -> tuple[str, ...]:
-        """One warning for each number (of classes, or of images in train, val or test) that is not the published one."""
-        published = {part: getattr(self.counts, part) for part in found}
+    def count_warnings(self, **counts: int) -> tuple[str, ...]:
+        """One warning per count (of classes, or of images in train, val or test) that differs from the published one."""
+        published = {part: getattr(self.counts, part) for part in counts}
         return tuple(
-            f"dataset {self.name!r} has {count:,} {part if part == 'classes' else f'{part} images'}, published: {wanted:,}"
-            for (part, count), wanted in zip(found.items(), published.values(), strict=True)
-            if wanted is not None and count != wanted
+            f"dataset {self.name!r} has {count:,} {part if part == 'classes' else f'{part} images'}, published: {expected:,}"
+            for (part, count), expected in zip(counts.items(), published.values(), strict=True)
+            if expected is not None and count != expected
         )
 
     def _splits(self, listing: Listing, source: Path) -> Splits:
@@ -197,15 +197,15 @@ class PhotoDataset(Dataset):
         return ImageFiles(self.images, [item.path for item in items], by_content=self.by_content)
 
     def _check_files(self, items: Sequence[Item]) -> None:
-        """Look for the files of a split, listing each folder once."""
-        held: dict[str, set[str]] = {}
+        """Check that the files of a split exist, listing each folder once."""
+        listings: dict[str, set[str]] = {}
         absent = []
         for item in items:
             parent, _, name = item.path.rpartition("/")
-            if parent not in held:
+            if parent not in listings:
                 folder = self.images / parent
-                held[parent] = set(list_names(folder)) if folder.is_dir() else set()
-            if name not in held[parent]:
+                listings[parent] = set(list_names(folder)) if folder.is_dir() else set()
+            if name not in listings[parent]:
                 absent.append(item.path)
         if absent:
             count = f"{len(absent)} of {len(items)} images are missing, the first is {absent[0]}"
@@ -216,7 +216,7 @@ def read_split(file: Path) -> Listing:
     """A split file of the CoOp family: an object with train, val and test, each a list of [path, label, class name].
 
     Raises:
-        UserError: it is not such a file.
+        UserError: the file has another format.
     """
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
@@ -225,7 +225,7 @@ def read_split(file: Path) -> Listing:
             for part in ("train", "val", "test")
         ]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        fix = "get the split file again, or remove it to have the split made by rule"
+        fix = "get the split file again, or remove it so that the split is made by rule"
         reason = f"{type(error).__name__}: {error}"
         raise UserError(f"not a split file ({reason})", where=str(file), fix=fix) from None
     return Listing(parts[0], parts[1], parts[2], note=f"split of {file.name}")

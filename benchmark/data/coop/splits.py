@@ -1,7 +1,7 @@
-"""The rules by which CoOp's code makes a split where there is none, from sorted listings and a fixed seed.
+"""The rules by which CoOp's code makes a split if there is none, with sorted listings and a fixed seed.
 
-CoOp shuffles what the operating system happens to list, with whatever seed the run has, so its splits differ between
-machines; ours do not, and the record says that the split was made by rule.
+CoOp shuffles the files in the order in which the operating system lists them, with the seed of the run, so its splits
+differ between machines; ours do not, and the record says that the split was made by rule.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from benchmark.data.coop.layout import Item, Listing
 T = TypeVar("T")
 
 SEED = 0
-"""Of the shuffles; the split is the same for all seeds of a run."""
+"""Seed of the shuffles; the split is the same for all seeds of a run."""
 
 
 def split_folders(images: Path, *, ignored: Collection[str] = (), renamed: Mapping[str, str] | None = None) -> Listing:
@@ -29,10 +29,10 @@ def split_folders(images: Path, *, ignored: Collection[str] = (), renamed: Mappi
     renamed = renamed or {}
     items = []
     for label, folder in enumerate(name for name in list_folders(images) if name not in ignored):
-        found = list_images(images / folder)
-        if not found:
+        names = list_images(images / folder)
+        if not names:
             raise UserError("a class without images", where=str(images / folder), fix="unpack the data set again")
-        items += [Item(f"{folder}/{name}", label, renamed.get(folder, folder)) for name in found]
+        items += [Item(f"{folder}/{name}", label, renamed.get(folder, folder)) for name in names]
     if not items:
         raise UserError("no folder with images", where=str(images), fix="unpack the data set again")
     return split_classes(items)
@@ -56,14 +56,14 @@ def hold_out(items: Iterable[Item], test: Sequence[Item]) -> Listing:
     train: list[Item] = []
     val: list[Item] = []
     for members in _shuffled(items):
-        held = round(len(members) * 0.2)
-        val += members[:held]
-        train += members[held:]
+        count = round(len(members) * 0.2)
+        val += members[:count]
+        train += members[count:]
     return Listing(train, val, test, note="official test list; 20 % of the rest held out by rule")
 
 
 def _shuffled(items: Iterable[Item]) -> list[list[Item]]:
-    """The items class by class in order of first appearance, each class shuffled from its sorted paths."""
+    """The items class by class in order of first appearance, each class sorted by path and then shuffled."""
     classes: dict[int, list[Item]] = defaultdict(list)
     for item in items:
         classes[item.label].append(item)
@@ -75,24 +75,24 @@ def _shuffled(items: Iterable[Item]) -> list[list[Item]]:
 
 
 def read_lines(file: Path, parse: Callable[[str], T]) -> list[T]:
-    """What ``parse`` makes of each line of a text file that is not empty.
+    """The results of ``parse`` for the lines of a text file that are not empty.
 
     Raises:
-        UserError: the file cannot be read, or a line of it makes no sense.
+        UserError: the file cannot be read, or a line cannot be parsed.
     """
     fix = "get this file again"
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot be read: {error}", where=str(file), fix=fix) from None
-    found = []
+    parsed = []
     for number, line in enumerate(lines, start=1):
         try:
             if line.strip():
-                found.append(parse(line.strip()))
+                parsed.append(parse(line.strip()))
         except (ValueError, LookupError):
-            raise UserError(f"makes no sense: {line!r}", where=f"{file}, line {number}", fix=fix) from None
-    return found
+            raise UserError(f"cannot be parsed: {line!r}", where=f"{file}, line {number}", fix=fix) from None
+    return parsed
 
 
 def read_mat(file: Path, variable: str) -> list[Any]:
@@ -101,10 +101,10 @@ def read_mat(file: Path, variable: str) -> list[Any]:
     Raises:
         UserError: it cannot be read.
     """
-    from scipy.io import loadmat  # only here: slow to import
+    from scipy.io import loadmat  # slow to import
 
     try:
         return list(np.atleast_1d(loadmat(file, squeeze_me=True)[variable]))
-    except Exception as error:  # scipy raises many kinds for a file that is none
+    except Exception as error:  # scipy raises many kinds of errors
         reason = f"{type(error).__name__}: {error}"
         raise UserError(f"cannot be read ({reason})", where=str(file), fix="get this file again") from None

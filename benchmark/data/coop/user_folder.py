@@ -1,7 +1,7 @@
-"""A user's own folder of images as a data set, described in YAML (``FolderSpec``) and without a line of Python.
+"""A user's folder of images as a data set, described in YAML (``FolderSpec``) without writing Python.
 
-Three layouts are told apart by what is there: a CSV with the columns path, label and perhaps split; folders train, val
-and test with a folder for each class in each; or just a folder for each class, which is then split by rule.
+Three layouts are recognised: a CSV with the columns path, label and optionally split; folders train, val and test, each
+with one folder per class; or only one folder per class, which is then split by rule.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class UserFolder(PhotoDataset):
 
     spec: ClassVar[FolderSpec]
     counts = Counts(None, None, None, None)
-    again = "give every class images to train on and to test on (by rule, at least four)"
+    again = "give every class training and test images (at least four images if the split is made by rule)"
     incomplete = "check the paths in the CSV: they are relative to it"
     by_content = True
 
@@ -54,27 +54,27 @@ class UserFolder(PhotoDataset):
             fix = "give a folder for each class, folders train and test with such folders, or a CSV"
             raise UserError("no images", where=f"dataset {self.name!r}: {path}", fix=fix)
         labels = {name: label for label, name in enumerate(self._order({label for _, label, _ in rows}))}
-        items = [(Item(file, labels[label], self._written(label)), part) for file, label, part in rows]
+        items = [(Item(file, labels[label], self._class_name(label)), part) for file, label, part in rows]
         if any(part for _, part in items):
-            train, val, test = ([item for item, part in items if part == wanted] for wanted in PARTS)
+            train, val, test = ([item for item, part in items if part == name] for name in PARTS)
             return Listing(train, val, test, note=f"split of {path.name}")
         return split_classes(item for item, _ in items)
 
-    def _order(self, found: set[str]) -> list[str]:
-        """Base classes first, as the YAML has them; sorted if it does not say."""
+    def _order(self, labels: set[str]) -> list[str]:
+        """Base classes first, in the order of the YAML; then the others, sorted."""
         for name in (*self.spec.base, *self.spec.class_names):
-            if name not in found:
+            if name not in labels:
                 where = f"dataset {self.name!r}"
-                raise UserError(f"there is no class {name!r}", where=where, fix=did_you_mean(name, sorted(found)))
-        return [*self.spec.base, *sorted(found - set(self.spec.base))]
+                raise UserError(f"there is no class {name!r}", where=where, fix=did_you_mean(name, sorted(labels)))
+        return [*self.spec.base, *sorted(labels - set(self.spec.base))]
 
-    def _written(self, label: str) -> str:
+    def _class_name(self, label: str) -> str:
         return self.spec.class_names.get(label, label)
 
 
 def user_folder(name: str, spec: FolderSpec) -> type[Dataset]:
     """The data set class of a folder in the YAML."""
-    about = {
+    attributes = {
         "name": name,
         "title": spec.title or name,
         "template": spec.template,
@@ -87,14 +87,14 @@ def user_folder(name: str, spec: FolderSpec) -> type[Dataset]:
         "folder": "",
         "spec": spec,
     }
-    return type("Own", (UserFolder,), about)
+    return type("UserDataset", (UserFolder,), attributes)
 
 
 def _read_folders(folder: Path, part: str) -> list[tuple[str, str, str]]:
-    """(path, class, part) of the images in a folder for each class.
+    """(path, class, part) of the images in the class folders of ``folder``.
 
     Raises:
-        UserError: it is not split already, and a folder has no images.
+        UserError: a class folder has no images and is not part of a split.
     """
     prefix = f"{part}/" if part else ""
     rows = []
@@ -111,8 +111,8 @@ def _read_csv(file: Path) -> list[tuple[str, str, str]]:
     """(path, class, part) of the rows of a CSV.
 
     Raises:
-        UserError: a column is missing; a row has no path, no label or an unknown split; a path comes twice; or some
-            rows have a split and others have none.
+        UserError: a column is missing; a row has no path, no label or an unknown split; a path occurs twice; or only
+            some rows have a split.
     """
     rows: dict[str, tuple[str, str, str]] = {}
     try:
@@ -121,7 +121,7 @@ def _read_csv(file: Path) -> list[tuple[str, str, str]]:
             columns: Sequence[str] = reader.fieldnames or ()
             for column in ("path", "label"):
                 if column not in columns:
-                    fix = "have the columns path, label, split in its first line, with commas between them"
+                    fix = "name the columns path, label, split in the first line, separated by commas"
                     raise UserError(f"no column {column!r}", where=str(file), fix=fix)
             for row in reader:
                 where = f"{file}:{reader.line_num}"

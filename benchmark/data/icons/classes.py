@@ -1,4 +1,4 @@
-"""Common objects of the icon world: class names, and what each family calls them."""
+"""Classes of the icon data sets, and the names that each family has for them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class ObjectClass:
     name: str
     tabler: tuple[str, ...]
     others: tuple[str, ...] = ()
-    """First words in the names of Remix and Phosphor drawings."""
+    """First words of the names of Remix and Phosphor drawings."""
     emoji: tuple[str, ...] = ()
     """English names of emoji, as the ``emoji`` package spells them."""
 
@@ -93,7 +93,7 @@ MODIFIERS = {
     "code": "angle brackets",
     "question": "a question mark",
 }
-"""Last word of a Tabler drawing's name: what is drawn beside the thing."""
+"""Last word of a Tabler drawing's name, and what is drawn next to the main object."""
 
 FRAMES = ("circle", "square", "triangle", "rhombus", "hexagon", "octagon", "shield", "star", "heart", "cloud")
 """Enclosing shapes, drawn by ``benchmark.data.icons.frames``."""

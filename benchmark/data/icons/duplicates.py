@@ -1,7 +1,7 @@
-"""Near-duplicate search: which pictures show the same drawing, by eye rather than by name.
+"""Near-duplicate search: which pictures show the same drawing, by their pixels rather than their names.
 
-The measure is the centred cosine similarity of the ink maps, halved to 16 x 16 pixels so that a shift of a pixel or a
-hinting difference does not hide a copy.
+The measure is the centred cosine similarity of the ink maps, reduced to 16 x 16 pixels so that a copy that is shifted by
+a pixel or hinted differently is still recognised.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 THRESHOLD = 0.95
-"""Similarity from which two pictures count as one drawing (another stroke weight of the same drawing reaches it)."""
+"""Two pictures of at least this similarity count as one drawing (other stroke widths of a drawing reach it)."""
 
 
 def fingerprints(ink: np.ndarray) -> np.ndarray:
@@ -30,7 +30,7 @@ def similar_pairs(left: np.ndarray, right: np.ndarray, threshold: float = THRESH
 
 
 def merge(labels: Sequence[object], pairs: Iterator[tuple[int, int]]) -> list[int]:
-    """Group numbers (by first appearance): items with an equal label, or joined by a chain of pairs, share a group."""
+    """Group numbers (by first appearance): items with equal labels, or connected by a chain of pairs, share a group."""
     parent = list(range(len(labels)))
 
     def root(item: int) -> int:

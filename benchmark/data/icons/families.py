@@ -1,11 +1,11 @@
 """The icon families that the embedded "icon world" is drawn from.
 
-Every family comes with an ordinary Python package; nothing is fetched from elsewhere. A family yields *glyphs*: one
-rendered picture each, with the name its designers gave it. Glyphs of one *drawing* (outline and filled, thin and bold)
-share a ``stem``.
+Every family is shipped by a Python package on PyPI; nothing is fetched from elsewhere. A family yields *glyphs*: single
+pictures with the names that their designers gave them. Glyphs of one *drawing* (outline and filled, thin and bold) share
+a ``stem``.
 
-``DOWNSTREAM`` families feed the data sets and are never used to pre-train a release; ``PRETRAINING`` families are the
-other way round. Packages of the latter are only needed to run the pre-training recipe (``pip install -e '.[pretrain]'``).
+Data sets use only ``DOWNSTREAM`` families, and pre-training uses only ``PRETRAINING`` families. The packages of the latter
+are only needed to run the pre-training recipe (``pip install -e '.[pretrain]'``).
 """
 
 from __future__ import annotations
@@ -48,17 +48,17 @@ class Family:
     svg_folders: tuple[tuple[str, str], ...] = ()
     """(folder, style) pairs of SVG files, relative to the package's folder."""
     suffixes: tuple[str, ...] = ()
-    """Endings of a glyph's name that name a style, not a thing."""
+    """Endings of a glyph's name that denote a style, not an object."""
     pattern: str = r"(?P<stem>.+)"
-    """Regular expression that a glyph's name must match whole; group ``stem`` is kept, group ``size`` (px) ranks redraws."""
+    """Regular expression that a whole glyph name must match; group ``stem`` is kept, group ``size`` (px) ranks versions."""
 
     def folder(self) -> Path:
-        """Folder of the installed package (found without importing it, as some import a GUI toolkit)."""
+        """Folder of the installed package, located without importing it, as some import a GUI toolkit."""
         spec = util.find_spec(self.module)
         if spec is None or not spec.submodule_search_locations:
             raise UserError(
                 f"icon family {self.name!r}: the package {self.package!r} is not installed",
-                fix=f"pip install {self.package}",
+                fix=f"pip install {requirement(self.package)}",
             )
         return Path(next(iter(spec.submodule_search_locations)))
 
@@ -66,7 +66,7 @@ class Family:
         return f"{self.package} {metadata.version(self.package)}"
 
     def glyphs(self) -> list[Glyph]:
-        """All glyphs, sorted by stem and style; of redraws of one drawing at several sizes, the one nearest to 24 px."""
+        """All glyphs, sorted by stem and style; if a drawing comes in several sizes, the one nearest to 24 px."""
         best: dict[tuple[str, str], tuple[int, Glyph]] = {}
         for glyph, size in self._candidates():
             key = (glyph.stem, glyph.style)
@@ -98,11 +98,21 @@ class Family:
         yield Glyph(self.name, name, stem, style, file, codepoint), size
 
 
+def requirement(package: str) -> str:
+    """The package with its pinned version, as pip takes it: other versions draw other pixels."""
+    try:
+        pinned = metadata.requires("clip-compat-bench") or []
+    except metadata.PackageNotFoundError:  # a checkout that was not installed
+        return package
+    names = {re.split(r"[^\w.-]", line)[0].lower().replace("_", "-"): line.partition(";")[0].strip() for line in pinned}
+    return names.get(package.lower().replace("_", "-"), package)
+
+
 def _only(root: Path, pattern: str) -> Path:
-    found = sorted(root.glob(pattern))
-    if len(found) != 1:
-        raise UserError(f"{root}: expected one file like {pattern!r}, found {len(found)}", fix="install the pinned version")
-    return found[0]
+    files = sorted(root.glob(pattern))
+    if len(files) != 1:
+        raise UserError(f"{root}: expected one file like {pattern!r}, found {len(files)}", fix="install the pinned version")
+    return files[0]
 
 
 def _qt(prefix: str, style: str) -> tuple[str, str, str]:
@@ -112,7 +122,7 @@ def _qt(prefix: str, style: str) -> tuple[str, str, str]:
 _QT: dict[str, Any] = {"package": "QtAwesome", "module": "qtawesome"}
 
 _FAMILIES = (
-    # Downstream: the data sets draw on these, pre-training never does.
+    # Downstream: used by the data sets, never for pre-training.
     Family(
         "tabler",
         "tablerpy",
@@ -145,7 +155,7 @@ _FAMILIES = (
         "OpenMoji, the open-source emoji and icon project, https://openmoji.org",
         svg_folders=(("openmoji/svg", "color"),),
     ),
-    # Pre-training: no data set draws on these.
+    # Pre-training: used by no data set.
     Family(
         "material",
         **_QT,

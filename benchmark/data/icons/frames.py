@@ -1,4 +1,4 @@
-"""Enclosing shapes around small drawings, and clutter around large ones: pictures composed of other pictures."""
+"""Enclosing shapes around small drawings, and clutter around large ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SIDES = {"triangle": (3, 90.0), "square": (4, 45.0), "rhombus": (4, 0.0), "hexa
 
 
 def outline(shape: str, stroke: int) -> Image.Image:
-    """Ink map of an enclosing shape's outline on a large canvas; ``stroke`` is its width there."""
+    """Ink map of the outline of an enclosing shape on a large canvas; ``stroke`` is the line width there."""
     picture = Image.new("L", (_CANVAS, _CANVAS), 0)
     draw = ImageDraw.Draw(picture)
     low, high = _CENTRE - _RADIUS, _CENTRE + _RADIUS
@@ -57,7 +57,7 @@ def _polar(degrees: float, share: float) -> tuple[float, float]:
 
 
 def enclose(ink: np.ndarray, shape: str, stroke: int) -> np.ndarray:
-    """The drawing ``ink`` (32, 32), made small, inside an enclosing shape: uint8 (32, 32)."""
+    """The drawing ``ink`` (32, 32), reduced in size, inside an enclosing shape: uint8 (32, 32)."""
     frame = outline(shape, stroke).resize((SIZE, SIZE), Image.Resampling.LANCZOS)
     small = Image.fromarray(ink).resize((_INSIDE, _INSIDE), Image.Resampling.LANCZOS)
     picture = np.array(frame)

@@ -6,7 +6,7 @@ import hashlib
 import io
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,9 +18,9 @@ from benchmark.data.icons.families import FAMILIES, Glyph
 
 SIZE = 32
 BOX = 28
-"""Longer side of the trimmed drawing inside the SIZE x SIZE picture, in pixels."""
+"""Longer side of the trimmed drawing in the SIZE x SIZE picture, in pixels."""
 RENDER_VERSION = 1
-"""Raise when this file's output changes: cached renders of older versions are then ignored."""
+"""Increase when the output of this file changes; cached pictures of older versions are then ignored."""
 _RASTER = 72
 
 
@@ -77,7 +77,7 @@ def text_ink(font: Path, text: str) -> Image.Image:
 
 
 def _svg(file: Path) -> Image.Image:
-    import resvg_py  # only families that ship SVGs need it
+    import resvg_py  # optional: only families of SVG files need it
 
     svg = file.read_text(encoding="utf-8").replace("currentColor", "#000000")
     png = resvg_py.svg_to_bytes(svg_string=svg, width=_RASTER, height=_RASTER)
@@ -85,7 +85,7 @@ def _svg(file: Path) -> Image.Image:
 
 
 def ink_maps(glyphs: Sequence[Glyph]) -> np.ndarray:
-    """Ink maps of many glyphs of one family, uint8 (N, SIZE, SIZE), from the cache where it holds exactly these."""
+    """Ink maps of many glyphs of one family, uint8 (N, SIZE, SIZE), from the cache if it holds exactly these."""
     return _cached(glyphs, "ink", render)
 
 
@@ -94,18 +94,18 @@ def rgb_maps(glyphs: Sequence[Glyph]) -> np.ndarray:
     return _cached(glyphs, "rgb", render_rgb)
 
 
-def _cached(glyphs: Sequence[Glyph], kind: str, draw) -> np.ndarray:  # type: ignore[no-untyped-def]
+def _cached(glyphs: Sequence[Glyph], kind: str, draw: Callable[[Glyph], np.ndarray]) -> np.ndarray:
     if not glyphs:
         raise ValueError("no glyphs to render")
-    names = [f"{g.family}/{g.style}/{g.name}" for g in glyphs]
-    versions = sorted(FAMILIES[family].version() for family in {g.family for g in glyphs})
+    names = [f"{glyph.family}/{glyph.style}/{glyph.name}" for glyph in glyphs]
+    versions = sorted(FAMILIES[family].version() for family in {glyph.family for glyph in glyphs})
     key = hashlib.sha256("\n".join([str(RENDER_VERSION), kind, *versions, *names]).encode()).hexdigest()[:24]
     file = cache_folder() / f"{kind}-{key}.npy"
     try:
         stored: np.ndarray = np.load(file, allow_pickle=False)
         if stored.dtype == np.uint8 and len(stored) == len(glyphs):
             return stored
-    except (OSError, ValueError, EOFError):  # absent or torn: draw again
+    except (OSError, ValueError, EOFError):  # absent or truncated: draw again
         pass
     pictures = np.stack([draw(glyph) for glyph in glyphs])
     _write(file, pictures)
@@ -113,7 +113,7 @@ def _cached(glyphs: Sequence[Glyph], kind: str, draw) -> np.ndarray:  # type: ig
 
 
 def cache_folder() -> Path:
-    """Folder for rendered pictures; ``CLIP_COMPAT_CACHE`` overrides the platform's own."""
+    """Folder for rendered pictures; ``CLIP_COMPAT_CACHE`` overrides the platform's cache folder."""
     root = os.environ.get("CLIP_COMPAT_CACHE") or platformdirs.user_cache_dir("clip-compat")
     return Path(root) / "icons"
 

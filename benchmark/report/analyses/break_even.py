@@ -38,8 +38,9 @@ class BreakEvenView(View):
             never = sum(text.startswith("more than") for text in steps)
             none = sum(text == NOTHING for text in steps)
             sentences.append(
-                f"{pair}: of {plural(len(steps), 'method')} that take steps, {none} bring no more than zero-shot when reused, "
-                f"so their break-even is 0; {never} are not matched by all of retraining when reused."
+                f"{pair}: of {plural(len(steps), 'method')} with gradient steps, {none} {'is' if none == 1 else 'are'} no "
+                f"better than zero-shot when reused (break-even at 0), and for {never} even full retraining does not reach "
+                "reuse."
             )
         return sentences
 
@@ -71,14 +72,11 @@ def _rows(table: pd.DataFrame) -> list[tuple[Plain, ...]]:
     return rows
 
 
-NOTHING, NO_STEPS = "0", "takes no steps"
-
-
 def break_even(curve: pd.DataFrame) -> str:
     """The smallest budget at which retraining is as good as reuse, and the range that the intervals allow.
 
-    ``curve`` has a method's points of one budget on one pair; amount 0 is zero-shot. Between two points the mean is taken to
-    be linear.
+    ``curve`` has a method's points of one budget on one pair; amount 0 is zero-shot. The mean is interpolated linearly
+    between points.
     """
     points = curve.sort_values("amount")
     points = points[points.over_reuse.notna()]
@@ -102,7 +100,7 @@ def break_even(curve: pd.DataFrame) -> str:
 
 
 def budget_figure(table: pd.DataFrame) -> Figure | None:
-    """Retraining less reuse over steps and over shots: each method thin, the mean of all bold; None without figures."""
+    """Retraining minus reuse over steps and over shots: methods thin, their mean bold; None without values."""
     shown = table[table.over_reuse.notna()]
     if shown.empty:
         return None
@@ -114,15 +112,15 @@ def budget_figure(table: pd.DataFrame) -> Figure | None:
                 axes = canvas.add_subplot(len(pairs), 2, 2 * row + column + 1)
                 _budget(axes, shown[(shown.pair == pair) & (shown.budget == budget)], row)
                 axes.set_xlabel(f"{budget} of retraining" if row == len(pairs) - 1 else "")
-                axes.set_ylabel("H over reuse, points" if column == 0 else "")
+                axes.set_ylabel("H minus reuse, points" if column == 0 else "")
                 if column == 0:
                     axes.set_title(arrow(pair), fontsize=9.5, loc="left", color=INK)
         canvas.subplots_adjust(hspace=0.35)
     caption = (
-        "Retraining on the new backbone minus plain reuse: above 0, retraining is better. 0 steps or shots are zero-shot. "
+        "Retraining on the new backbone minus plain reuse: above 0, retraining is better. 0 steps or shots is zero-shot. "
     )
     caption += "Thin: methods. Thick: mean over the methods that have the point."
-    columns = ("Upgrade", "Method", "Budget", "Amount", "Over reuse")
+    columns = ("Upgrade", "Method", "Budget", "Amount", "Minus reuse")
     data = tuple(
         (arrow(r["pair"]), str(r["title"]), str(r["budget"]), f"{r['amount']:.0f}", float(r["over_reuse"]))
         for r in shown.to_dict("records")

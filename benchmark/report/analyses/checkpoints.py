@@ -22,7 +22,7 @@ from benchmark.report.drawing import (
     tidy,
 )
 from benchmark.report.model import Figure
-from benchmark.report.numbers import number
+from benchmark.report.numbers import number, plural
 from benchmark.report.table import Table, simple
 
 
@@ -35,15 +35,15 @@ class CheckpointsView(View):
         means = table[table.status == "ok"].groupby(["way", "step"]).mean(numeric_only=True).reset_index()
         sentences = []
         for way, part in means.groupby("way", sort=False):
-            found = (rank_correlation(drift, part.lift) for drift in (1 - part.text_cka, part.text_change))
-            told = [f"{number(rho, 2)} [{number(low, 2)}, {number(high, 2)}]" for rho, low, high in found]
+            correlations = (rank_correlation(drift, part.lift) for drift in (1 - part.text_cka, part.text_change))
+            texts = [f"{number(rho, 2)} [{number(low, 2)}, {number(high, 2)}]" for rho, low, high in correlations]
             sentences.append(
-                f"On the way to {way}, over {len(part)} checkpoints: rank correlation of mean lift with the drift of text "
-                f"features (1 − CKA) {told[0]}, with the change of the text tower's parameters {told[1]}."
+                f"On the way to {way}, over {plural(len(part), 'checkpoint')}: rank correlation of mean lift with the drift "
+                f"of text features (1 − CKA) {texts[0]}, with the change of the text tower's parameters {texts[1]}."
             )
         sentences.append(
-            "The interval treats the checkpoints as independent, which points of one way are not: it is too narrow, and the "
-            "value describes these ways rather than upgrades in general."
+            "The intervals treat checkpoints as independent. Checkpoints of one training run are not, so the intervals are "
+            "too narrow, and the values describe these training runs rather than upgrades in general."
         )
         return sentences
 
@@ -84,12 +84,12 @@ def checkpoints_figure(table: pd.DataFrame) -> Figure | None:
         for place, way in enumerate(ways):
             axes = canvas.add_subplot(1, len(ways), place + 1, sharey=first)
             first = first or axes
-            mine = shown[shown.way == way]
+            part = shown[shown.way == way]
             axes.axhline(0, color=AXIS, lw=1.2)
-            for _, line in mine.groupby("title", sort=False):
+            for _, line in part.groupby("title", sort=False):
                 line = line.sort_values("step")
                 axes.plot(1 - line.text_cka, line.lift, color=SOFT, lw=0.6, alpha=0.45)
-            means = mine.groupby("step")[["text_cka", "lift"]].mean()
+            means = part.groupby("step")[["text_cka", "lift"]].mean()
             axes.plot(1 - means.text_cka, means.lift, color=colour(place), marker=marker(place), ms=6, lw=2)
             for step, row in means.iterrows():
                 place_of = (1 - float(row.text_cka), float(row.lift))
@@ -98,8 +98,8 @@ def checkpoints_figure(table: pd.DataFrame) -> Figure | None:
             axes.set_xlabel("drift of text features (1 − CKA)")
             axes.set_ylabel("lift in H, points" if place == 0 else "")
             tidy(axes, "both")
-    caption = "Each thin line is one module of the old backbone, reused at checkpoints of the new one's training; the thick line is "
-    caption += "their mean, the numbers are training steps."
+    caption = "Each thin line is one module of the old backbone, reused at checkpoints of the new one's training; the thick "
+    caption += "line is their mean, labelled with training steps."
     columns = ("Way to", "Step", "Method", "Drift", "Lift")
     data = tuple(
         (str(r["way"]), str(r["step"]), str(r["title"]), 1 - float(r["text_cka"]), float(r["lift"]))

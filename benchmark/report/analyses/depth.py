@@ -31,8 +31,8 @@ class DepthView(View):
 
     def sentences(self, table: pd.DataFrame) -> Sequence[str]:
         sentences = []
-        for title, mine in table[table.status == "ok"].groupby("title", sort=False):
-            ends = {arrow(pair): _ends(part.sort_values("order")) for pair, part in mine.groupby("pair", sort=False)}
+        for title, rows in table[table.status == "ok"].groupby("title", sort=False):
+            ends = {arrow(pair): _ends(part.sort_values("order")) for pair, part in rows.groupby("pair", sort=False)}
             words = [f"{pair} {signed(first)} to {signed(last)}" for pair, (first, last) in ends.items()]
             sentences.append(
                 f"{title}: lift on the new backbone minus lift on the old one, shallowest to deepest: {listing(words)}."
@@ -64,7 +64,7 @@ def _ends(part: pd.DataFrame) -> tuple[float, float]:
 
 def depth_figure(table: pd.DataFrame) -> Figure | None:
     """What the upgrade did to lift against the place where a module learns: a panel for each method, a curve for each pair;
-    None without figures."""
+    None without values."""
     shown = table[table.change.notna()]
     if shown.empty:
         return None
@@ -75,17 +75,17 @@ def depth_figure(table: pd.DataFrame) -> Figure | None:
         for place, title in enumerate(titles):
             axes = canvas.add_subplot(-(-len(titles) // 3), min(3, len(titles)), place + 1, sharey=first)
             first = first or axes
-            mine = shown[shown.title == title]
+            rows = shown[shown.title == title]
             axes.axhline(0, color=AXIS, lw=1.2)
             for number, pair in enumerate(pairs):
-                line = mine[mine.pair == pair].sort_values("order")
+                line = rows[rows.pair == pair].sort_values("order")
                 x = line.order + 0.08 * (number - (len(pairs) - 1) / 2)
                 error = np.vstack([line.change - line.change_low, line.change_high - line.change])
                 axes.errorbar(
                     x, line.change, error, color=colour(number), marker=marker(number), ms=5, lw=1.4, elinewidth=0.8
                 )
                 axes.lines[-1].set_label(arrow(pair))
-            places = mine.drop_duplicates("order").sort_values("order")
+            places = rows.drop_duplicates("order").sort_values("order")
             words = [str(word).split()[-1] for word in places.place]
             axes.set_xticks(places.order, words)
             kind = str(places.place.iloc[0]).rpartition(" ")[0]
@@ -95,11 +95,11 @@ def depth_figure(table: pd.DataFrame) -> Figure | None:
             tidy(axes, "y")
         canvas.subplots_adjust(hspace=0.55)
         legend_above(canvas)
-    caption = "The same module learnt at one place after another on the old backbone, and reused on the new one: its lift "
-    caption += (
-        "there minus its lift on the old backbone, with 95 % intervals, each by itself. A line that falls to the right "
+    caption = (
+        "The same method placed at one depth after another, trained on the old backbone and reused on the new one: lift on "
+        "the new backbone minus lift on the old one, with 95 % intervals that are not corrected for their number. A line "
+        "that falls to the right loses more the deeper the module is."
     )
-    caption += "loses more the deeper it learns."
     columns = ("Upgrade", "Method", "Place", "Change of lift", "Low", "High")
     names = ("change", "change_low", "change_high")
     data: list[tuple[Plain, ...]] = [

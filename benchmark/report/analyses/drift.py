@@ -36,10 +36,10 @@ class DriftView(View):
             if len(blocks) > 1:
                 first, last = blocks.value.iloc[0], blocks.value.iloc[-1]
                 output = text.value.iloc[-1]
-                way = "falls" if last < first - 0.02 else "rises" if last > first + 0.02 else "stays"
+                trend = "falling" if last < first - 0.02 else "rising" if last > first + 0.02 else "constant"
                 sentences.append(
-                    f"{arrow(pair)}: text features are alike by CKA {number(first, 2)} after the first block and "
-                    f"{number(last, 2)} after the last ({way} with depth), {number(output, 2)} at the output."
+                    f"{arrow(pair)}: the CKA of text features is {number(first, 2)} after the first block and "
+                    f"{number(last, 2)} after the last ({trend} with depth), and {number(output, 2)} at the output."
                 )
         return sentences
 
@@ -67,10 +67,10 @@ def drift_figure(table: pd.DataFrame, metric: str) -> Figure | None:
         canvas = Canvas(figsize=(9, 3.4))
         for place, (tower, word) in enumerate((("text", "text tower"), ("vision", "image tower"))):
             axes = canvas.add_subplot(1, 2, place + 1)
-            mine = shown[shown.tower == tower]
-            stages = mine.drop_duplicates("order").sort_values("order")
+            rows = shown[shown.tower == tower]
+            stages = rows.drop_duplicates("order").sort_values("order")
             for number, pair in enumerate(pairs):
-                line = mine[mine.pair == pair].sort_values("order")
+                line = rows[rows.pair == pair].sort_values("order")
                 axes.plot(line.order, line.value, color=colour(number), marker=marker(number), ms=5, label=arrow(pair))
             axes.set_xticks(stages.order, [str(stage).replace("block ", "") for stage in stages.stage])
             axes.set_xlabel(f"{word}: input, blocks, output")
@@ -86,8 +86,8 @@ def drift_figure(table: pd.DataFrame, metric: str) -> Figure | None:
     )
     if metric == "change":
         caption = (
-            "How far the weights moved, in lengths of their own; only where names and shapes agree. Unrelated weights of "
+            "Norm of the change of the weights, relative to the norm of the old weights; only where names and shapes agree. "
         )
-        caption += "equal size are about 1.4 apart."
+        caption += "For unrelated weights of equal norm it is about 1.4."
     data = tuple((arrow(r["pair"]), r["tower"], r["stage"], float(r["value"])) for r in shown.to_dict("records"))
     return Figure(f"drift-{metric}", canvas, title, caption, ("Upgrade", "Tower", "Stage", label), data)

@@ -43,10 +43,12 @@ class RepairView(View):
             text += f"{len(worse)} significantly worse (intervals are not corrected for their number)."
             if len(best):
                 text += f" Best on average is {best.index[0]} ({signed(float(best.iloc[0]))} points over reuse)."
-            for label, mine in tried[~tried.label.isin(_mean_by(tried, "label").index)].groupby("label", sort=False):
-                if mine.title.nunique() > 2:
-                    mean = signed(float(mine.over_reuse.mean()))
-                    text += f" {str(label).capitalize()} brings {mean} to the {mine.title.nunique()} methods that allow it."
+            for label, rows in tried[~tried.label.isin(_mean_by(tried, "label").index)].groupby("label", sort=False):
+                if rows.title.nunique() > 2:
+                    mean, name = signed(float(rows.over_reuse.mean())), str(label)
+                    text += (
+                        f" {name[0].upper()}{name[1:]} brings {mean} for the {rows.title.nunique()} methods that allow it."
+                    )
             sentences.append(text)
         return sentences
 
@@ -82,13 +84,15 @@ class RepairView(View):
             )
             for row in good.to_dict("records")
         )
-        left = table[table.accuracy.isna() & (table.reason != "")]
-        groups = left.groupby(["label", "pair", "status"], sort=False).title.agg(lambda x: listing(list(dict.fromkeys(x))))
-        gone = tuple((str(key[0]), arrow(key[1]), str(key[2]), str(value)) for key, value in items(groups))
-        grids = [_by_strategy(good), simple("Every module and repair", columns, rows)]
-        if gone:
-            grids.append(simple("Not possible", ("Repair", "Upgrade", "Status", "Methods"), gone))
-        return grids
+        without = table[table.accuracy.isna() & (table.reason != "")]
+        groups = without.groupby(["label", "pair", "status"], sort=False).title.agg(
+            lambda x: listing(list(dict.fromkeys(x)))
+        )
+        impossible = tuple((str(key[0]), arrow(key[1]), str(key[2]), str(value)) for key, value in items(groups))
+        tables = [_by_repair(good), simple("Every module and repair", columns, rows)]
+        if impossible:
+            tables.append(simple("Not possible", ("Repair", "Upgrade", "Status", "Methods"), impossible))
+        return tables
 
     def answers(self, finding: Finding) -> dict[str, str]:
         """What the repair that adds most to reuse adds and costs, and retraining; means over methods."""
@@ -115,50 +119,50 @@ def _tried(part: pd.DataFrame) -> pd.DataFrame:
 
 
 def _mean_by(part: pd.DataFrame, name: str) -> pd.Series[float]:
-    """Mean over methods of what a strategy adds to reuse, best first; only strategies that most methods allow."""
+    """Mean over methods of what a repair adds to reuse, best first; only repairs that most methods allow."""
     means = part.groupby(name).over_reuse.agg(["mean", "count"])
     return means[means["count"] >= 0.5 * means["count"].max()]["mean"].sort_values(ascending=False)
 
 
-def _by_strategy(good: pd.DataFrame) -> Table:
-    """Means over methods, by strategy."""
+def _by_repair(good: pd.DataFrame) -> Table:
+    """Means over methods, by repair."""
     pairs = list(dict.fromkeys(good.pair))
     rows: list[tuple[Plain, ...]] = []
     for label in dict.fromkeys(good.label):
-        mine = good[good.label == label]
-        cost = (f"{mine.images.mean():.0f}", f"{mine.steps.mean():.0f}", float(mine.seconds.mean()))
-        values = [mine[mine.pair == pair] for pair in pairs]
-        rows.append((str(label), *cost, *(float(part.over_reuse.mean()) for part in values), str(mine.title.nunique())))
+        repaired = good[good.label == label]
+        cost = (f"{repaired.images.mean():.0f}", f"{repaired.steps.mean():.0f}", float(repaired.seconds.mean()))
+        gains = [float(repaired[repaired.pair == pair].over_reuse.mean()) for pair in pairs]
+        rows.append((str(label), *cost, *gains, str(repaired.title.nunique())))
     columns = ("Repair", "Images", "Steps", "Seconds", *map(arrow, pairs), "Methods")
     return simple("Points of H over plain reuse, mean over the methods that allow the repair", columns, rows)
 
 
 FEW = 3
-"""Least methods that a mean is shown of."""
+"""A mean over fewer methods is not shown."""
 
 
 def repair_figures(table: pd.DataFrame) -> tuple[Figure, ...]:
-    """One figure of the strategies that most methods allow; one more for each other strategy, of the methods that allow it.
+    """One figure of the repairs that most methods allow, and one for each other repair, of the methods that allow it.
 
-    ``table`` has the rows with figures of the analysis "repair".
+    ``table`` has those rows of the analysis "repair" that have values.
     """
     counts = table.groupby("repair", sort=False).title.nunique()
     common = set(counts[counts >= 0.5 * counts.max()].index)
-    found = [_figure(_of(table, common), "repair-cost", "What a repair brings and costs")]
+    figures = [_figure(_of(table, common), "repair-cost", "What a repair brings and costs")]
     for repair in counts[(counts < 0.5 * counts.max()) & (counts >= FEW)].index:
         label = str(table[table.repair == repair].label.iloc[0])
         title = f"The same for the methods that allow {label}"
-        found.append(_figure(_of(table, common | {repair}), f"repair-cost-{repair}", title))
-    return tuple(figure for figure in found if figure)
+        figures.append(_figure(_of(table, common | {repair}), f"repair-cost-{repair}", title))
+    return tuple(figure for figure in figures if figure)
 
 
-def _of(table: pd.DataFrame, strategies: set[str]) -> pd.DataFrame:
-    """Rows of some strategies, of the methods that allow all of them; pair by pair."""
-    found = []
-    for _, part in table[table.repair.isin(strategies) & table.lift.notna()].groupby("pair", sort=False):
+def _of(table: pd.DataFrame, repairs: set[str]) -> pd.DataFrame:
+    """Rows of some repairs, for the methods that allow all of them on the same pair."""
+    parts = []
+    for _, part in table[table.repair.isin(repairs) & table.lift.notna()].groupby("pair", sort=False):
         count = part.groupby("title").repair.nunique()
-        found.append(part[part.title.isin(count[count == len(strategies)].index)])
-    return pd.concat(found) if found else table.iloc[:0]
+        parts.append(part[part.title.isin(count[count == len(repairs)].index)])
+    return pd.concat(parts) if parts else table.iloc[:0]
 
 
 def _figure(table: pd.DataFrame, name: str, title: str) -> Figure | None:
@@ -174,19 +178,19 @@ def _figure(table: pd.DataFrame, name: str, title: str) -> Figure | None:
         canvas.subplots_adjust(hspace=0.55, wspace=0.85)
         for place, pair in enumerate(pairs):
             axes = canvas.add_subplot(lines, min(2, len(pairs)), place + 1)
-            found = means.loc[pair]
-            points = [(max(float(row.seconds), floor), float(row.lift)) for _, row in found.iterrows()]
+            repairs = means.loc[pair]
+            points = [(max(float(row.seconds), floor), float(row.lift)) for _, row in repairs.iterrows()]
             best = front(points)
-            _panel(axes, points, [str(label) for label in found.index], best)
+            _panel(axes, points, [str(label) for label in repairs.index], best)
             axes.set_title(arrow(pair), fontsize=9.5, loc="left", color=INK)
-            axes.set_ylabel("H over zero-shot, points" if place % 2 == 0 else "")
-            for i, (label, row) in enumerate(found.iterrows()):
+            axes.set_ylabel("H minus zero-shot, points" if place % 2 == 0 else "")
+            for i, (label, row) in enumerate(repairs.iterrows()):
                 on = "yes" if i in best else ""
                 data.append((arrow(pair), str(label), float(row.seconds), float(row.images), float(row.lift), on))
     counts = table.groupby("pair", sort=False).title.nunique()
     many = f"{counts.min()}" if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
-    caption = f"Means over the {many} methods that allow all repairs shown. The dotted line joins those that no other beats "
-    caption += "in both; reuse costs nothing and is at the left."
+    caption = f"Means over the {many} methods that allow all repairs shown. The dotted line is the Pareto front: no other "
+    caption += "repair is better in both. Reuse costs nothing and is drawn at the left edge."
     columns = ("Upgrade", "Repair", "Seconds", "Images", "Over zero-shot", "On the front")
     return Figure(name, canvas, title, caption, columns, tuple(data))
 

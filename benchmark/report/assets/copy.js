@@ -7,15 +7,15 @@
     return parts.join(" ").replace(/\s+/g, " ").trim();
   }
 
-  // The names of the columns; where two rows of headers stand above each other, both.
+  // The names of the columns; with two rows of headers, both.
   function headers(table) {
     var rows = Array.from(table.tHead ? table.tHead.rows : []);
     var lines = rows.map(function (row) {
-      var found = [];
+      var names = [];
       Array.from(row.cells).forEach(function (cell) {
-        for (var i = 0; i < cell.colSpan; i++) found.push(text(cell));
+        for (var i = 0; i < cell.colSpan; i++) names.push(text(cell));
       });
-      return found;
+      return names;
     });
     var last = lines.length ? lines[lines.length - 1] : [];
     return last.map(function (name, i) {
@@ -24,8 +24,8 @@
   }
 
   function body(table) {
-    return Array.from(table.tBodies).reduce(function (found, part) {
-      return found.concat(Array.from(part.rows).filter(function (row) { return !row.hidden; }).map(function (row) {
+    return Array.from(table.tBodies).reduce(function (rows, part) {
+      return rows.concat(Array.from(part.rows).filter(function (row) { return !row.hidden; }).map(function (row) {
         return Array.from(row.cells).map(text);
       }));
     }, []);
@@ -38,7 +38,7 @@
     CSV: function (names, rows) {
       return [names].concat(rows).map(function (line) {
         return line.map(function (cell) {
-          var plain = cell.replace(/\u2212/g, "-");
+          var plain = cell === "\u2013" ? "" : cell.replace(/\u2212/g, "-").replace(/ \u2192 /g, "->");
           return /[",\n]/.test(plain) ? '"' + plain.replace(/"/g, '""') + '"' : plain;
         }).join(",");
       }).join("\n") + "\n";

@@ -1,4 +1,4 @@
-// The table of every figure: made from the packed data in the page, as far as the filters let through, some rows at a time.
+// The table of every value: built from the packed data of the page, filtered, some rows at a time.
 "use strict";
 (function () {
   var PAGE = 200;
@@ -6,7 +6,7 @@
   var table = document.getElementById("details-table"), more = document.getElementById("details-more");
   var count = document.getElementById("details-count");
   var texts = packed.texts.length, rows = packed.rows, shown = PAGE, order = null, wanted = {};
-  var columns = packed.texts.concat(packed.figures);
+  var columns = packed.texts.concat(packed.values);
 
   function word(row, column) { return packed.words[column][row[column]]; }
 
@@ -19,9 +19,9 @@
     });
   }
 
-  function sorted(found) {
-    if (!order) return found;
-    return found.slice().sort(function (a, b) {
+  function sorted(chosen) {
+    if (!order) return chosen;
+    return chosen.slice().sort(function (a, b) {
       var column = order.column;
       if (column < texts) return order.sign * word(a, column).localeCompare(word(b, column), "en", { numeric: true });
       if (a[column] === null || b[column] === null) return (a[column] === null) - (b[column] === null);
@@ -30,26 +30,33 @@
   }
 
   function cell(tag, content, number) {
-    var made = document.createElement(tag);
-    made.textContent = content;
-    if (number) made.className = "n";
-    return made;
+    var element = document.createElement(tag);
+    element.textContent = content;
+    if (number) element.className = "n";
+    return element;
+  }
+
+  // As in numbers.py: a dash for a missing value, a real minus sign, and no sign before zero.
+  function text(value) {
+    if (value === null) return "\u2013";
+    var digits = value.toFixed(1);
+    return (Number(digits) === 0 ? digits.replace("-", "") : digits).replace("-", "\u2212");
   }
 
   function draw() {
-    var found = sorted(passing()), body = document.createElement("tbody");
-    found.slice(0, shown).forEach(function (row) {
+    var chosen = sorted(passing()), body = document.createElement("tbody");
+    chosen.slice(0, shown).forEach(function (row) {
       var line = document.createElement("tr");
       columns.forEach(function (_, column) {
         var value = row[column];
         if (column < texts) line.appendChild(cell("td", word(row, column)));
-        else line.appendChild(cell("td", value === null ? "\u2013" : value.toFixed(1).replace("-", "\u2212"), true));
+        else line.appendChild(cell("td", text(value), true));
       });
       body.appendChild(line);
     });
     table.replaceChild(body, table.tBodies[0]);
-    more.hidden = found.length <= shown;
-    count.textContent = "Showing " + Math.min(shown, found.length) + " of " + found.length + " rows.";
+    more.hidden = chosen.length <= shown;
+    count.textContent = "Showing " + Math.min(shown, chosen.length) + " of " + chosen.length + " rows.";
   }
 
   var head = document.createElement("tr");

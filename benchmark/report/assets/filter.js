@@ -1,5 +1,5 @@
 // The filters above the tables: rows and sections that name another upgrade, method, data set or protocol are hidden. The
-// choice stands in the address, behind the "?" of its fragment, so that a link shows what its sender saw.
+// choice is kept in the address, after the "?" of its fragment, so that a link shows what its sender saw.
 "use strict";
 (function () {
   var form = document.getElementById("filters");
@@ -19,12 +19,12 @@
   });
 
   function chosen() {
-    var found = {};
-    names.forEach(function (name) { found[name] = form.elements[name].value; });
-    return found;
+    var values = {};
+    names.forEach(function (name) { values[name] = form.elements[name].value; });
+    return values;
   }
 
-  // "few-shot" of a section takes in "few-shot, 4 shots".
+  // "few-shot" of a section includes "few-shot, 4 shots".
   function fits(name, own, wanted) {
     return !wanted || own === wanted || (name === "protocol" && wanted.indexOf(own + ",") === 0);
   }

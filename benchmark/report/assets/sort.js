@@ -1,4 +1,4 @@
-// Makes the headers of tables with class "sortable" sort their body. Without this script the page reads the same.
+// Makes the headers of tables with class "sortable" sort their body. Without this script the page shows the same.
 "use strict";
 (function () {
   function value(row, column) {
@@ -8,7 +8,7 @@
     return text === "" || text === "\u2013" ? "" : text;
   }
 
-  // Numbers by size, other text by alphabet, numbers before text; what is missing comes last in both directions.
+  // Numbers by size, other text by alphabet, numbers before text; missing values come last in both directions.
   function compare(a, b, sign) {
     if (a === "" || b === "") return (a === "") - (b === "");
     var x = Number(a), y = Number(b), numericA = !isNaN(x), numericB = !isNaN(y);

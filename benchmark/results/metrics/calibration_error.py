@@ -1,4 +1,4 @@
-"""Expected calibration error: how far confidence and accuracy are apart."""
+"""Expected calibration error: the gap between confidence and accuracy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BINS = 15
 
 
 class CalibrationError(Metric):
-    """Mean over bins of confidence of |confidence - accuracy|, weighted by images. With few images in a bin it is biased upwards.
+    """Mean over bins of confidence of |confidence - accuracy|, weighted by images; biased upwards if bins have few images.
 
     Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", equation 3.
     """
@@ -21,8 +21,8 @@ class CalibrationError(Metric):
     higher_is_better = False
     in_headline = True
     description = (
-        "Expected calibration error: the gap between confidence (the largest probability) and accuracy, over 15 equally wide "
-        "bins of confidence (Guo et al. 2017). With few images it is biased upwards."
+        "Expected calibration error: the gap between confidence (the largest probability) and accuracy, over 15 equally "
+        "wide bins of confidence (Guo et al. 2017). With few images it is biased upwards."
     )
 
     def value(self, predictions: Predictions) -> float | None:

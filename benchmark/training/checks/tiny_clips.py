@@ -13,6 +13,7 @@ import torch
 from open_clip.model import CLIP, CustomTextCLIP
 from safetensors.torch import save_file
 
+import benchmark.backbones.icon_towers  # noqa: F401 - registers the towers that some configs name
 from benchmark.backbones import bpe
 from benchmark.data.dataset import ArrayImages, Augmentation, Examples, TestSet
 from benchmark.data.task import BASE_TO_NEW, Task, TaskId

@@ -1,4 +1,4 @@
-"""A user's folder of images: three layouts, what the YAML may say of it, and every mistake in one line."""
+"""A user's folder of images: three layouts, what the YAML may say, and one-line messages for mistakes."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ import pytest
 import torch
 import yaml
 from PIL import Image
+from safetensors import safe_open
 
 from benchmark.config import loader, schema, validation
 from benchmark.config.errors import UserError
-from benchmark.data.coop.user_folder import own_folder
+from benchmark.data.coop.user_folder import user_folder
 from benchmark.data.dataset import Augmentation, Dataset
 from benchmark.data.features import FeatureStore
 from benchmark.data.task import BASE_TO_NEW, DOMAIN, TaskId, make_task
@@ -70,13 +71,13 @@ def listed(root: Path) -> Path:
 LAYOUTS = {"flat": flat, "parts": parts, "csv": listed}
 
 
-def own(path: Path, **keys) -> Dataset:
+def described(path: Path, **keys) -> Dataset:
     spec = validation.check(schema.FolderSpec, {"path": str(path), **keys}, where="test")
-    return own_folder("mine", spec)()
+    return user_folder("mine", spec)()
 
 
 def refusal(action) -> str:
-    """The one line that says what, where and how to mend it."""
+    """The one-line message: what is wrong, where, and how to fix it."""
     with pytest.raises(UserError) as caught:
         action()
     assert caught.value.fix
@@ -85,7 +86,7 @@ def refusal(action) -> str:
 
 
 def write_csv(folder: Path, *rows: tuple[str, ...], header: tuple[str, ...] = ("path", "label", "split")) -> Path:
-    """A CSV beside images of boats and cats."""
+    """A CSV next to images of boats and cats."""
     for label in ("boat", "cat"):
         for number in range(10):
             draw(folder / f"{label}{number}.png", label, number)
@@ -105,7 +106,7 @@ ROWS = [
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_layout_has_the_right_images_under_the_right_labels(layout, tmp_path):
-    splits = own(LAYOUTS[layout](tmp_path / "data")).load()
+    splits = described(LAYOUTS[layout](tmp_path / "data")).load()
     assert splits.classes == CLASSES
     seen = []
     for part, count in ((splits.train, 5), (splits.val, 2), (splits.test, 3)):
@@ -122,9 +123,9 @@ def test_every_layout_has_the_right_images_under_the_right_labels(layout, tmp_pa
 
 
 def test_a_split_by_rule_is_the_same_everywhere(tmp_path):
-    first = own(flat(tmp_path / "one")).load()
+    first = described(flat(tmp_path / "one")).load()
     shutil.copytree(tmp_path / "one", tmp_path / "elsewhere" / "two")
-    again = own(tmp_path / "elsewhere" / "two").load()
+    again = described(tmp_path / "elsewhere" / "two").load()
     for part in ("train", "val", "test"):
         assert getattr(first, part).images.paths == getattr(again, part).images.paths
         assert getattr(first, part).digest == getattr(again, part).digest
@@ -132,14 +133,14 @@ def test_a_split_by_rule_is_the_same_everywhere(tmp_path):
 
 def test_csv_without_splits_is_split_by_rule(tmp_path):
     rows = [(f"{label}{number}.png", label) for label in ("cat", "boat") for number in range(10)]
-    splits = own(write_csv(tmp_path, *rows, header=("path", "label"))).load()
+    splits = described(write_csv(tmp_path, *rows, header=("path", "label"))).load()
     assert (len(splits.train), len(splits.val), len(splits.test)) == (10, 4, 6)
     assert "by rule" in splits.note
 
 
 def test_val_may_be_absent(tmp_path):
     shutil.rmtree(parts(tmp_path / "data") / "val")
-    splits = own(tmp_path / "data").load()
+    splits = described(tmp_path / "data").load()
     assert splits.val is None
     assert (len(splits.train), len(splits.test)) == (20, 12)
 
@@ -151,7 +152,7 @@ def test_csv_as_spreadsheets_write_it(tmp_path):
     lines += [f"{tmp_path}/sub/cat0.png;9;train", "./sub/cat1.png;9;test", ""]
     file = tmp_path / "list.txt"
     file.write_bytes(("\ufeff" + "\r\n".join(lines).replace(";", ",")).encode())
-    splits = own(file, class_names={"9": "cat", "10": "boat"}).load()
+    splits = described(file, class_names={"9": "cat", "10": "boat"}).load()
     assert splits.classes == ("boat", "cat")
     assert [np.asarray(image).tobytes() for image in (splits.test.images[0], splits.train.images[1])] == [
         picture("boat", 1).tobytes(),
@@ -163,7 +164,7 @@ def test_csv_as_spreadsheets_write_it(tmp_path):
 
 
 def test_names_and_base_classes(tmp_path):
-    data = own(flat(tmp_path), class_names={"dog": "red dog", "boat": "old_boat"}, base=["house", "dog", "boat"])
+    data = described(flat(tmp_path), class_names={"dog": "red dog", "boat": "old_boat"}, base=["house", "dog", "boat"])
     splits = data.load()
     assert splits.classes == ("house", "red dog", "old_boat", "cat")
     for row, label in enumerate(splits.test.labels):
@@ -179,7 +180,7 @@ def test_names_and_base_classes(tmp_path):
     ],
 )
 def test_base_to_new(keys, base, new, tmp_path):
-    data = own(flat(tmp_path), **keys)
+    data = described(flat(tmp_path), **keys)
     task = make_task(data, data.load(), TaskId("mine", BASE_TO_NEW, 16, 1))
     assert task.classes == base
     assert [test.classes for test in task.tests] == [base, new]
@@ -191,7 +192,7 @@ def test_base_to_new(keys, base, new, tmp_path):
 
 @pytest.mark.parametrize("base", [["cat"], ["cat", "dog", "boat"], ["cat", "dog", "boat", "house"]])
 def test_a_group_of_one_class_is_refused(base, tmp_path):
-    data = own(flat(tmp_path), base=base)
+    data = described(flat(tmp_path), base=base)
     line = refusal(lambda: make_task(data, data.load(), TaskId("mine", BASE_TO_NEW, 2, 1)))
     assert "too few classes" in line
     make_task(data, data.load(), TaskId("mine", DOMAIN, 2, 1))
@@ -199,13 +200,13 @@ def test_a_group_of_one_class_is_refused(base, tmp_path):
 
 def test_everything_else_that_a_data_set_file_would_say(tmp_path):
     keys = {"title": "Mine", "template": "one {}.", "context_words": "one", "shots": 3, "licence": "CC0-1.0"}
-    data = own(flat(tmp_path), crop=[0.5, 1], flip=False, **keys)
+    data = described(flat(tmp_path), crop=[0.5, 1], flip=False, **keys)
     assert (data.name, data.title, data.template, data.context_words) == ("mine", "Mine", "one {}.", "one")
     assert (data.licence, data.augmentation) == ("CC0-1.0", Augmentation((0.5, 1.0), False))
     assert str(tmp_path) in data.source
     task = make_task(data, data.load(), TaskId("mine", DOMAIN, 16, 1))
     assert (task.shots, len(task.train)) == (3, 12)
-    plain = own(tmp_path, crop=None)
+    plain = described(tmp_path, crop=None)
     assert (plain.title, plain.augmentation, plain.base_classes) == ("mine", Augmentation(None, True), None)
 
 
@@ -216,17 +217,17 @@ def test_paths_are_relative_to_the_file(tmp_path, monkeypatch):
     file.write_text(yaml.safe_dump({"backbones": BACKBONES, "upgrades": [{"old": "b", "new": "b"}], "folders": folders}))
     monkeypatch.setenv("HOME", "/home/somebody")
     monkeypatch.chdir("/")
-    found = {name: folder.path for name, folder in loader.load(file).folders.items()}
-    assert found == {"a": str(tmp_path.resolve() / "data"), "b": "/home/somebody/data", "c": "/data/x.csv"}
+    paths = {name: folder.path for name, folder in loader.load(file).folders.items()}
+    assert paths == {"a": str(tmp_path.resolve() / "data"), "b": "/home/somebody/data", "c": "/data/x.csv"}
 
 
 def test_it_is_chosen_like_any_other(tmp_path, world):
     folder = world.root / "datasets"
-    found = registry.datasets(folder, own={"my-photos": schema.FolderSpec(path=str(flat(tmp_path)))})
-    assert "my-photos" in found.select(["all"])
-    assert found.select(["my-*"]) == ["my-photos"]
-    assert len(found["my-photos"].cls(None).load().test) == 12  # without a data root
-    line = refusal(lambda: registry.datasets(folder, own={"toy": schema.FolderSpec(path="/x")}))
+    datasets = registry.datasets_in(folder, own={"my-photos": schema.FolderSpec(path=str(flat(tmp_path)))})
+    assert "my-photos" in datasets.select(["all"])
+    assert datasets.select(["my-*"]) == ["my-photos"]
+    assert len(datasets["my-photos"].cls(None).load().test) == 12  # without a data root
+    line = refusal(lambda: registry.datasets_in(folder, own={"toy": schema.FolderSpec(path="/x")}))
     assert "'toy' is the name of another dataset" in line
 
 
@@ -239,7 +240,7 @@ def test_features_are_never_those_of_another_folder_with_the_same_names(tmp_path
         for label in CLASSES:
             for number in range(4):
                 draw(tmp_path / name / label / f"{number}.png", label, number + 10 * (name == "two"))
-        examples = own(tmp_path / name).load().test
+        examples = described(tmp_path / name).load().test
         kept.append(store.testing(backbones["native"], examples, pixels=False).views)
         pixels = torch.stack([backbones["native"].preprocess(examples.images[row]) for row in range(len(examples))])
         torch.testing.assert_close(kept[-1][0], backbones["native"].encode_image(pixels), atol=1e-4, rtol=1e-4)
@@ -251,14 +252,14 @@ def test_an_image_that_was_replaced_is_another_image(tmp_path):
     for label in ("boat", "cat"):
         for number in range(4):
             draw(tmp_path / label / f"{number}.bmp", label, number)
-    before = own(tmp_path).load()
+    before = described(tmp_path).load()
     digests = before.test.digest, before.train.digest
     changed = tmp_path / before.test.images.paths[0]
     size, times = changed.stat().st_size, changed.stat().st_mtime_ns
     draw(changed, "dog", 77)
     os.utime(changed, ns=(times + 10**9, times + 10**9))
     assert changed.stat().st_size == size
-    after = own(tmp_path).load()
+    after = described(tmp_path).load()
     assert after.test.digest != digests[0]
     assert after.train.digest == digests[1]
 
@@ -339,7 +340,7 @@ DAMAGED = {
     "empty": (empty, {}, "no images", ""),
     "class without images": (without_images, {}, "a class without images", "lorry"),
     "three images": (too_few, {}, "class 'dog' has no test image", "at least four"),
-    "class without test": (untested, {}, "class 'cat' has no test image", "images to train on and to test on"),
+    "class without test": (untested, {}, "class 'cat' has no test image", "training and test images"),
     "class without training": (untrained, {}, "class 'cat' has no training image", ""),
     "unknown base class": (flat, {"base": ["cat", "dgo"]}, "there is no class 'dgo'", "did you mean 'dog'"),
     "unknown name": (flat, {"class_names": {"hous": "home"}}, "there is no class 'hous'", "did you mean 'house'"),
@@ -349,7 +350,7 @@ DAMAGED = {
 @pytest.mark.parametrize("case", DAMAGED)
 def test_a_mistake_in_the_folder(case, tmp_path):
     make, keys, what, fix = DAMAGED[case]
-    data = own(make(tmp_path / "data"), **keys)
+    data = described(make(tmp_path / "data"), **keys)
     assert data.missing() is None
     line = refusal(data.load)
     assert what in line
@@ -374,7 +375,7 @@ BAD_ROWS = {
 @pytest.mark.parametrize("case", BAD_ROWS)
 def test_a_mistake_in_a_row(case, tmp_path):
     rows, place, words = BAD_ROWS[case]
-    line = refusal(own(write_csv(tmp_path, *rows)).load)
+    line = refusal(described(write_csv(tmp_path, *rows)).load)
     assert words in line
     assert f"list.csv{place}" in line or not place
 
@@ -384,7 +385,7 @@ def test_a_mistake_in_a_row(case, tmp_path):
     [
         (b"", "no column 'path'"),
         (b"file,label\na.png,cat\n", "no column 'path'"),
-        (b"path;label\na.png;cat\n", "commas between them"),
+        (b"path;label\na.png;cat\n", "separated by commas"),
         (b"path,class\na.png,cat\n", "no column 'label'"),
         ("path,label\nä.png,cat\n".encode("latin-1"), "save it as CSV in UTF-8"),
         (b"path,label\n" + b"x" * 200_000 + b",cat\n", "cannot be read"),
@@ -394,7 +395,7 @@ def test_a_mistake_in_a_row(case, tmp_path):
 )
 def test_a_file_that_is_no_such_csv(content, words, tmp_path):
     (tmp_path / "list.csv").write_bytes(content)
-    line = refusal(own(tmp_path / "list.csv").load)
+    line = refusal(described(tmp_path / "list.csv").load)
     assert words in line
     assert "list.csv" in line
 
@@ -444,12 +445,13 @@ def test_a_run_on_a_folder(cli, tmp_path, backbone_folders):
     table = pd.read_csv(out / "results.csv", keep_default_na=False)
     assert set(table.dataset) == {"mine"}
     assert set(table.status) == {"ok"}
-    figures = table[table.metric == "accuracy"]
-    assert {(row.split, row.n) for row in figures.itertuples()} == {("base", 6), ("new", 6), ("H", 12)}
-    assert set(figures.strategy) == {"old", "reuse", "retrain"}
-    abouts = [json.loads(each.read_text()) for each in out.glob("cells/*/*/module.json")]
-    assert {tuple(about["classes"]) for about in abouts} == {("red house", "cat")}
-    assert {about["template"] for about in abouts} == {"an icon of a {}."}
+    accuracies = table[table.metric == "accuracy"]
+    assert {(row.split, row.n) for row in accuracies.itertuples()} == {("base", 6), ("new", 6), ("H", 12)}
+    assert set(accuracies.strategy) == {"old", "reuse", "retrain"}
+    headers = [safe_open(file, framework="pt").metadata() for file in out.glob("cells/*/*/module.safetensors")]
+    records = [json.loads(text) for header in headers for text in header.values()]
+    assert {tuple(record["classes"]) for record in records} == {("red house", "cat")}
+    assert {record["template"] for record in records} == {"an icon of a {}."}
     page = (out / "report.html").read_text()
     assert "My &lt;own&gt; pictures" in page
     assert "split made by rule: 50/20/30 % of each class" in page

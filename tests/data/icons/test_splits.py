@@ -1,39 +1,28 @@
-"""The icon world: drawings never straddle a split, and nothing that is tested on was seen in pre-training."""
+"""Splits of the icon data sets: near-identical drawings are never in two parts of a split."""
 
 from __future__ import annotations
 
-import os
 import random
 from collections import Counter
 from functools import lru_cache
 
 import numpy as np
 import pytest
-import torch
 
-from benchmark.backbones import bpe
-from benchmark.config.errors import UserError
 from benchmark.data.dataset import ArrayImages
-from benchmark.data.icons import render
-from benchmark.data.icons.classes import COMPASS, FRAMES, MODIFIERS, OBJECTS, POINTING_RIGHT
-from benchmark.data.icons.duplicates import THRESHOLD, fingerprints, merge, similar_pairs
-from benchmark.data.icons.families import DOWNSTREAM, FAMILIES, PRETRAINING
-from benchmark.data.icons.render import ink_maps
+from benchmark.data.icons.classes import COMPASS, OBJECTS
+from benchmark.data.icons.duplicates import fingerprints, similar_pairs
 from benchmark.data.icons.splits import Pool, shifted_test_set, split
 from benchmark.data.task import BASE_TO_NEW, TaskId, few_shot, halves, make_task
 from benchmark.method import registry
-from pretraining import corpus
-from pretraining.augment import augment
-from pretraining.captions import TEMPLATES, caption, words
-from pretraining.recipes import RECIPES
 
-DATASETS = {name: each for name, each in registry.datasets().plugins.items() if each.cls().missing() is None}
-"""Those that come with the suite."""
+DATASETS = {name: plugin for name, plugin in registry.datasets().plugins.items() if plugin.cls().missing() is None}
+"""Those that need no files."""
 NAMES = sorted(DATASETS)
 PARENTS = [name for name in NAMES if DATASETS[name].cls.shift_of is None]
-VARIANTS = [name for name in NAMES if DATASETS[name].cls.shift_of is not None]
+SHIFTED = [name for name in NAMES if DATASETS[name].cls.shift_of is not None]
 DEFAULT_THRESHOLD = ("icon-modifiers", "icon-objects")
-"""Sets whose splits are cut at the usual similarity; digits, letters, frames and directions are alike by nature."""
+"""Sets whose splits are cut at the usual similarity; digits, letters, frames and directions are naturally similar."""
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +37,6 @@ def pixels(examples) -> np.ndarray:
 
 def prints(examples) -> np.ndarray:
     return fingerprints(255 - pixels(examples)[..., 0])
-
-
-# --- data sets ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -93,9 +79,9 @@ def test_no_picture_is_on_two_sides_of_a_split(name, loaded):
 @pytest.mark.parametrize("name", DEFAULT_THRESHOLD)
 def test_no_near_duplicate_is_on_two_sides_of_a_split(name, loaded):
     splits = loaded(name)
-    found = [prints(part) for part in (splits.train, splits.val, splits.test)]
+    fingerprint_sets = [prints(part) for part in (splits.train, splits.val, splits.test)]
     for one, other in ((0, 1), (0, 2), (1, 2)):
-        assert not list(similar_pairs(found[one], found[other]))
+        assert not list(similar_pairs(fingerprint_sets[one], fingerprint_sets[other]))
 
 
 @pytest.mark.parametrize("name", PARENTS)
@@ -117,8 +103,8 @@ def test_both_halves_have_four_classes_or_more(name, loaded):
     assert all(len(test.examples) >= 20 for test in task.tests)
 
 
-@pytest.mark.parametrize("name", VARIANTS)
-def test_a_variant_has_classes_of_its_parent_and_only_a_test_split(name, loaded):
+@pytest.mark.parametrize("name", SHIFTED)
+def test_a_shifted_test_set_has_classes_of_its_parent_and_only_a_test_split(name, loaded):
     splits, parent = loaded(name), loaded(DATASETS[name].cls.shift_of)
     assert splits.train is None
     assert splits.val is None
@@ -127,8 +113,8 @@ def test_a_variant_has_classes_of_its_parent_and_only_a_test_split(name, loaded)
     assert set(splits.test.labels) == set(range(len(splits.classes)))
 
 
-@pytest.mark.parametrize("name", VARIANTS)
-def test_a_variant_shows_no_training_picture_of_its_parent(name, loaded):
+@pytest.mark.parametrize("name", SHIFTED)
+def test_a_shifted_test_set_shows_no_training_picture_of_its_parent(name, loaded):
     parent = loaded(DATASETS[name].cls.shift_of)
     trained = {picture.tobytes() for part in (parent.train, parent.val) for picture in pixels(part)}
     assert not trained & {picture.tobytes() for picture in pixels(loaded(name).test)}
@@ -155,26 +141,6 @@ def test_directions_are_turned_copies(loaded):
     for part in (splits.train, splits.val, splits.test):
         shown = Counter(zip(part.groups, part.labels, strict=True))
         assert all((group, label) in shown for group in set(part.groups) for label in range(8))
-
-
-def test_right_points_right_and_up_points_up():
-    """An arrowhead puts more ink on the side it points to: the spread across the shaft is widest near the tip."""
-    (arrow,) = [g for g in FAMILIES["tabler"].glyphs() if g.stem == "arrow-narrow-right" and g.style == "outline"]
-    right, up = render.rotated(arrow, 0) > 80, render.rotated(arrow, 90) > 80
-    assert right[:, 16:].any(1).sum() > right[:, :16].any(1).sum()
-    assert up[:16].any(0).sum() > up[16:].any(0).sum()
-
-
-def test_the_catalogue_is_consistent():
-    names = [each.name for each in OBJECTS]
-    assert len(set(names)) == len(names) == 50
-    heads = Counter(head for each in OBJECTS for head in each.tabler)
-    assert max(heads.values()) == 1
-    assert len(set(MODIFIERS.values())) == len(MODIFIERS)
-    assert len(set(FRAMES)) == len(FRAMES)
-    stems = {glyph.stem for glyph in FAMILIES["tabler"].glyphs()}
-    assert set(POINTING_RIGHT) <= stems
-    assert len(set(POINTING_RIGHT)) == len(POINTING_RIGHT)
 
 
 # --- splitting ----------------------------------------------------------------------------------------------------
@@ -212,174 +178,9 @@ def test_a_class_with_too_few_drawings_is_an_error():
         split(pool([0] * 12 + [1] * 6, range(18)), ["a", "b"], train=4, val=2, test=4)
 
 
-def test_variants_take_at_most_so_many_of_a_class_and_one_of_a_drawing():
+def test_shifted_test_sets_are_limited_per_class_and_have_one_picture_per_drawing():
     made = pool([0] * 9 + [3] * 4, [0, 0, *range(2, 13)])
     splits = shifted_test_set(made, limit=6)
     assert splits.classes == (OBJECTS[0].name, OBJECTS[3].name)
     assert Counter(splits.test.labels) == {0: 6, 1: 4}
     assert len(set(splits.test.groups)) == 10
-
-
-def test_merging_is_transitive():
-    assert merge(["a", "b", "c", "a", "d"], iter([(1, 2), (2, 3)])) == [0, 0, 0, 0, 1]
-    assert merge([1, 2, 3], iter([])) == [0, 1, 2]
-
-
-def test_similarity_by_hand():
-    """Centred cosine of pictures halved in size: 1 with itself and with a brighter copy, -1 with its negative."""
-    one = np.random.default_rng(0).integers(20, 100, (1, 32, 32)).astype(np.uint8)
-    found = fingerprints(np.concatenate([one, one * 2, 255 - one, np.zeros_like(one)]))
-    assert found.shape == (4, 256)
-    assert (found @ found[0]).tolist() == pytest.approx([1, 1, -1, 0], abs=1e-4)
-
-
-# --- leakage ------------------------------------------------------------------------------------------------------
-
-
-def test_families_are_either_downstream_or_for_pre_training():
-    assert not set(DOWNSTREAM) & set(PRETRAINING)
-    assert set(DOWNSTREAM) | set(PRETRAINING) == set(FAMILIES)
-    assert set(corpus.ONE_COLOUR_DOWNSTREAM) <= set(DOWNSTREAM)
-
-
-@pytest.mark.parametrize("name", sorted(RECIPES))
-def test_no_recipe_uses_a_downstream_family(name):
-    recipe = RECIPES[name]
-    assert set(recipe.families) <= set(PRETRAINING)
-    assert recipe.start_from is None or recipe.start_from in RECIPES
-    assert (recipe.start_from is None) == (not recipe.start_towers)
-
-
-@pytest.fixture(scope="module")
-def downstream() -> np.ndarray:
-    """Fingerprints of everything in one colour that data sets are made of."""
-    return np.concatenate([fingerprints(ink_maps(FAMILIES[name].glyphs())) for name in ("tabler", "remix", "phosphor")])
-
-
-@pytest.fixture(scope="module")
-def masked() -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Pictures by pre-training family and which of them the corpus keeps; "copies" is what it must not keep."""
-    try:
-        pictures = {name: ink_maps(FAMILIES[name].glyphs()) for name in PRETRAINING}
-    except UserError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(error))  # the packages of the "pretrain" extra
-    tabler, remix = (ink_maps(FAMILIES[name].glyphs())[7:8] for name in ("tabler", "remix"))
-    pictures["copies"] = np.concatenate([tabler, (tabler * 0.8).astype(np.uint8), remix, np.zeros_like(remix)])
-    pictures["noise"] = np.random.default_rng(0).integers(0, 256, tabler.shape).astype(np.uint8)
-    kept = corpus.usable(np.concatenate(list(pictures.values())))
-    ends = np.cumsum([len(ink) for ink in pictures.values()])
-    return {name: (ink, kept[end - len(ink) : end]) for (name, ink), end in zip(pictures.items(), ends, strict=True)}
-
-
-@pytest.mark.parametrize("name", PRETRAINING)
-def test_nothing_that_is_pre_trained_on_is_like_a_downstream_drawing(name, masked, downstream):
-    """Below the threshold, checked again for every third picture that the corpus keeps; and it keeps most."""
-    ink, kept = masked[name]
-    own = fingerprints(ink[kept][::3])
-    assert max(float((own[start : start + 1024] @ downstream.T).max()) for start in range(0, len(own), 1024)) < THRESHOLD
-    assert ink[kept].max((1, 2)).min() > 0
-    assert kept.mean() > 0.5
-
-
-def test_the_mask_finds_copies_and_blanks(masked):
-    """Downstream drawings, one a little fainter, and nothing at all are refused; noise is not."""
-    assert masked["copies"][1].tolist() == [False] * 4
-    assert masked["noise"][1].tolist() == [True]
-
-
-def test_every_family_names_its_licence_and_source():
-    for family in FAMILIES.values():
-        assert family.licence
-        assert family.source
-        assert family.package
-
-
-# --- rendering ----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("damage", ["torn", "empty", "short"])
-def test_a_torn_render_is_drawn_again(damage, tmp_path, monkeypatch):
-    monkeypatch.setenv("CLIP_COMPAT_CACHE", str(tmp_path))
-    glyphs = FAMILIES["tabler"].glyphs()[:4]
-    right = ink_maps(glyphs)
-    (file,) = (tmp_path / "icons").glob("*.npy")
-    if damage == "short":
-        np.save(file, right[:2])
-    else:
-        file.write_bytes(b"" if damage == "empty" else file.read_bytes()[:-50])
-    assert np.array_equal(ink_maps(glyphs), right)
-    assert np.array_equal(np.load(file), right)
-
-
-def test_drawings_are_trimmed_and_centred():
-    for ink in ink_maps(FAMILIES["tabler"].glyphs()[:40]):
-        rows, columns = np.nonzero(ink.max(1))[0], np.nonzero(ink.max(0))[0]
-        assert max(np.ptp(rows), np.ptp(columns)) + 1 <= 28
-        assert abs((rows[0] + rows[-1]) / 2 - 15.5) <= 1.5
-        assert abs((columns[0] + columns[-1]) / 2 - 15.5) <= 1.5
-
-
-# --- tokenizer and captions ---------------------------------------------------------------------------------------
-
-
-def test_merges_by_hand():
-    """The example of Sennrich et al. 2016: "es" and "est" first, then "lo"."""
-    assert bpe.learn(Counter({"low": 5, "lower": 2, "newest": 6, "widest": 3}), 3) == [
-        ("e", "s"),
-        ("es", "t</w>"),
-        ("l", "o"),
-    ]
-
-
-def test_merges_are_the_same_every_time():
-    counts = Counter({"house": 3, "mouse": 3, "horse": 2, "boat": 3})
-    assert bpe.learn(counts, 20) == bpe.learn(Counter(dict(reversed(list(counts.items())))), 20)
-    assert bpe.learn(Counter({"ab": 1}), 99) == [("a", "b</w>")]
-
-
-def test_open_clips_tokenizer_reads_the_merges(tmp_path):
-    from open_clip.tokenizer import SimpleTokenizer
-
-    file = tmp_path / "merges.txt.gz"
-    merges = bpe.learn(Counter("an icon of a house with a plus sign houses icons".split()), 30)
-    size = bpe.write(merges, file)
-    tokenizer = SimpleTokenizer(bpe_path=str(file), context_length=16)
-    assert tokenizer.vocab_size == size
-    assert tokenizer.eot_token_id == size - 1  # the largest id, as arg-max pooling wants it
-    assert tokenizer.decode(tokenizer.encode("an icon of a house")).strip() == "an icon of a house"
-    for text in ("zebra 42!", "naïve café", "unseen-words (with) signs"):
-        assert tokenizer.decode(tokenizer.encode(text)).strip().replace(" ", "") == text.replace(" ", "")
-    assert len(tokenizer.encode("house")) == 1
-    first = file.read_bytes()
-    bpe.write(merges, file)
-    assert file.read_bytes() == first
-
-
-def test_captions_name_the_drawing_and_never_its_style():
-    rng = random.Random(0)
-    for stem in ("home-outline", "user-plus", "arrow-left", "numeric-5-box", "bell-off"):
-        for _ in range(20):
-            text = caption(stem, rng)
-            assert text.strip()
-            assert "outline" not in text
-            assert "{" not in text
-    assert words("home-outline") == ["home"]
-    assert "5" in words("numeric-5-box")
-    assert words("user-2") == ["user"]
-    assert all(template.count("{}") == 1 for template in TEMPLATES)
-
-
-def test_only_drawings_that_stay_true_are_mirrored():
-    """Augmentation: with all else equal a mirrored picture appears where it may, and never where it may not."""
-    ink = torch.zeros(256, 32, 32)
-    ink[:, 8:24, 4:10] = 1  # on the left
-    for allowed in (True, False):
-        views = augment(ink, torch.full((256,), allowed), torch.Generator().manual_seed(0), colour=0.0)
-        assert views.shape == (256, 3, 32, 32)
-        assert 0 <= views.min() <= views.max() <= 1
-        dark = 1 - views.mean(1)
-        right = (dark[..., 16:].sum((1, 2)) > dark[..., :16].sum((1, 2))).float().mean()
-        assert bool(right > 0.3) is allowed
-        assert allowed or right < 0.02

@@ -6,6 +6,7 @@ A new method needs no test of its own here: it is found like the others.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,10 +18,11 @@ from benchmark.data.batch import ClassList
 from benchmark.data.features import FeatureStore
 from benchmark.experiment.store import Store
 from benchmark.method import registry
-from benchmark.method.base import Incompatible
+from benchmark.method.base import Incompatible, Method
 from benchmark.training.checks import contract
-from benchmark.training.evaluation import attach, predict
+from benchmark.training.evaluation import predict, scores
 from benchmark.training.loop import few_shots, fit
+from benchmark.training.modules import attach, build_method
 
 PLUGINS = registry.methods()
 OPEN = [name for name in sorted(PLUGINS.plugins) if not PLUGINS[name].cls.info.class_bound]
@@ -43,6 +45,13 @@ def subjects(bench):
 @pytest.fixture(params=["native", "eva"])
 def on(request) -> str:
     return request.param
+
+
+def with_seed(subject: contract.Subject, seed: int) -> Method:
+    """A method before training whose initial values are those of another seed."""
+    bench = subject.bench
+    task = replace(bench.task, id=replace(bench.task.id, seed=seed))
+    return build_method(subject.cls, subject.config, bench.backbones["native"], task, bench.store)
 
 
 every_method = pytest.mark.parametrize("name", sorted(PLUGINS.plugins))
@@ -209,7 +218,7 @@ BAD = {
 
 @pytest.mark.parametrize("case", BAD)
 def test_a_bad_method_is_found_out(case, tmp_path, load_backbone):
-    """Each by the check that is meant for it, in words that say what to mend."""
+    """Each by the check that is meant for it, in words that say what to fix."""
     check, words, body = BAD[case]
     (tmp_path / "bad.py").write_text(
         "import numpy as np\nimport torch\nfrom torch import nn\n\nfrom benchmark.method import Info, Method\n\n\n"
@@ -217,7 +226,7 @@ def test_a_bad_method_is_found_out(case, tmp_path, load_backbone):
         'depth="deep", ours=True, parameters="7" if ' + repr(case == "a wrong count") + ' else "")\n    presets = '
         '{"small": {"lr": 0.1, "steps": 4}}\n' + body
     )
-    cls = registry.methods(tmp_path)["bad"].cls
+    cls = registry.methods_in(tmp_path)["bad"].cls
     own = contract.Bench({name: load_backbone(name) for name in ("native", "eva", "narrow", "wide")})
     found = {name: problem for name, problem in contract.run(cls, own).items() if problem}
     assert check in found
@@ -252,7 +261,7 @@ def test_learnt_parameters_are_none_of_the_backbones(name, on, subjects):
 @pytest.mark.parametrize("name", ["cocoop", "clip-adapter", "clip-lora", "masked-lora", "maple", "vpt", "contcoop"])
 def test_another_seed_gives_another_module(name, subjects):
     """Where something starts at random."""
-    one, other = subjects[name].trained("native"), subjects[name].build("native", seed=2)
+    one, other = subjects[name].trained("native"), with_seed(subjects[name], 2)
     fit(other, subjects[name].bench.task, subjects[name].bench.store)
     assert any(not torch.equal(value, other.tensors()[key]) for key, value in one.tensors().items())
 
@@ -377,11 +386,11 @@ def test_predict_is_the_arg_max(name, on, subjects, examples):
     subject = subjects[name]
     method = subject.trained(on)
     bank = FeatureStore(None).testing(method.backbone, examples, pixels=method.needs_pixels)
-    scores = subject.scores(method, examples)
-    found = predict(method, bank)
-    assert found.dtype == np.uint16
-    assert found.tolist() == scores.argmax(1).tolist()
-    assert predict(method, bank, columns=[3, 1]).tolist() == scores[:, [3, 1]].argmax(1).tolist()
+    expected = subject.scores(method, examples)
+    predicted = predict(method, bank)
+    assert predicted.dtype == np.uint16
+    assert predicted.tolist() == expected.argmax(1).tolist()
+    assert torch.equal(torch.cat(list(scores(method, bank, columns=[3, 1]))), expected[:, [3, 1]])
 
 
 @every_learner
@@ -399,21 +408,21 @@ def test_load_refuses_missing_and_foreign_tensors(name, subjects):
 def test_scores_follow_a_newly_loaded_module(name, subjects):
     """Class features cached for testing are dropped when other tensors are loaded."""
     subject = subjects[name]
-    done, method, train = subject.trained("native"), subject.build("native", seed=3), subject.bench.task.train
+    done, method, train = subject.trained("native"), with_seed(subject, 3), subject.bench.task.train
     subject.scores(method, train)
     method.load(done.tensors())
     assert torch.equal(subject.scores(method, train), subject.scores(done, train))
 
 
 @pytest.mark.parametrize("name", sorted(name for name in PLUGINS.plugins if PLUGINS[name].cls.info.keeps_images))
-def test_a_method_that_keeps_images_is_unfit_without_them(name, subjects):
+def test_a_method_that_keeps_images_is_incompatible_without_them(name, subjects):
     subject = subjects[name]
     method = subject.trained("native")
     with pytest.raises(Incompatible, match="needs the few training images"):
         attach(type(method), method.config, method.backbone, method.classes, method.tensors())
 
 
-def test_few_shots_are_encoded_by_the_backbone_at_hand(bench):
+def test_few_shots_are_encoded_by_the_given_backbone(bench):
     shown = {on: few_shots(bench.backbones[on], bench.task, bench.store) for on in ("native", "eva")}
     assert shown["native"].encode(3).shape == (3, len(bench.task.train), 32)
     assert shown["native"].labels.tolist() == list(bench.task.train.labels)

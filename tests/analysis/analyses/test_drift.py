@@ -6,22 +6,16 @@ import math
 
 import pandas as pd
 import pytest
-import torch
+from fixtures.analyses import BASE, only
+from fixtures.household import IDENTITY, NAMES, UPGRADE
 
-from benchmark.analysis import activations, drift
+from benchmark.analysis.analyses import drift
 from benchmark.backbones.towers import tower
-from benchmark.training.checks.contract import Bench
-
-
-@pytest.fixture(scope="module")
-def bench():
-    with Bench.make() as made:
-        yield made
 
 
 def table(bench, old: str, new: str) -> pd.DataFrame:
     rows = drift.rows_of("a->b", bench.backbones[old], bench.backbones[new], bench.task, bench.store)
-    return pd.DataFrame(rows, columns=drift.COLUMNS)
+    return pd.DataFrame(rows, columns=drift.ROW)
 
 
 @pytest.mark.parametrize("name", ["native", "eva"])
@@ -44,26 +38,6 @@ def test_other_weights_are_far(bench):
     assert math.isfinite(found["vision", "block 1", "cka"])
 
 
-def test_stages_end_where_the_towers_do(bench):
-    for backbone in (bench.backbones["native"], bench.backbones["eva"]):
-        texts = ["a photo of a cat", "dog", "a very long bird"]
-        features = activations.text_features(backbone, texts)
-        assert len(features) == len(activations.stages(backbone, "text"))
-        assert torch.allclose(features[-1], backbone.encode_texts(texts), atol=1e-5)
-        bank = bench.store.testing(backbone, bench.task.tests[0].examples, pixels=True)
-        images = activations.image_features(backbone, bank)
-        assert len(images) == len(activations.stages(backbone, "vision"))
-        assert torch.allclose(images[-1], backbone.encode_image(bank.all().pixels), atol=1e-5)
-
-
-def test_padding_has_no_part_in_a_text(bench):
-    """The same text, alone and beside a longer one."""
-    backbone = bench.backbones["native"]
-    alone, beside = (activations.text_features(backbone, texts) for texts in (["cat"], ["cat", "a photo of a small dog"]))
-    for one, two in zip(alone, beside, strict=True):
-        assert torch.allclose(one[0], two[0], atol=1e-5)
-
-
 @pytest.mark.parametrize("name", ["native", "eva"])
 def test_every_parameter_belongs_to_one_stage(name, bench):
     backbone = bench.backbones[name]
@@ -80,3 +54,19 @@ def test_every_parameter_belongs_to_one_stage(name, bench):
 )
 def test_stages_are_matched_by_their_share_of_the_depth(count, other, expected):
     assert drift._matched(count, other) == expected
+
+
+def test_nothing_drifts_in_an_identity_upgrade(household):
+    rows = only(household.table("drift"), pair=IDENTITY)
+    assert (only(rows, metric="change").value == 0).all()
+    for metric in ("cka", "cosine"):
+        assert only(rows, metric=metric).value.tolist() == pytest.approx([1.0] * (len(rows) // 3 + 1), abs=1e-6)
+
+
+def test_every_stage_of_both_towers_has_its_rows(household):
+    rows = only(household.table("drift"), pair=UPGRADE, metric="cka")
+    stages = ["input", "block 1", "block 2", "output"]
+    assert only(rows, tower="text").stage.tolist() == [*stages, "class names"]
+    assert only(rows, tower="vision").stage.tolist() == stages
+    assert set(only(rows, tower="text").n) == {len(NAMES)}
+    assert set(only(rows, tower="vision").n) == {BASE * 8}

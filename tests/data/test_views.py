@@ -1,0 +1,99 @@
+"""Views of images: decoding, augmentation, threads and memory."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from benchmark.data.dataset import ArrayImages, Augmentation, Examples
+from benchmark.data.features import FeatureStore
+from benchmark.data.views import Decoder, Views, allocate
+from benchmark.training.checks.tiny_clips import pictures
+
+HOW = Augmentation(crop=(0.5, 1.0), flip=True, rotate=10)
+
+
+def test_a_flip_is_never_drawn_where_it_would_change_the_label(backbones):
+    """Left half dark, right half bright stays that way."""
+    picture = np.zeros((30, 32, 32, 3), np.uint8)
+    picture[:, :, 16:] = 255
+    sided = Examples(ArrayImages(picture), (0,) * 30)
+    for flip in (False, True):
+        views = FeatureStore(None).training(backbones["native"], sided, Augmentation(None, flip), 3, pixels=True).views
+        bright_right = views[..., 16:].float().mean((2, 3, 4)) > views[..., :16].float().mean((2, 3, 4))
+        assert bool(bright_right.all()) is not flip
+
+
+def views_of(examples: Examples, *numbers: int) -> Views:
+    return Views(examples.images, HOW, numbers)
+
+
+def decoded(views: Views, backbone, threads: int) -> torch.Tensor:
+    out = torch.zeros(views.count, 3, 32, 32, dtype=torch.uint8)
+    Decoder(threads).fill(views, backbone, out)
+    return out
+
+
+@pytest.mark.parametrize("numbers", [(0,), (1, 2, 3)])
+def test_threads_do_not_change_a_byte(numbers, photos, backbones):
+    views = views_of(photos, *numbers)
+    one = decoded(views, backbones["native"], 1)
+    for threads in (4, 4, 2):
+        assert torch.equal(decoded(views, backbones["native"], threads), one)
+    for threads in (1, 4):
+        chunks = list(Decoder(threads).chunks(views, backbones["native"], 5))
+        assert [len(chunk) for chunk in chunks] == [5] * (views.count // 5) + [views.count % 5] * (views.count % 5 > 0)
+        assert torch.equal(torch.cat(chunks), one)
+
+
+def test_no_images_are_no_chunks(photos, backbones):
+    views = views_of(photos.pick([]), 0)
+    for threads in (1, 4):
+        assert list(Decoder(threads).chunks(views, backbones["native"], 5)) == []
+        assert decoded(views, backbones["native"], threads).shape == (0, 3, 32, 32)
+
+
+def test_a_view_is_drawn_from_its_images_its_place_and_its_number(photos, backbones):
+    """Whatever the state of torch's generator, and whichever views are made with it."""
+    native = backbones["native"]
+    torch.manual_seed(1)
+    first = decoded(views_of(photos, 1, 2), native, 1).unflatten(0, (2, 13))
+    torch.manual_seed(2)
+    again = decoded(views_of(photos, 2, 5), native, 4).unflatten(0, (2, 13))
+    assert torch.equal(first[1], again[0])
+    assert not torch.equal(first[0], again[1])
+    assert torch.equal(
+        decoded(views_of(photos, 0), native, 1), torch.stack([native.frame(photos.images[i]) for i in range(13)])
+    )
+
+
+def test_images_of_one_view_are_drawn_apart(backbones):
+    """Even where they show the same."""
+    same = Examples(ArrayImages(np.repeat(pictures([3]), 8, axis=0)), (0,) * 8)
+    made = decoded(Views(same.images, Augmentation(crop=(0.3, 0.7)), (1,)), backbones["native"], 1)
+    assert len({each.numpy().tobytes() for each in made}) == 8
+
+
+def test_plain_pixels_do_not_depend_on_the_augmentation(photos, backbones):
+    keys = {
+        Views(photos.images, how, numbers).key(backbones["native"])
+        for how in (HOW, Augmentation())
+        for numbers in ((0,), (1,))
+    }
+    assert len(keys) == 3
+    assert views_of(photos, 0).key(backbones["native"]) == views_of(photos, 0).key(backbones["eva"])
+    assert views_of(photos, 0).key(backbones["native"]) != views_of(photos.pick(range(12)), 0).key(backbones["native"])
+
+
+def test_many_pixels_go_to_a_file_that_leaves_nothing(tmp_path):
+    few, is_file = allocate((2, 3, 4, 4), tmp_path / "cache", 96)
+    assert not is_file
+    assert not (tmp_path / "cache").exists()
+    many, is_file = allocate((2, 3, 4, 5), tmp_path / "cache", 96)
+    assert is_file
+    assert (few.dtype, many.dtype, many.shape) == (torch.uint8, torch.uint8, (2, 3, 4, 5))
+    many[1, 2] = 7
+    assert int(many.sum()) == 7 * 20
+    assert list((tmp_path / "cache").iterdir()) == []
+    assert allocate((2, 3, 4, 5), None, 96)[1] is False

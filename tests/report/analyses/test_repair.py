@@ -1,0 +1,55 @@
+"""Sentences and figures of repairs."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from benchmark.analysis.findings import Finding, Made
+from benchmark.report import analysis_view
+from benchmark.report.analyses.repair import repair_figures
+
+
+def test_repairs_are_shown_for_the_methods_that_allow_them() -> None:
+    """Seven methods allow reuse and retraining; three of them a third way, which has a figure of its own."""
+    rows = [
+        {"pair": "a->b", "title": f"M{i}", "repair": strategy, "label": strategy, "seconds": seconds, "images": 0.0}
+        | {"lift": lift + i, "over_reuse": lift, "accuracy": 50.0}
+        for i in range(7)
+        for strategy, seconds, lift in (("reuse", 0.0, 0.0), ("retrain", 2.0, 4.0), ("procrustes", 0.5, 6.0))
+        if strategy != "procrustes" or i < 3
+    ]
+    first, second = repair_figures(pd.DataFrame(rows))
+    assert [row[1:] for row in first.data] == [("reuse", 0.0, 0.0, 3.0, "yes"), ("retrain", 2.0, 0.0, 7.0, "yes")]
+    assert {row[1]: (row[4], row[5]) for row in second.data} == {
+        "reuse": (1.0, "yes"),
+        "retrain": (5.0, ""),
+        "procrustes": (7.0, "yes"),
+    }
+
+
+def test_what_repairs_are_compared_with_is_no_repair() -> None:
+    rows = [
+        {
+            "pair": "a->b",
+            "method": "m",
+            "title": "M",
+            "repair": strategy,
+            "label": strategy,
+            "accuracy": 50.0,
+            "reuse": 45.0,
+        }
+        | {"zs_new": 44.0, "lift": 6.0, "lift_low": 5.0, "lift_high": 7.0, "images": 0.0, "labels": 0.0, "steps": 0.0}
+        | {"over_reuse": gain, "over_reuse_low": gain - 1, "over_reuse_high": gain + 1, "seconds": 1.0, "seeds": 2}
+        | {"status": "ok", "reason": ""}
+        for strategy, gain in (("reuse", 0.0), ("warm-start-5", 3.0), ("scratch-5", 9.0), ("retrain", 8.0))
+    ]
+    finding = Finding(pd.DataFrame(rows), Made("c", "d", 1.0, "icons", "Icons", (1, 2), "cpu"))
+    (view,) = [each for each in analysis_view.sections({"repair": [finding]}) if each.name == "repair"]
+    assert view.findings[0] == (
+        "a → b: of 1 repair, 1 significantly better than plain reuse, 0 significantly worse "
+        "(intervals are not corrected for their number). "
+        "Best on average is warm-start-5 (+3.0 points over reuse)."
+    )
+    assert analysis_view.answers({"repair": [finding]}) == {
+        "a → b": "Over reuse on Icons, on average: warm-start-5 +3.0 (1.0 s), retrain +8.0 (1.0 s)."
+    }

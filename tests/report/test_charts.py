@@ -1,0 +1,40 @@
+"""Heat map and slope chart: the data that they draw."""
+
+from __future__ import annotations
+
+import pandas as pd
+from fixtures.results import (
+    DATASETS,
+    METHODS,
+    Page,
+    all_failed,
+    by_seed,
+)
+
+from benchmark.report import (
+    charts,
+    numbers,
+    table_prep,
+)
+from benchmark.report.method_rows import headline
+
+
+def test_heat_map_and_slope_data(results: pd.DataFrame, text: str) -> None:
+    heat = Page(text).rows("Method", "Icons", "Digits")
+    mine = results[(results.new == "v2") & (results.split == "H") & (results.strategy == "reuse")]
+    mine = mine[mine.metric == "accuracy"]
+    means = mine.groupby(["method", "dataset"]).value.mean()
+    expected = [numbers.number(means["prompt", d] - means["zero", d], 2) for d in DATASETS]
+    assert next(row for row in heat[0] if row[0] == "Prompt")[1:] == expected
+    assert next(row for row in heat[0] if row[0] == "Bound")[1:] == ["n/a", "n/a"]
+    assert next(row for row in heat[1] if row[0] == "Adapter")[1:] == ["incompatible", "incompatible"]
+    slope = Page(text).rows("Method", "Learns at", "Old H", "Reuse H")[0]
+    ends = [numbers.number(by_seed(results, "adapter", s).mean(), 2) for s in ("old", "reuse")]
+    assert next(row for row in slope if row[0] == "Adapter") == ["Adapter", "deep", *ends]
+
+
+def test_figures_are_absent_without_data(results: pd.DataFrame) -> None:
+    rows = headline(all_failed(results), "zero", METHODS)
+    view = table_prep.scope(results)
+    assert charts.slopes(rows, view, "v1", "v2") is None
+    assert charts.heat_map(all_failed(results), rows, view, "zero", {}, "x") is None

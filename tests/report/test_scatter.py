@@ -1,0 +1,70 @@
+"""Figures with one point for each method: which methods they show, and where."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import pytest
+from fixtures.results import METHODS, by_seed
+
+from benchmark.report import scatter
+from benchmark.report.method_rows import headline
+from benchmark.report.model import BASE_TO_NEW, CostRow, MethodRow
+
+
+@pytest.fixture(scope="module")
+def rows(results: pd.DataFrame) -> list[MethodRow]:
+    """The rows of the first upgrade."""
+    return [row for row in headline(results, "zero", METHODS) if row.pair == "v1->v2"]
+
+
+def cost(label: str, seconds: float) -> CostRow:
+    return CostRow(label, 1, seconds, seconds, (1.0, 1.0), 1.0)
+
+
+def test_strip_has_every_lift_and_not_the_baseline(rows: list[MethodRow]) -> None:
+    figure = scatter.strip([("v1 → v2", rows), ("nothing", [])], BASE_TO_NEW)
+    assert figure is not None
+    assert {(line[0], line[1], line[3]) for line in figure.data} == {
+        ("v1 → v2", "Prompt", "helps"),
+        ("v1 → v2", "Prompt-B", "helps"),
+        ("v1 → v2", "Adapter", "harms"),
+    }
+    assert scatter.strip([("nothing", [])], BASE_TO_NEW) is None
+
+
+def test_base_and_new_have_both_accuracies(results: pd.DataFrame, rows: list[MethodRow]) -> None:
+    figure = scatter.base_and_new(rows, BASE_TO_NEW, "v1 → v2")
+    assert figure is not None
+    points = {line[0]: line[2:] for line in figure.data}
+    assert "Bound" not in points  # it has base classes only
+    expected = tuple(by_seed(results, "adapter", "reuse", split=split).mean() for split in ("base", "new"))
+    assert points["Adapter"] == pytest.approx(expected)
+    assert scatter.base_and_new([row for row in rows if row.baseline], BASE_TO_NEW, "x") is None
+
+
+def test_flips_are_those_of_reuse(rows: list[MethodRow]) -> None:
+    figure = scatter.flips(rows, "v1 → v2")
+    assert figure is not None
+    points = {line[0]: line[2:] for line in figure.data}
+    for row in rows:
+        assert points[row.label] == (row.metric("negative_flip", "reuse"), row.metric("positive_flip", "reuse"))
+    assert scatter.flips([], "x") is None
+
+
+def test_the_front_is_marked(rows: list[MethodRow]) -> None:
+    """Prompt is the best, Prompt-B is cheaper, Adapter is dear and bad."""
+    costs = {label: cost(label, seconds) for label, seconds in (("Prompt", 2.0), ("Prompt-B", 1.0), ("Adapter", 3.0))}
+    lifts = {row.label: row.lift.mean for row in rows}
+    figure = scatter.pareto(rows, costs, BASE_TO_NEW, "v1 → v2")
+    assert figure is not None
+    marked = {line[0] for line in figure.data if line[4] == "yes"}
+    assert marked == ({"Prompt", "Prompt-B"} if lifts["Prompt"] > lifts["Prompt-B"] else {"Prompt-B"})
+    assert {line[0]: line[2] for line in figure.data} == {"Prompt": 2.0, "Prompt-B": 1.0, "Adapter": 3.0}
+
+
+def test_no_front_of_one_point_or_of_times_that_are_missing(rows: list[MethodRow]) -> None:
+    assert scatter.pareto(rows, {"Prompt": cost("Prompt", 1.0)}, BASE_TO_NEW, "x") is None
+    missing = {"Prompt": cost("Prompt", 1.0), "Adapter": cost("Adapter", math.nan)}
+    assert scatter.pareto(rows, missing, BASE_TO_NEW, "x") is None
