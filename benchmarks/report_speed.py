@@ -16,15 +16,16 @@ import numpy as np
 import pandas as pd
 
 from benchmark import report
-from benchmark.report.page import write
-from benchmark.results import image_covariance, summary
+from benchmark.results import image_covariance, summary, tables
+from benchmark.results.archive import RunResults
 from benchmark.results.metric import harmonic_mean
+from benchmark.results.provenance import About
 
 METHODS, SETS, PAIRS, SEEDS = 20, 15, 4, 3
 
 
 def results(sets: int, rng: np.random.Generator) -> pd.DataFrame:
-    """Tidy results with all figures that a run has."""
+    """Tidy results with all metrics that a run has."""
     rows = []
     names = itertools.product(range(PAIRS), range(METHODS + 1), range(sets), range(SEEDS), ("old", "reuse", "retrain"))
     for pair, method, dataset, seed, strategy in names:
@@ -33,10 +34,10 @@ def results(sets: int, rng: np.random.Generator) -> pd.DataFrame:
         same |= {"method": f"m{method}", "config": "default", "dataset": f"d{dataset}", "protocol": "base-to-new"}
         same |= {"shots": 16, "seed": seed, "strategy": strategy, "n": 200, "status": "ok"}
         for split, value in {"base": base, "new": new, "H": harmonic_mean(base, new)}.items():
-            figures = {"accuracy": value, "ece": rng.uniform(1, 9)}
+            metrics = {"accuracy": value, "ece": rng.uniform(1, 9), "mean_per_class_accuracy": value - 1}
             if strategy == "reuse":
-                figures |= {"negative_flip": rng.uniform(1, 9), "positive_flip": rng.uniform(1, 9)}
-            rows += [same | {"split": split, "metric": name, "value": figure} for name, figure in figures.items()]
+                metrics |= {"negative_flip": rng.uniform(1, 9), "positive_flip": rng.uniform(1, 9)}
+            rows += [same | {"split": split, "metric": name, "value": number} for name, number in metrics.items()]
     return pd.DataFrame(rows, columns=summary.COLUMNS)
 
 
@@ -44,13 +45,13 @@ def covariances(rng: np.random.Generator) -> pd.DataFrame:
     """A table as ``image_covariance.table`` makes it."""
     rows = []
     for pair, dataset, split in itertools.product(range(PAIRS), range(SETS), ("base", "new", "H")):
-        same = {"pair": f"v1->w{pair}", "dataset": f"d{dataset}", "protocol": "base-to-new", "shots": 16, "variant": ""}
+        same = {"pair": f"v1->w{pair}", "dataset": f"d{dataset}", "protocol": "base-to-new", "shots": 16, "test_set": ""}
         same |= {"split": split, "config": "default", "other_config": "default", "drawings": 200}
         for i, j in itertools.combinations_with_replacement(range(METHODS + 1), 2):
-            figures = ("lift", "gain", "retrain_lift", "retained") if i == j else ("lift",)
+            quantities = ("lift", "gain", "retrain_lift", "retained") if i == j else ("lift",)
             spread = rng.uniform(2, 3) if i == j else rng.uniform(0.5, 1)
             both = {"method": f"m{j}", "other": f"m{i}", "covariance": spread}
-            rows += [same | both | {"figure": figure} for figure in figures]
+            rows += [same | both | {"quantity": quantity} for quantity in quantities]
     return pd.DataFrame(rows, columns=image_covariance.COLUMNS)
 
 
@@ -65,13 +66,13 @@ def main() -> None:
     )
     sets = -(-wanted * SETS // len(table))
     table = results(sets, rng)
-    runs = pd.DataFrame(columns=["kind", "method", "config", "status", "seconds", "peak_mb", "parameters"])
+    runs = pd.DataFrame(columns=tables.RUN_COLUMNS)
     pairs = [("v1", f"w{pair}") for pair in range(PAIRS)]
-    about = report.About("made up", "-", pairs, [], ["base-to-new"], range(SEEDS), "-", zero_shot="m0")
+    about = About("made up", "-", pairs, [], ["base-to-new"], range(SEEDS), "-", zero_shot="m0")
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "compat.html"
         start = time.perf_counter()
-        write(page, table, runs, about, {}, {})
+        report.write(page, RunResults(Path(folder), table, runs, images.iloc[:0], about))
         size = page.stat().st_size / 2**20
         print(f"report of {len(table):,} rows: {time.perf_counter() - start:.1f} s, page {size:.1f} MB")
         if len(sys.argv) > 2:

@@ -79,7 +79,7 @@ class Study:
         tasks = {task.id: task for task in self.tasks(shots)}
         digests = {facts.name: facts.digest for facts in self.session.backbones}
         context = self.session.context
-        made = plan.make_plan(
+        matrix = plan.make_plan(
             self.session.spec,
             self.methods,
             configurations,
@@ -90,8 +90,8 @@ class Study:
             pairs=pairs,
         )
         old = {name for name, _ in pairs}
-        jobs = tuple(job for job in made.jobs if retrain or job.train.backbone in old)
-        return replace(made, jobs=jobs)
+        jobs = tuple(job for job in matrix.jobs if retrain or job.train.backbone in old)
+        return replace(matrix, jobs=jobs)
 
     def compute(self, what: str, jobs: Iterable[Job], actions: Mapping[str, Action] | None = None) -> None:
         """Compute the cells of the jobs that are not finished; ``what`` describes them to the user. ``actions`` compute
@@ -113,10 +113,10 @@ class Study:
         groups = {test.key: np.asarray(test.examples.groups) for test in tasks[0].tests}
         return Outcome({name: np.stack(by_seed).astype(float) for name, by_seed in rows.items()}, groups)
 
-    def find(self, made: Plan, configuration: Configuration, trained: str, tested: str) -> Outcome | None:
+    def find(self, matrix: Plan, configuration: Configuration, trained: str, tested: str) -> Outcome | None:
         """The outcome of a configuration, from the cells of a plan."""
-        shots = next(iter(made.tasks)).shots
-        return self.outcome([made.find(configuration, task, trained, tested) for task in made.tasks], shots)
+        shots = next(iter(matrix.tasks)).shots
+        return self.outcome([matrix.find(configuration, task, trained, tested) for task in matrix.tasks], shots)
 
     def why(self, cells: Iterable[Cell | None]) -> tuple[str, str]:
         """(status, reason) of the first cell that has no values; ("ok", "") if all have."""

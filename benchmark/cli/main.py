@@ -16,7 +16,8 @@ INTERRUPTED = 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status.
 
-    0: every cell is ok, incompatible or skipped by request. 1: some cell failed. 2: a mistake in the input. 130: interrupted.
+    0: every cell is ok, incompatible or skipped by request. 1: some cell failed. 2: a mistake in the input.
+    130: interrupted.
     """
     given = list(sys.argv[1:] if argv is None else argv)
     try:

@@ -147,7 +147,10 @@ def _stored(
     """A module that this suite stored, and the method it names."""
     name, settings = str(described["method"]), dict(described["settings"])
     shapes = {str(tensor): tuple(shape) for tensor, shape in described["tensors"].items()}
-    methods[name]
+    try:
+        methods[name]
+    except UserError as error:
+        raise UserError(error.message, where=str(file), fix=error.fix) from None
     wrong = shape_mismatch(shapes, {tensor: tuple(value.shape) for tensor, value in tensors.items()})
     if wrong:
         raise UserError(f"is not what its description says: {wrong}", where=str(file), fix="copy the module again")

@@ -33,12 +33,11 @@ def headline_table(rows: Sequence[MethodRow], view: Scope, name: str, old: str, 
     ]
     for metric in metrics:
         columns += _metric_columns(metric.name)
-    made = [(row.baseline, _headline_cells(row, view, metrics)) for row in rows]
     return Table(
         f"upgrade {name}",
         tuple(columns),
-        tuple(cells for baseline, cells in made if not baseline),
-        tuple(cells for baseline, cells in made if baseline),
+        tuple(_headline_cells(row, view, metrics) for row in rows if not row.baseline),
+        tuple(_headline_cells(row, view, metrics) for row in rows if row.baseline),
         caption=CAPTION,
         style="headline",
         group_titles={"Old": f"Old, on {old}", "Reuse": f"Reuse, on {new}", "Compared": f"Compared, in {view.word}"},
@@ -102,12 +101,15 @@ def metrics_table(rows: Sequence[MethodRow], names: Sequence[str], name: str) ->
     columns = [Column("Method", numeric=False, key=True)]
     for metric in shown:
         columns += _metric_columns(metric)
-    made = [(row.baseline, (row.label, *(cell for metric in shown for cell in _metric_cells(row, metric)))) for row in rows]
+
+    def cells(row: MethodRow) -> tuple[Cell, ...]:
+        return (row.label, *(cell for metric in shown for cell in _metric_cells(row, metric)))
+
     return Table(
         f"other metrics {name}",
         tuple(columns),
-        tuple(cells for baseline, cells in made if not baseline),
-        tuple(cells for baseline, cells in made if baseline),
+        tuple(cells(row) for row in rows if not row.baseline),
+        tuple(cells(row) for row in rows if row.baseline),
         caption="Other metrics, in the order of the table above.",
         group_titles={_group(metric): metric_label(metric) for metric in shown},
     )
@@ -135,14 +137,14 @@ def overview_table(rows: Sequence[OverviewRow], pairs: Sequence[str], view: Scop
         Column("Mean of the upgrades", main=True, interval=True),
         Column("Upgrades"),
     )
-    made = tuple(
-        (row.label, row.depth, *(_lift_cell(each) for each in row.rows), row.mean, f"{row.pairs} of {len(pairs)}")
+    lines = tuple(
+        (row.label, row.depth, *(_lift_cell(method) for method in row.rows), row.mean, f"{row.pairs} of {len(pairs)}")
         for row in rows
     )
     caption = (
         f"Lift in {view.word} over zero-shot on the new backbone, in points, with the 95 % interval over seeds and images."
     )
-    return Table(f"lift in {view.word} on all upgrades", columns, made, caption=caption, style="narrow small")
+    return Table(f"lift in {view.word} on all upgrades", columns, lines, caption=caption, style="narrow small")
 
 
 def _lift_cell(row: MethodRow | None) -> Cell:
@@ -163,12 +165,11 @@ def shift_table(
     ]
     if named:
         columns = [Column("Trained on", numeric=False), Column("Tested on", numeric=False), *columns]
-    made = [(row.baseline, _shift_cells(row, named)) for row in rows]
     return Table(
         title,
         tuple(columns),
-        tuple(cells for baseline, cells in made if not baseline),
-        tuple(cells for baseline, cells in made if baseline),
+        tuple(_shift_cells(row, named) for row in rows if not row.baseline),
+        tuple(_shift_cells(row, named) for row in rows if row.baseline),
         titles=titles or {},
     )
 
@@ -192,8 +193,10 @@ def failure_table(rows: Sequence[FailureRow]) -> Table:
         Column("Data sets", numeric=False, wide=True),
         Column("Reason", numeric=False, wide=True),
     )
-    made = tuple((row.pair, row.label, row.status, str(row.count), row.strategies, row.datasets, row.reason) for row in rows)
-    return Table("failed and incompatible", columns, made)
+    lines = tuple(
+        (row.pair, row.label, row.status, str(row.count), row.strategies, row.datasets, row.reason) for row in rows
+    )
+    return Table("failed and incompatible", columns, lines)
 
 
 def cost_table(rows: Sequence[CostRow]) -> Table:
@@ -234,7 +237,7 @@ def capability_table(rows: Sequence[CapabilityRow], reference: str) -> Table:
         Column("Training time" + (f", {reference} = 1" if reference else "")),
         Column("Learnt parameters", numeric=False, code=True, wide=True),
     )
-    made: tuple[tuple[Cell, ...], ...] = tuple(
+    lines: tuple[tuple[Cell, ...], ...] = tuple(
         (
             row.label,
             row.changes,
@@ -248,7 +251,7 @@ def capability_table(rows: Sequence[CapabilityRow], reference: str) -> Table:
         )
         for row in rows
     )
-    return Table("capabilities", columns, made, style="narrow")
+    return Table("capabilities", columns, lines, style="narrow")
 
 
 def published_table(rows: Sequence[PublishedRow]) -> Table:
@@ -263,7 +266,7 @@ def published_table(rows: Sequence[PublishedRow]) -> Table:
         Column("What differs", numeric=False, wide=True),
         Column("Source", numeric=False, wide=True),
     )
-    made = tuple(
+    lines = tuple(
         (
             row.backbone,
             row.method,
@@ -276,7 +279,7 @@ def published_table(rows: Sequence[PublishedRow]) -> Table:
         )
         for row in rows
     )
-    return Table("published values", columns, made)
+    return Table("published values", columns, lines)
 
 
 def backbone_table(backbones: Sequence[Mapping[str, Any]]) -> Table:
@@ -288,17 +291,17 @@ def backbone_table(backbones: Sequence[Mapping[str, Any]]) -> Table:
         *(Column(heading, digits=0) for heading in ("Embedding width", "Text width", "Context")),
         Column("Hash of the weights", numeric=False, wide=True, code=True),
     )
-    made: tuple[tuple[Cell, ...], ...] = tuple(
+    lines: tuple[tuple[Cell, ...], ...] = tuple(
         (
-            str(each.get("name") or ""),
-            Text(str(each.get("title") or ""), note=str(each.get("note") or "")),
-            str(each.get("model") or ""),
-            *(float(each.get(name) or NAN) for name in ("embed_dim", "text_width", "context_length")),
-            str(each.get("digest") or ""),
+            str(backbone.get("name") or ""),
+            Text(str(backbone.get("title") or ""), note=str(backbone.get("note") or "")),
+            str(backbone.get("model") or ""),
+            *(float(backbone.get(name) or NAN) for name in ("embed_dim", "text_width", "context_length")),
+            str(backbone.get("digest") or ""),
         )
-        for each in backbones
+        for backbone in backbones
     )
-    return Table("backbones", columns, made)
+    return Table("backbones", columns, lines)
 
 
 def dataset_table(datasets: Mapping[str, DatasetAbout], notes: Mapping[str, str]) -> Table:
@@ -311,17 +314,17 @@ def dataset_table(datasets: Mapping[str, DatasetAbout], notes: Mapping[str, str]
         Column("Licence", numeric=False),
         Column("Source and attribution", numeric=False, wide=True),
     )
-    made: tuple[tuple[Cell, ...], ...] = tuple(
+    lines: tuple[tuple[Cell, ...], ...] = tuple(
         (
-            Text(each.title, note=f"{each.name}: {notes[each.name]}" if each.name in notes else each.name),
-            float(each.classes),
-            float(each.train),
-            float(each.test),
-            each.template,
-            each.shift_of or "",
-            each.licence,
-            each.source,
+            Text(dataset.title, note=f"{dataset.name}: {notes[dataset.name]}" if dataset.name in notes else dataset.name),
+            float(dataset.classes),
+            float(dataset.train),
+            float(dataset.test),
+            dataset.template,
+            dataset.shift_of or "",
+            dataset.licence,
+            dataset.source,
         )
-        for each in datasets.values()
+        for dataset in datasets.values()
     )
-    return Table("data sets", columns, made)
+    return Table("data sets", columns, lines)

@@ -192,7 +192,7 @@ def test_details_sort_and_grow(driver: webdriver.Chrome) -> None:
     header = driver.find_elements(By.CSS_SELECTOR, "#details-table thead button")[7]
     assert header.text == "reuse"
     driver.execute_script("arguments[0].click()", header)
-    values = [float(row.split()[-6]) for row in shown(driver, "#details-table tbody tr") if row.split()[-6] != "–"]
+    values = [float(row.split()[-4]) for row in shown(driver, "#details-table tbody tr") if row.split()[-4] != "–"]
     assert values == sorted(values, reverse=True)
     assert "Showing" in driver.find_element(By.ID, "details-count").text
 

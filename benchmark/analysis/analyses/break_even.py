@@ -41,7 +41,7 @@ class BreakEven(Analysis):
         short = study.plan(news, cuts)
         shots = [count for count in SHOTS if count < study.tasks()[0].shots]
         few = {count: study.plan(news, study.competing, count) for count in shots}
-        study.compute("retraining with smaller budgets", [job for made in (short, *few.values()) for job in made.jobs])
+        study.compute("retraining with smaller budgets", [job for plan in (short, *few.values()) for job in plan.jobs])
         rows = []
         for old, new in study.pairs:
             zero = study.find(full, study.zero_shot, old, new)
@@ -50,9 +50,9 @@ class BreakEven(Analysis):
                 same: dict[str, object] = {"pair": f"{old}->{new}", "method": configuration.method}
                 same |= {"title": study.title(configuration), "reuse": mean(reuse), "zs_new": mean(zero)}
                 points = _curve(configuration, steps[_key(configuration)], full, short, few)
-                for budget, amount, whole, made, chosen in points:
-                    outcome = zero if made is None else study.find(made, chosen, new, new)
-                    cells = [] if made is None else [made.find(chosen, task, new, new) for task in made.tasks]
+                for budget, amount, whole, plan, chosen in points:
+                    outcome = zero if plan is None else study.find(plan, chosen, new, new)
+                    cells = [] if plan is None else [plan.find(chosen, task, new, new) for task in plan.tasks]
                     rows.append(same | _values(outcome, reuse, budget, amount, whole, study.why(cells)))
         return pd.DataFrame(rows)
 
@@ -70,9 +70,9 @@ def shortened(configuration: Configuration, own: int) -> list[tuple[Configuratio
     return [(configuration.with_steps(count), count) for count in STEPS if count < own]
 
 
-def own_steps(study: Study, made: Plan, configuration: Configuration) -> int:
+def own_steps(study: Study, plan: Plan, configuration: Configuration) -> int:
     """Gradient steps that a method took when it was trained; 0 if it takes none, or was not trained."""
-    jobs = [job for job in made.jobs if job.train.configuration == configuration]
+    jobs = [job for job in plan.jobs if job.train.configuration == configuration]
     records = [study.session.store.record(job.train.key) or {} for job in jobs]
     return max((int(record.get("steps") or 0) for record in records), default=0)
 
@@ -88,8 +88,8 @@ def _curve(configuration: Configuration, own: int, full: Plan, short: Plan, few:
             yield "steps", count, False, short, cut
         yield "steps", own, True, full, configuration
     yield "shots", 0, False, None, configuration
-    for count, made in few.items():
-        yield "shots", count, False, made, configuration
+    for count, plan in few.items():
+        yield "shots", count, False, plan, configuration
     yield "shots", next(iter(full.tasks.values())).shots, True, full, configuration
 
 

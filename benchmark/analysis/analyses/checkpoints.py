@@ -59,16 +59,16 @@ class Checkpoints(Analysis):
         return spec.model_copy(update={"backbones": backbones, "upgrades": (UpgradeSpec(old=old, new=tuple(folders)),)})
 
     def run(self, study: Study, settings: Any) -> pd.DataFrame:
-        made = study.plan(study.pairs, [study.zero_shot, *study.competing])
-        study.compute("modules of the old backbone on every checkpoint", made.jobs)
+        plan = study.plan(study.pairs, [study.zero_shot, *study.competing])
+        study.compute("modules of the old backbone on every checkpoint", plan.jobs)
         old = study.backbone(study.pairs[0][0])
         task, store = study.tasks()[0], FeatureStore(study.session.context.cache)
         rows = []
         for pair in study.pairs:
             drifts = drift.rows_of("", old, study.backbone(pair[1]), task, store)
             values = {(str(tower), str(stage), str(metric)): float(str(v)) for _, tower, _, stage, metric, v, _ in drifts}
-            zeros = [study.find(made, study.zero_shot, pair[0], on) for on in pair]
-            rows += [_row(study, made, pair, configuration, zeros, values) for configuration in study.competing]
+            zeros = [study.find(plan, study.zero_shot, pair[0], on) for on in pair]
+            rows += [_row(study, plan, pair, configuration, zeros, values) for configuration in study.competing]
         return pd.DataFrame(rows)
 
     def overview(self, table: pd.DataFrame) -> tuple[str, pd.DataFrame]:
@@ -85,15 +85,15 @@ def _step(name: str) -> tuple[str, int] | None:
 
 def _row(
     study: Study,
-    made: Plan,
+    plan: Plan,
     pair: tuple[str, str],
     configuration: Configuration,
     zeros: list[Outcome | None],
     values: dict[tuple[str, str, str], float],
 ) -> dict[str, object]:
     old, new = pair
-    before, after = study.find(made, configuration, old, old), study.find(made, configuration, old, new)
-    status, reason = study.why([made.find(configuration, task, old, new) for task in made.tasks])
+    before, after = study.find(plan, configuration, old, old), study.find(plan, configuration, old, new)
+    status, reason = study.why([plan.find(configuration, task, old, new) for task in plan.tasks])
     lift, low, high = gap(after, zeros[1])
     way, step = _step(new) or (new, 0)
     blocks = [value for (tower, stage, metric), value in values.items() if _is_block(tower, stage, metric)]

@@ -30,9 +30,9 @@ class Depth(Analysis):
 
     def run(self, study: Study, settings: Any) -> pd.DataFrame:
         placed = _configurations(study, everything=not study.methods_named)
-        made = study.plan(study.pairs, [study.zero_shot, *(configuration for configuration, _, _ in placed)])
-        study.compute("modules at every depth, on the old backbone and reused", made.jobs)
-        rows = [_row(study, made, pair, *placement) for pair in study.pairs for placement in placed]
+        plan = study.plan(study.pairs, [study.zero_shot, *(configuration for configuration, _, _ in placed)])
+        study.compute("modules at every depth, on the old backbone and reused", plan.jobs)
+        rows = [_row(study, plan, pair, *placement) for pair in study.pairs for placement in placed]
         return pd.DataFrame(rows)
 
     def overview(self, table: pd.DataFrame) -> tuple[str, pd.DataFrame]:
@@ -57,12 +57,12 @@ def _configurations(study: Study, *, everything: bool) -> list[tuple[Configurati
 
 
 def _row(
-    study: Study, made: Plan, pair: tuple[str, str], configuration: Configuration, order: int, place: str
+    study: Study, plan: Plan, pair: tuple[str, str], configuration: Configuration, order: int, place: str
 ) -> dict[str, object]:
     old, new = pair
-    before, after = study.find(made, configuration, old, old), study.find(made, configuration, old, new)
-    zeros = [study.find(made, study.zero_shot, old, on) for on in (old, new)]
-    cells = [made.find(configuration, task, old, on) for task in made.tasks for on in (old, new)]
+    before, after = study.find(plan, configuration, old, old), study.find(plan, configuration, old, new)
+    zeros = [study.find(plan, study.zero_shot, old, on) for on in (old, new)]
+    cells = [plan.find(configuration, task, old, on) for task in plan.tasks for on in (old, new)]
     status, reason = study.why(cells)
     lift, lift_low, lift_high = gap(after, zeros[1])
     # The four sides share their images and seeds, so the two lifts are compared seed by seed and image by image.

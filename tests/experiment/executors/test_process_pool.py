@@ -1,0 +1,99 @@
+"""The pool's bookkeeping; whole runs, kills and timeouts are in ``tests/cli/test_run.py``."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from benchmark.config.errors import UserError
+from benchmark.experiment.executor import Settings
+from benchmark.experiment.executors import process_pool
+from benchmark.experiment.executors.process_pool import ProcessPool, _exit
+from benchmark.experiment.plan import Cell, Configuration, Job
+from benchmark.experiment.store import Store
+from benchmark.experiment.worker import Context
+
+
+def job(name: str, task: str = "t", evals: int = 2) -> Job:
+    train, *tests = (
+        Cell(kind, f"{name}{number}", {}, Configuration("m", "default", {}), "b", task, {})
+        for number, kind in enumerate(["train", *["eval"] * evals])
+    )
+    return Job(train, tuple(tests))
+
+
+@pytest.fixture
+def pool(tmp_path, monkeypatch):
+    """A pool whose workers are no processes and only remember what they are sent."""
+
+    def start(context):
+        sent = []
+        process = SimpleNamespace(kill=lambda: None, join=lambda: None, sentinel=0, exitcode=-9)
+        pipe = SimpleNamespace(send=sent.append, close=lambda: None, sent=sent)
+        return process_pool._Slot(context, process, pipe)
+
+    monkeypatch.setattr(process_pool, "_start", start)
+    return ProcessPool(Context({}, (), tmp_path, None, "cpu", "fp32"), Settings(workers=2))
+
+
+@pytest.mark.parametrize(
+    ("code", "words"), [(-9, "signal SIGKILL"), (-99, "signal -99"), (3, "exit status 3"), (None, "exit status None")]
+)
+def test_how_a_worker_ended(code, words):
+    assert _exit(code).startswith(words.removesuffix("-99")) if code == -99 else _exit(code) == words
+
+
+def test_workers_start_with_different_tasks_and_keep_theirs(pool):
+    chunks = [(job("a"),), (job("b"),), (job("c", task="u"),)]
+    pool.submit(chunks)
+    assert [slot.chunk for slot in pool._slots] == [chunks[0], chunks[2]]
+    pool._feed(pool._slots[0])
+    assert pool._slots[0].chunk == chunks[1]
+    assert pool._slots[0].pipe.sent == [chunks[0], chunks[1]]
+    pool._feed(pool._slots[1])
+    assert pool._slots[1].chunk == ()
+
+
+def test_no_more_workers_than_chunks(pool):
+    pool.submit([(job("a"),)])
+    assert len(pool._slots) == 1
+
+
+def test_a_dead_worker_costs_the_cell_it_was_at(pool, tmp_path):
+    one, two = job("a"), job("b")
+    pool.submit([(one, two)])
+    (slot,) = pool._slots
+    slot.current = "a1"
+    pool._replace(slot, "killed", "why")
+    assert Store(tmp_path).status("a1") == "killed"
+    assert [(end.cell.key, end.status) for end in pool._finished] == [("a1", "killed")]
+    (chunk,) = slot.pipe.sent
+    assert [[cell.key for cell in (job.train, *job.evals)] for job in chunk] == [["a0", "a2"], ["b0", "b1", "b2"]]
+
+
+def test_a_dead_training_blocks_its_evaluations(pool, tmp_path):
+    pool.submit([(job("a"), job("b"))])
+    (slot,) = pool._slots
+    slot.current = "a0"
+    pool._replace(slot, "timeout", "longer than 8 s")
+    assert [Store(tmp_path).status(key) for key in ("a0", "a1", "a2")] == ["timeout", "blocked", "blocked"]
+    assert "its module was not trained: timeout: longer than 8 s" in Store(tmp_path).record("a1")["reason"]
+    assert [job.train.key for job in slot.chunk] == ["b0"]
+
+
+def test_workers_that_never_start_end_the_run(pool):
+    pool.submit([(job("a"),)])
+    (slot,) = pool._slots
+    for _ in range(2):
+        pool._replace(slot, "killed", "exit status 1")
+        assert slot.chunk, "it is given the chunk again"
+    with pytest.raises(UserError, match="workers die before they take any work: exit status 1"):
+        pool._replace(slot, "killed", "exit status 1")
+
+
+def test_a_cancellation_leaves_nothing(pool):
+    pool.submit([(job("a"),), (job("b"),), (job("c"),)])
+    pool.cancel()
+    assert not pool.unfinished
+    assert (pool._slots, pool._queue) == ([], [])

@@ -1,0 +1,42 @@
+"""The machine's cores, devices and memory."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import torch
+
+from benchmark.config.errors import UserError
+from benchmark.experiment.devices import cores, device_kind, find_device, peak_memory_mb, release_memory
+
+
+def test_cores_are_those_that_the_process_may_use():
+    assert cores() == (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
+
+
+@pytest.mark.parametrize(("available", "device"), [(True, "cuda"), (False, "cpu")])
+def test_auto_takes_a_gpu_if_there_is_one(available, device, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
+    assert find_device("auto") == device
+
+
+@pytest.mark.parametrize(("name", "words"), [("cuda:1", "there is no GPU here"), ("toaster", "use cpu, cuda or cuda:N")])
+def test_devices_that_do_not_exist(name, words, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match=words) as caught:
+        find_device(name)
+    assert f"--device {name}" in str(caught.value)
+
+
+@pytest.mark.parametrize(("device", "kind"), [("cpu", "cpu"), ("cuda", "cuda"), ("cuda:1", "cuda")])
+def test_results_are_kept_apart_by_kind(device, kind):
+    assert device_kind(device) == kind
+
+
+def test_peak_memory_grows_with_use():
+    before = peak_memory_mb()
+    held = torch.ones(40 + int(before), 2**18)  # 1 MB in each row: more than the peak
+    assert peak_memory_mb() >= before + 30
+    del held
+    release_memory()
