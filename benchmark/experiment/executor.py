@@ -1,7 +1,7 @@
 """The contract of an executor: it takes chunks of jobs, computes their cells somewhere and tells what has finished.
 
-To add one, put a file with a subclass of ``Executor`` into ``benchmark/experiment/executors/``; ``--executor`` then takes its
-name. Whatever is finished is on disk before an executor tells of it, so an interruption of either side loses nothing.
+To add one, put a file with a subclass of ``Executor`` into ``benchmark/experiment/executors/``; ``--executor`` then takes
+its name, which is the file's with hyphens. Whatever is finished is on disk before an executor tells of it, so an interruption of either side loses nothing.
 """
 
 from __future__ import annotations

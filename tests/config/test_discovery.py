@@ -12,7 +12,8 @@ from benchmark.config.discovery import classes_in, file_names, summaries
 BASE = "class Base:\n    pass\n"
 FILES = {
     "__init__.py": "",
-    "b_second.py": '"""The second."""\nfrom kinds.base import Base\n\nclass Zed(Base):\n    pass\n\nclass Abe(Base):\n    pass\n',
+    "b_second.py": '"""The second."""\nfrom kinds.base import Base\n\n'
+    "class Zed(Base):\n    pass\n\nclass Abe(Base):\n    pass\n",
     "a_first.py": (
         '"""The first.\n\nMore."""\nfrom abc import ABC, abstractmethod\nfrom kinds.base import Base\n'
         "class _Hidden(Base):\n    pass\n\nclass Abstract(Base, ABC):\n    @abstractmethod\n    def do(self): ...\n\n"

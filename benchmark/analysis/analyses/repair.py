@@ -29,7 +29,7 @@ class RepairAnalysis(Analysis):
 
     name = "repair"
     title = "Repair"
-    question = "If reuse is not enough, what does it cost to get the rest?"
+    question = "If reuse is not enough, how much do repairs recover, and at what cost?"
     explains = False
     text_columns = ("pair", "method", "title", "repair", "label", "status", "reason")
     """``repair`` is reuse, a repair's name, scratch-STEPS or retrain; ``label`` is its readable name."""
