@@ -1,4 +1,5 @@
-"""Long batches in pieces: memory for one piece at a time, computing each again on the way back."""
+"""Long batches in pieces (activation checkpointing): memory for one piece at a time, each computed again in the backward
+pass."""
 
 from __future__ import annotations
 
@@ -21,8 +22,8 @@ def by_rows(function: Callable[..., torch.Tensor], *rows: torch.Tensor, prompts:
     size = max(1, ROWS // prompts)
     if len(rows[0]) <= size:
         return function(*rows)
-    pieces = list(zip(*(each.split(size) for each in rows), strict=True))
+    pieces = list(zip(*(row.split(size) for row in rows), strict=True))
     if not torch.is_grad_enabled():
         return torch.cat([function(*piece) for piece in pieces])
-    made: list[torch.Tensor] = [checkpoint(function, *piece, use_reentrant=False) for piece in pieces]  # type: ignore[misc]
-    return torch.cat(made)
+    outputs: list[torch.Tensor] = [checkpoint(function, *piece, use_reentrant=False) for piece in pieces]  # type: ignore[misc]
+    return torch.cat(outputs)

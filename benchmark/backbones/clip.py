@@ -162,7 +162,7 @@ class Backbone:
         return before, int(empty[before])
 
     def _too_long(self, text: str, last: int) -> bool:
-        """Whether a text whose closing token stands at ``last``, the end of the context, would go on after it."""
+        """Whether a text whose closing token is at ``last``, the end of the context, would go on after it."""
         return int(self.tokenizer([text], context_length=last + 2)[0, last]) != self._around[1]
 
     def _eot(self, ids: torch.Tensor) -> torch.Tensor:

@@ -52,7 +52,7 @@ def _widen(model: nn.Module, width: int) -> None:
 
 
 def _own(options: dict[str, Any]) -> dict[str, Any]:
-    """The options that a tower takes; timm's factory adds some that are its own affair."""
+    """The options that a tower takes; those that timm's factory adds are ignored."""
     return {name: value for name, value in options.items() if name in ("num_classes", "global_pool", "drop_path_rate")}
 
 

@@ -1,4 +1,4 @@
-"""Is this backbone what it claims to be? Asked once, before anything is trained on it."""
+"""Checks that a backbone is what it claims to be, before anything is trained on it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TEXTS = ("a photo of a cat.", "a diagram of an engine.", "the sea at night.")
 
 
 def check(backbone: Backbone) -> list[str]:
-    """What looks wrong with a loaded backbone but stops nothing.
+    """Warnings about a loaded backbone.
 
     Raises:
         UserError: its features are not finite, do not depend on what goes in, or are not those of the model itself.

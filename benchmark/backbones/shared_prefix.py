@@ -133,7 +133,7 @@ def _attend(
 ) -> torch.Tensor:
     """Attention of suffix queries (P, C, h, m, w) to prefix (P, h, n1, w) and, masked, to suffix (P, C, h, n2, w).
 
-    Where P is 1 in the suffix, it stands for all prefixes.
+    If P is 1 in the suffix, the suffix is the same for all prefixes.
     """
     query = query / math.sqrt(query.shape[-1])
     n1 = k1.shape[-2]

@@ -1,4 +1,4 @@
-"""Where pretrained weights lie on this machine, and how to fetch those that do not.
+"""Where pretrained weights are on this machine, and how to fetch those that are missing.
 
 A run never downloads: it looks here first, and the hub's libraries are told to stay offline (see ``cli``). Only
 ``--prepare`` goes to the network.
@@ -38,7 +38,7 @@ def missing(name: str, spec: BackboneSpec) -> Missing | None:
     """
     check_names(name, spec)
     try:
-        absent = [source for source, held in _needs(spec) if not held]
+        absent = [source for source, is_here in _needs(spec) if not is_here]
     except HFValidationError as error:
         fix = "write hf-hub:ORGANISATION/REPOSITORY"
         raise UserError(f"{spec.model!r}: {error}", where=f"backbone {name!r}", fix=fix) from None
@@ -107,12 +107,12 @@ def _model_config(file: str | None) -> dict[str, Any]:
 
 def _holds_weights(repo: str, file: str) -> bool:
     safe = SAFE.get(file, str(Path(file).with_suffix(".safetensors")))
-    return any(_cached(repo, each) for each in (safe, file))
+    return any(_cached(repo, name) for name in (safe, file))
 
 
 def _cached(repo: str, file: str) -> str | None:
-    found = huggingface_hub.try_to_load_from_cache(repo, file)
-    return found if isinstance(found, str) else None
+    path = huggingface_hub.try_to_load_from_cache(repo, file)
+    return path if isinstance(path, str) else None
 
 
 def _size(spec: BackboneSpec) -> str:

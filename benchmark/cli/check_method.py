@@ -21,17 +21,17 @@ def run(options: argparse.Namespace) -> int:
     torch.set_num_threads(1)
     plugin = _methods(options)[options.name]
     with console.status("checking on tiny CLIPs"), contract.Bench.make() as bench:
-        found = contract.run(plugin.cls, bench)
+        problems = contract.run(plugin.cls, bench)
     table = Table(title=f"{plugin.cls.info.title} ({plugin.name})", title_justify="left", title_style="")
     table.add_column("check", no_wrap=True)
     table.add_column("what to fix", overflow="fold")
-    for name, problem in found.items():
+    for name, problem in problems.items():
         table.add_row(name, problem or "ok", style="red" if problem else None)
     out = Console(highlight=False)
     out.print(table)
-    bad = sum(bool(problem) for problem in found.values())
-    out.print(f"{bad} of {len(found)} checks failed: fix the first and try again" if bad else "all checks passed")
-    return 1 if bad else 0
+    failed = sum(bool(problem) for problem in problems.values())
+    out.print(f"{failed} of {len(problems)} checks failed: fix the first and try again" if failed else "all checks passed")
+    return 1 if failed else 0
 
 
 def _methods(options: argparse.Namespace) -> Registry[Method]:

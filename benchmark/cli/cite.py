@@ -31,21 +31,20 @@ def run(options: argparse.Namespace) -> int:
         print(entry, end="\n\n")
     for name in used:
         if name not in plugins.plugins:
-            console.print(f"warning: no method {name!r} here to cite", markup=False)
+            console.print(f"warning: no method {name!r} is installed, so it cannot be cited", markup=False)
     return 0
 
 
 def methods_of(table: Path) -> list[str]:
-    """The methods that a results.csv has figures of.
+    """The methods in a results.csv.
 
     Raises:
-        UserError: there is no such file, or it is another.
+        UserError: the file does not exist, or is not a table of results.
     """
     try:
         with table.open(encoding="utf-8", newline="") as file:
-            found = sorted({row["method"] for row in csv.DictReader(file)})
+            return sorted({row["method"] for row in csv.DictReader(file)})
     except FileNotFoundError:
         raise UserError(f"no {table}", fix="run the benchmark first, or name its --out") from None
     except (OSError, KeyError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{table} is not a table of results ({error})", fix="name another --out") from None
-    return found

@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # the report brings pandas, SciPy and matplotlib
 
 
 def progress_console() -> Console:
-    """For everything that is not a command's result: it goes to standard error."""
+    """Standard error, for everything that is not a command's result."""
     return Console(stderr=True, highlight=False)
 
 
@@ -42,7 +42,7 @@ def frame_table(title: str, frame: pd.DataFrame) -> Table:
 
 
 def summary_table(rows: Sequence[MethodRow], scope: Scope) -> Table:
-    """The headline figures: per cent, means over data sets and seeds. It fits 80 columns."""
+    """The headline: accuracies in per cent, means over data sets and seeds. It fits into 80 columns."""
     what = "harmonic mean of base and new accuracy, %" if scope.parts else "accuracy of all classes, %"
     title = f"{what}; lift = reuse - zero-shot on the new backbone"
     table = Table(title=title, title_justify="left", title_style="", pad_edge=False)
@@ -55,16 +55,16 @@ def summary_table(rows: Sequence[MethodRow], scope: Scope) -> Table:
         if row.pair != last:
             table.add_section()
             table.add_row(row.pair, style="bold")
-            bound = sum(each.bound for each in rows if each.pair == row.pair)
+            bound = sum(other.bound for other in rows if other.pair == row.pair)
             if bound:
                 table.add_row(f"  (and {bound} on base only)", style="dim")
         last = row.pair
         if row.bound:
             continue
         name = row.method if row.config == DEFAULT else f"{row.method} ({row.config})"
-        figures = [_number(value) for value in (row.old.main, row.reuse.main, row.retrain)]
+        accuracies = [_number(value) for value in (row.old.main, row.reuse.main, row.retrain)]
         lift = _number(row.lift.mean, "+.1f") + (f" ± {row.lift.half:.1f}" if row.lift.known else "")
-        table.add_row(f"  {name}", *figures, lift, "no module" if row.baseline else row.verdict)
+        table.add_row(f"  {name}", *accuracies, lift, "no module" if row.baseline else row.verdict)
     return table
 
 
@@ -72,13 +72,13 @@ def _number(value: float, form: str = ".1f") -> str:
     return format(value, form) if math.isfinite(value) else "-"
 
 
-def plan_table(made: Plan, store: Store) -> Table:
-    """Cells by method: what is to train and to evaluate, and how much of it is done."""
+def plan_table(plan: Plan, store: Store) -> Table:
+    """Cells by method: how many to train and to evaluate, and how many are done."""
     table = Table(title="Plan", title_justify="left", title_style="")
     for name in ("method", "config", "train", "evaluate", "done", "to do"):
         table.add_column(name, justify="left" if name in ("method", "config") else "right", overflow="fold")
-    for configuration in made.configurations:
-        cells = [cell for cell in made.cells() if cell.configuration == configuration]
+    for configuration in plan.configurations:
+        cells = [cell for cell in plan.cells() if cell.configuration == configuration]
         done = sum(store.status(cell.key) in FINAL for cell in cells)
         train = sum(cell.kind == "train" for cell in cells)
         table.add_row(
@@ -88,15 +88,13 @@ def plan_table(made: Plan, store: Store) -> Table:
 
 
 def time_table(times: RunTime, workers: int, device: str) -> Table:
-    """Where the time will go, in hours of one worker, and how long all of it takes."""
+    """The estimated time by method, in hours of one worker, and that of the whole run."""
     unit = "GPU" if device.startswith("cuda") else "core"
-    title = (
-        f"about {_hours(times.total)} of one {unit}, {_hours(times.total / workers)} on {workers}: from a few steps of each"
-    )
+    title = f"about {_hours(times.total)} of one {unit}, {_hours(times.total / workers)} on {workers}: estimated from a few steps per method"
     table = Table(title=title, title_justify="left", title_style="")
     table.add_column("work", overflow="fold")
     table.add_column(f"{unit} time", justify="right")
-    for name, seconds in sorted(times.methods.items(), key=lambda each: -each[1]):
+    for name, seconds in sorted(times.methods.items(), key=lambda item: -item[1]):
         table.add_row(name, _hours(seconds))
     table.add_row("image features, shared", _hours(times.features))
     for name, reason in times.failed.items():

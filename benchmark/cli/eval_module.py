@@ -1,9 +1,9 @@
-"""Evaluate a module that somebody already has on backbones of today."""
+"""Evaluate a module that already exists on other backbones."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,7 +33,7 @@ from benchmark.training.modules import Module, evaluate_module
 
 @dataclass(frozen=True)
 class Row:
-    """One data set on one backbone: accuracies in per cent by part, of no module and of the module."""
+    """One data set on one backbone: accuracies in per cent by part, without and with the module."""
 
     dataset: str
     backbone: str
@@ -92,11 +92,14 @@ def _row(backbone: Backbone, dataset: Dataset, module: Module, features: Feature
     try:
         predictions = evaluate_module(module, backbone, task, features)
         if not predictions:
-            reason = "it belongs to its training classes, and these are others"
+            reason = "it only scores its training classes, and these are others"
     except Incompatible as error:
         reason = str(error)
-    accuracies = [{name: each.accuracy for name, each in found.items()} for found in (zero_shot, predictions)]
-    return Row(dataset.name, backbone.name, accuracies[0], accuracies[1], reason)
+    return Row(dataset.name, backbone.name, _accuracies(zero_shot), _accuracies(predictions), reason)
+
+
+def _accuracies(predictions: Mapping[str, Predictions]) -> dict[str, float]:
+    return {part: some.accuracy for part, some in predictions.items()}
 
 
 def _print(module: StoredModule, rows: Sequence[Row], console: Console) -> None:

@@ -1,4 +1,4 @@
-"""List the methods, or describe one: what it learns, how it moves, its settings and its citation."""
+"""List the methods, or describe one: what it learns, how it transfers, its settings and its citation."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _value(field: FieldInfo) -> str:
 
 def _meanings(config: type[MethodConfig]) -> dict[str, str]:
     """The texts under the fields of a configuration and of those that it extends."""
-    found: dict[str, str] = {}
+    meanings: dict[str, str] = {}
     for cls in reversed(config.__mro__):
         if not issubclass(cls, MethodConfig):
             continue
@@ -79,5 +79,5 @@ def _meanings(config: type[MethodConfig]) -> dict[str, str]:
         for field, text in zip(body.body, body.body[1:], strict=False):
             if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
                 assert isinstance(field.target, ast.Name)
-                found[field.target.id] = " ".join(str(text.value.value).split())
-    return found
+                meanings[field.target.id] = " ".join(str(text.value.value).split())
+    return meanings

@@ -24,5 +24,7 @@ def write_new_file(file: Path, text: str, *, fix: str) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("x", encoding="utf-8") as handle:
             handle.write(text)
+    except (FileExistsError, NotADirectoryError):
+        raise UserError(f"{file} cannot be written: {file.parent} is not a folder", fix=fix) from None
     except OSError as error:
         raise UserError(f"{file} cannot be written: {error.strerror}", fix=fix) from None

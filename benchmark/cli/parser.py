@@ -63,7 +63,7 @@ def positive(text: str) -> float:
 
 def add_pairs_file(group: argparse._ActionsContainer) -> None:
     """Which YAML names the backbones."""
-    text = "backbones and upgrades; ./pairs.yaml or the embedded default unless given"
+    text = "backbones and upgrades; ./pairs.yaml or the bundled default unless given"
     group.add_argument("--upgrade-pairs", type=Path, default=None, metavar="YAML", help=text)
 
 
@@ -133,7 +133,7 @@ def add_run(parser: argparse.ArgumentParser) -> None:
 
 
 def add_analyse(parser: argparse.ArgumentParser) -> None:
-    """Sweeps that say why modules survive, and what to do if they do not."""
+    """Options of the analyses."""
     known = {name.replace("_", "-"): text for name, text in summaries(analyses).items()}
     lines = "\n".join(f"  {name:<12} {text}" for name, text in known.items())
     parser.formatter_class = argparse.RawDescriptionHelpFormatter

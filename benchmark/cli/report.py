@@ -23,7 +23,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _with_methods(run: RunResults) -> RunResults:
-    """The results of early versions do not describe their methods; those that are here do."""
+    """Results of early versions do not describe their methods; the installed ones take their place."""
     absent = set(run.results.method) - set(run.methods)
     if not absent:
         return run

@@ -59,7 +59,7 @@ def load(path: Path) -> RunSpec:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise UserError(f"not valid YAML: {getattr(error, 'problem', error)}", where=where, fix="mend this line") from None
+        raise UserError(f"not valid YAML: {getattr(error, 'problem', error)}", where=where, fix="fix this line") from None
     if not isinstance(content, dict):
         raise UserError("the top level must be a mapping", where=str(path), fix="start with 'backbones:' and 'upgrades:'")
     spec = check(RunSpec, content, where=str(path))
@@ -93,13 +93,13 @@ def _resolve(spec: RunSpec, folder: Path) -> RunSpec:
         file = _relative_to(folder, backbone.pretrained or "")
         return backbone.model_copy(update={"pretrained": file}) if Path(file).is_file() else backbone
 
-    found = {name: absolute(backbone) for name, backbone in spec.backbones.items()}
+    backbones = {name: absolute(backbone) for name, backbone in spec.backbones.items()}
     root = None if spec.data_root is None else _relative_to(folder, spec.data_root)
     folders = {
-        name: each.model_copy(update={"path": _relative_to(folder, each.path)}) for name, each in spec.folders.items()
+        name: data.model_copy(update={"path": _relative_to(folder, data.path)}) for name, data in spec.folders.items()
     }
-    plugins = tuple(_relative_to(folder, each) for each in spec.plugins)
-    changes = {"backbones": found, "data_root": root, "folders": folders, "plugins": plugins}
+    plugins = tuple(_relative_to(folder, plugin) for plugin in spec.plugins)
+    changes = {"backbones": backbones, "data_root": root, "folders": folders, "plugins": plugins}
     return spec.model_copy(update=changes)
 
 

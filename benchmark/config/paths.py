@@ -9,7 +9,7 @@ from benchmark.config.errors import UserError
 
 PACKAGE = Path(__file__).resolve().parents[1]
 RELEASES = PACKAGE / "backbones" / "releases"
-"""Folders of the small CLIPs of the embedded default, by name."""
+"""Folders of the small CLIPs of the bundled default, by name."""
 
 
 def bundled(name: str) -> Path:
@@ -30,7 +30,7 @@ def plugin_folders(kind: str, plugins: tuple[Path, ...]) -> list[Path]:
         UserError: a user's folder has neither kind.
     """
     for folder in plugins:
-        if not any((folder / each).is_dir() for each in ("methods", "datasets")):
+        if not any((folder / name).is_dir() for name in ("methods", "datasets")):
             fix = "put files into its subfolders methods/ or datasets/"
             raise UserError(f"plugins: {folder} has no folder methods/ or datasets/", fix=fix)
     return [bundled(kind), *(folder / kind for folder in plugins if (folder / kind).is_dir())]

@@ -48,7 +48,7 @@ class BackboneSpec(Strict):
     def _has_weights(self) -> BackboneSpec:
         by_folder = self.model.startswith(("local-dir:", "hf-hub:", "bundled:"))
         if by_folder and self.pretrained is not None:
-            raise ValueError(f"'pretrained' has no meaning beside model {self.model!r}, which brings its own weights")
+            raise ValueError(f"'pretrained' cannot be combined with model {self.model!r}, which brings its own weights")
         if not by_folder and self.pretrained is None:
             raise ValueError("'pretrained' is missing: give a tag, a checkpoint file, or 'random' for random weights")
         return self
@@ -77,7 +77,7 @@ class FolderSpec(Strict):
     template: str = "a photo of a {}."
     context_words: str = "a photo of a"
     class_names: dict[str, str] = Field(default_factory=dict)
-    """What prompts call a class, by folder name or label; others are called as they are."""
+    """Names of classes in prompts, by folder name or label; for others the folder name or label is used."""
     base: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
     """The base classes of base-to-new; without, the first half in sorted order."""
     shots: Annotated[int, Field(ge=1)] = 16
@@ -103,7 +103,7 @@ class FolderSpec(Strict):
     def _no_empty_name(cls, names: dict[str, str]) -> dict[str, str]:
         for label, name in names.items():
             if not name.strip():
-                raise ValueError(f"class {label!r} is called nothing")
+                raise ValueError(f"the name of class {label!r} is empty")
         return names
 
     @field_validator("base")
@@ -157,11 +157,11 @@ def _protocols(value: object) -> object:
     listed = [value] if isinstance(value, str | dict) else value
     if not isinstance(listed, list | tuple):
         return value
-    return tuple({"name": each} if isinstance(each, str) else each for each in listed)
+    return tuple({"name": protocol} if isinstance(protocol, str) else protocol for protocol in listed)
 
 
 TAKEN = ("all", "base", "new", "H")
-"""What no data set can be called: these name parts of one."""
+"""Names that a data set cannot have, because they name parts of one."""
 
 
 class RunSpec(Strict):
@@ -171,7 +171,7 @@ class RunSpec(Strict):
     upgrades: Annotated[tuple[UpgradeSpec, ...], BeforeValidator(_listed), Field(min_length=1)]
     datasets: Names = ("all",)
     folders: dict[str, FolderSpec] = Field(default_factory=dict)
-    """Data sets of one's own by name; ``datasets`` may name them, and "all" includes them."""
+    """The user's own data sets by name; ``datasets`` may name them, and "all" includes them."""
     methods: Names = ("all",)
     protocols: Annotated[tuple[ProtocolSpec, ...], BeforeValidator(_protocols), Field(min_length=1)] = (
         ProtocolSpec(name="base-to-new"),
@@ -182,7 +182,7 @@ class RunSpec(Strict):
     shots: Annotated[int, Field(ge=1)] = 16
     seeds: Annotated[tuple[int, ...], BeforeValidator(_listed), Field(min_length=1)] = (1, 2, 3)
     plugins: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
-    """Folders of methods and data sets of one's own, each with a subfolder methods/ or datasets/; relative to the YAML."""
+    """The user's own folders of methods and data sets, each with a subfolder methods/ or datasets/; relative to the YAML."""
     data_root: str | None = None
     """Folder that holds the data sets which are read from files; relative to the YAML."""
     warning: str | None = None
@@ -200,7 +200,7 @@ class RunSpec(Strict):
     @field_validator("protocols")
     @classmethod
     def _no_protocol_twice(cls, protocols: tuple[ProtocolSpec, ...]) -> tuple[ProtocolSpec, ...]:
-        names = [each.name for each in protocols]
+        names = [protocol.name for protocol in protocols]
         if len(set(names)) < len(names):
             raise ValueError("a protocol is given twice; list its shots instead")
         return protocols

@@ -19,8 +19,8 @@ def check(model: type[M], content: Mapping[str, Any], *, where: str) -> M:
         return model.model_validate(content)
     except ValidationError as error:
         problems = error.errors()
-        # A misspelt key also leaves the right one missing: tell of the former.
-        problem = next((each for each in problems if each["type"] == "extra_forbidden"), problems[0])
+        # A misspelt key also leaves the right one missing: report the former.
+        problem = next((item for item in problems if item["type"] == "extra_forbidden"), problems[0])
         raise UserError(_say(problem), where=f"{where}: {_path(problem['loc'])}", fix=_fix(problem, model)) from None
 
 
@@ -41,7 +41,7 @@ def _say(problem: Any) -> str:
 
 def _fix(problem: Any, model: type[BaseModel]) -> str:
     if problem["type"] == "extra_forbidden":
-        known = sorted({name for each in _models(model) for name in each.model_fields})
+        known = sorted({name for part in _models(model) for name in part.model_fields})
         close = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
         return f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
     if problem["type"] == "missing":

@@ -14,7 +14,7 @@ from benchmark.config.errors import UserError
 
 
 def release_memory() -> None:
-    """Return whatever is free to the system, where the C library is glibc. Training leaves hundreds of MB of it."""
+    """Return free memory to the system, where the C library is glibc. Training leaves hundreds of MB of it."""
     gc.collect()
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
@@ -27,25 +27,25 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def find_device(wanted: str) -> str:
+def find_device(requested: str) -> str:
     """The device that ``--device`` names; ``auto`` is a GPU if there is one.
 
     Raises:
         UserError: there is no such device.
     """
-    if wanted == "auto":
+    if requested == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    if wanted.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError(f"--device {wanted}: there is no GPU here", fix="use --device cpu")
+    if requested.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError(f"--device {requested}: there is no GPU here", fix="use --device cpu")
     try:
-        torch.empty(1, device=wanted)
+        torch.empty(1, device=requested)
     except (RuntimeError, AssertionError) as error:
-        raise UserError(f"--device {wanted}: {str(error).splitlines()[0]}", fix="use cpu, cuda or cuda:N") from None
-    return wanted
+        raise UserError(f"--device {requested}: {str(error).splitlines()[0]}", fix="use cpu, cuda or cuda:N") from None
+    return requested
 
 
 def peak_memory_mb() -> float:
-    """Most memory that this process has had so far, in MB; NaN where the system does not tell."""
+    """Peak memory of this process so far, in MB; NaN where the system does not report it."""
     try:
         import resource  # not on Windows
     except ImportError:
@@ -55,5 +55,5 @@ def peak_memory_mb() -> float:
 
 
 def device_kind(device: str) -> str:
-    """What results are kept apart by: cpu or cuda."""
+    """cpu or cuda: results on the two are kept apart."""
     return "cpu" if device == "cpu" else "cuda"

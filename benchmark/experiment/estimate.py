@@ -1,6 +1,6 @@
 """Estimates the run time of a plan from a few steps of every method on every backbone, on the smallest and largest task.
 
-The time of a step and of a test image is taken to grow linearly with the number of classes. Banks of features are
+The time of a step and of a test image is assumed to grow linearly with the number of classes. Banks of features are
 counted once for each backbone and task, as the feature store keeps them.
 """
 
@@ -46,7 +46,7 @@ class RunTime:
     methods: dict[str, float]
     features: float
     failed: dict[str, str]
-    """Methods that could not be tried, and why."""
+    """Methods that could not be timed, and why."""
 
     @property
     def total(self) -> float:
@@ -54,7 +54,7 @@ class RunTime:
 
 
 def estimate(plan: Plan, context: Context, status: Callable[[str], str | None]) -> RunTime:
-    """Try every method for a moment and add up what is left of a plan. ``status``: that of a cell by its key."""
+    """Time a few steps per method and add up the work that is left of a plan. ``status``: that of a cell by its key."""
     worker = Worker(context)
     store = FeatureStore(None, threads=context.decoders)
     paces: dict[tuple[str, str, str], list[Pace]] = {}
@@ -130,7 +130,7 @@ def _encoding(worker: Worker, store: FeatureStore, plan: Plan, backbone: str) ->
     """Seconds to decode and encode one image."""
     task = next(iter(plan.tasks.values()))
     on, times = worker.backbone(backbone), []
-    for first in (0, 1):  # other images the second time, so that they are not at hand
+    for first in (0, 1):  # other images the second time, so that they are not in the cache
         few = task.tests[0].examples.pick(range(first, min(len(task.tests[0].examples), IMAGES), 2))
         start = time.perf_counter()
         store.testing(on, few, pixels=False)

@@ -1,7 +1,8 @@
-"""The contract of an executor: it takes chunks of jobs, computes their cells somewhere and tells what has finished.
+"""The contract of an executor: it takes chunks of jobs, computes their cells somewhere and reports what has finished.
 
 To add one, put a file with a subclass of ``Executor`` into ``benchmark/experiment/executors/``; ``--executor`` then takes
-its name, which is the file's with hyphens. Whatever is finished is on disk before an executor tells of it, so an interruption of either side loses nothing.
+its name, which is the file's with hyphens. Finished cells are on disk before an executor reports them, so an interruption
+of either side loses nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ Chunk = tuple[Job, ...]
 OnCell = Callable[[Cell, str, str], None]
 """Called with (cell, status, reason) when a cell is finished."""
 TICK = 1.0
-"""Longest wait for news, in seconds."""
+"""Longest wait for finished cells, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Executor(ABC):
     @property
     @abstractmethod
     def unfinished(self) -> bool:
-        """Whether cells are still to come."""
+        """Whether some submitted cells are not reported yet."""
 
     @abstractmethod
     def cancel(self) -> None:

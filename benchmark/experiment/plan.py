@@ -54,7 +54,7 @@ class Cell:
     """One unit of the matrix. ``config`` is everything that its result depends on; ``key`` is its hash."""
 
     kind: str
-    """"train", "eval", or one of an analysis's own."""
+    """"train", "eval", or a kind that an analysis defines."""
     key: str
     config: Mapping[str, Any]
     configuration: Configuration
@@ -75,7 +75,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Plan:
-    """All jobs of a run, and what their figures are made of."""
+    """All jobs of a run, and its tasks, pairs and configurations."""
 
     pairs: tuple[tuple[str, str], ...]
     jobs: tuple[Job, ...]
@@ -119,16 +119,16 @@ def configurations(methods: Registry[Method], names: Sequence[str], settings: Se
         if method not in names:
             raise UserError(f"--set {setting}: the method is not selected", fix="add it to --methods")
         changes.setdefault(method, {})[key] = values
-    found: list[Configuration] = []
+    chosen_configurations: list[Configuration] = []
     for name in names:
         cls = methods[name].cls
-        wanted = changes.get(name, {})
-        for combination in itertools.product(*wanted.values()):
-            chosen = dict(zip(wanted, combination, strict=True))
+        values_by_key = changes.get(name, {})
+        for combination in itertools.product(*values_by_key.values()):
+            chosen = dict(zip(values_by_key, combination, strict=True))
             check(cls.Config, chosen, where=f"method {name}")
             label = ",".join(f"{key}={_short(value)}" for key, value in chosen.items()) or DEFAULT
-            found.append(Configuration(name, label, chosen))
-    return tuple(found)
+            chosen_configurations.append(Configuration(name, label, chosen))
+    return tuple(chosen_configurations)
 
 
 def _parse_setting(setting: str) -> tuple[str, str, list[Any]]:
@@ -157,19 +157,19 @@ def tasks(spec: RunSpec, chosen: Mapping[str, Dataset], loaded: Mapping[str, Spl
     Raises:
         UserError: a protocol names a training set that was not chosen, or no task is left.
     """
-    found: dict[TaskId, Task] = {}
+    run_tasks: dict[TaskId, Task] = {}
     for protocol in spec.protocols:
         for name in _training_sets(protocol, chosen):
             dataset = chosen[name]
             others = {other: (chosen[other], loaded[other]) for other in other_test_sets(dataset, protocol.name, chosen)}
-            shots = dict.fromkeys(min(wanted, dataset.shots) for wanted in protocol.shots or (spec.shots,))
-            for wanted, seed in itertools.product(shots, spec.seeds):
-                task = TaskId(name, protocol.name, wanted, seed)
-                found[task] = make_task(dataset, loaded[name], task, others)
-    if not found:
+            shots = dict.fromkeys(min(requested, dataset.shots) for requested in protocol.shots or (spec.shots,))
+            for count, seed in itertools.product(shots, spec.seeds):
+                task = TaskId(name, protocol.name, count, seed)
+                run_tasks[task] = make_task(dataset, loaded[name], task, others)
+    if not run_tasks:
         known = ", ".join(PROTOCOLS)
         raise UserError("no task is left", fix=f"name a training set and a protocol that suits it: {known}")
-    return dict(sorted(found.items(), key=lambda each: list(chosen).index(each[0].dataset)))
+    return dict(sorted(run_tasks.items(), key=lambda item: list(chosen).index(item[0].dataset)))
 
 
 def _training_sets(protocol: ProtocolSpec, chosen: Mapping[str, Dataset]) -> list[str]:
@@ -182,8 +182,8 @@ def _training_sets(protocol: ProtocolSpec, chosen: Mapping[str, Dataset]) -> lis
                 raise UserError(f"{name!r} is not among the training sets", where=where, fix=did_you_mean(name, sets))
         return [name for name in sets if name in protocol.train_on]
     if protocol.name in (DOMAIN, CROSS_DATASET):
-        with_variants = {dataset.shift_of for dataset in chosen.values()}
-        sets = [name for name in sets if name in with_variants]
+        with_shifts = {dataset.shift_of for dataset in chosen.values()}
+        sets = [name for name in sets if name in with_shifts]
     return [name for name in sets if protocol.name != CROSS_DATASET or other_test_sets(chosen[name], CROSS_DATASET, chosen)]
 
 

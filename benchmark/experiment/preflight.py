@@ -1,4 +1,4 @@
-"""What a run needs and this machine lacks, all of it, before the first cell starts."""
+"""Lists everything that a run needs and this machine lacks, before the first cell starts."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from benchmark.data.dataset import Dataset
 
 def missing(backbones: Mapping[str, BackboneSpec], datasets: Iterable[Dataset]) -> list[Missing]:
     """Everything that must be fetched or put in place."""
-    found = [weights.missing(name, spec) for name, spec in backbones.items()]
-    found += [dataset.missing() for dataset in datasets]
-    return [each for each in found if each is not None]
+    absences = [weights.missing(name, spec) for name, spec in backbones.items()]
+    absences += [dataset.missing() for dataset in datasets]
+    return [absence for absence in absences if absence is not None]
 
 
 def require(backbones: Mapping[str, BackboneSpec], datasets: Iterable[Dataset], console: Console) -> None:
     """Stop the run if anything is missing, and list it.
 
     Raises:
-        UserError: something is.
+        UserError: something is missing.
     """
     lacking = missing(backbones, datasets)
     if not lacking:
         return
     _list(lacking, console)
-    some = "; --prepare fetches what can be fetched" if any(each.fetchable for each in lacking) else ""
+    some = "; --prepare fetches what can be fetched" if any(item.fetchable for item in lacking) else ""
     first = f"{lacking[0].what}: {lacking[0].reason}" if len(lacking) == 1 else f"{len(lacking)} things are missing"
     raise UserError(first, fix=f"put in place what is listed above{some}")
 
@@ -62,9 +62,9 @@ def _try(what: str, action: object, console: Console) -> None:
 
 
 def _list(lacking: Iterable[Missing], console: Console) -> None:
-    """One thing after the other; lines are not wrapped, so that paths and addresses can be copied whole."""
+    """One item after the other; lines are not wrapped, so that paths and addresses can be copied."""
     console.print("missing:")
-    for each in lacking:
-        size = f" ({each.size})" if each.size else ""
-        for line in (f"- {each.what}{size}", f"    looked for: {each.reason}", f"    how to get it: {each.how}"):
+    for item in lacking:
+        size = f" ({item.size})" if item.size else ""
+        for line in (f"- {item.what}{size}", f"    looked for: {item.reason}", f"    how to get it: {item.how}"):
             console.print(line, markup=False, soft_wrap=True)

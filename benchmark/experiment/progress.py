@@ -14,7 +14,7 @@ LOG_SECONDS = 30.0
 
 
 class Progress:
-    """Counts finished cells and tells of those that went wrong."""
+    """Counts finished cells and reports those that failed."""
 
     def __init__(self, total: int, console: Console) -> None:
         self.total, self.console, self.done = total, console, 0
@@ -27,7 +27,7 @@ class Progress:
             bars.TextColumn("left"),
             bars.TimeRemainingColumn(elapsed_when_finished=False),
         )
-        # No thread of its own: the runner forks this process, and what another thread holds would stay locked in a fork.
+        # No thread of its own: the pool forks this process, and a lock that another thread holds would stay locked in the fork.
         self.bar = bars.Progress(*columns, console=console, disable=not console.is_terminal, auto_refresh=False)
         self.row = self.bar.add_task("cells", total=total)
 
@@ -56,6 +56,6 @@ class Progress:
             self.console.print(f"{self.done}/{self.total} cells, about {left / 60:.1f} min left")
 
     def tick(self) -> None:
-        """Let the clock be seen to move."""
+        """Redraw the clock."""
         if self.console.is_terminal:
             self.bar.refresh()

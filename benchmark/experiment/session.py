@@ -58,7 +58,7 @@ class Execution:
 
 @dataclass(frozen=True)
 class Session:
-    """Everything that a run is made of."""
+    """An opened run."""
 
     spec: schema.RunSpec
     methods: Registry[Method]
@@ -86,7 +86,7 @@ class Selection:
 
 
 def override(spec: schema.RunSpec, **changes: Any) -> schema.RunSpec:
-    """A run with other choices than its YAML's; what is None or empty is left as it is.
+    """A run with other values than its YAML's; those that are None or empty stay as they are.
 
     Args:
         spec: What the YAML says.
@@ -162,10 +162,10 @@ def open_session(selection: Selection, execution: Execution, methods: Registry[M
         splits = {name: splits_of(dataset) for name, dataset in selection.datasets.items()}
         tasks = plan.tasks(spec, selection.datasets, splits)
         release_memory()
-    for warning in itertools.chain(warnings, *(each.warnings for each in splits.values())):
+    for warning in itertools.chain(warnings, *(loaded.warnings for loaded in splits.values())):
         console.print(f"warning: {warning}", markup=False, soft_wrap=True)
     digests = {facts.name: facts.digest for facts in backbones}
-    made = plan.make_plan(
+    run_plan = plan.make_plan(
         spec,
         methods,
         selection.configurations,
@@ -186,7 +186,7 @@ def open_session(selection: Selection, execution: Execution, methods: Registry[M
         folders=spec.folders,
         data_root=Path(spec.data_root) if spec.data_root else None,
     )
-    return Session(spec, methods, selection.datasets, made, backbones, store, context, execution)
+    return Session(spec, methods, selection.datasets, run_plan, backbones, store, context, execution)
 
 
 def lock(root: Path) -> FileLock:
@@ -209,14 +209,14 @@ def compute(
     *,
     actions: Mapping[str, Action] | None = None,
 ) -> None:
-    """Compute whatever of the jobs is not finished, with progress.
+    """Compute the cells of jobs that are not finished, and show the progress.
 
     Args:
         session: Whose store and workers are used.
         jobs: In the order to take them.
         console: For the progress.
-        actions: What to do for cells of other kinds than training and evaluation. With any, every job is handed out by
-            itself, instead of all jobs of one backbone and task together.
+        actions: What to do for cells of other kinds than training and evaluation. If there are any, every job is a
+            chunk of its own, instead of all jobs of one backbone and task together.
     """
     store, execution = session.store, session.execution
     chunks = make_chunks(jobs, store, separate=actions is not None)

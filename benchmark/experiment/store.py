@@ -25,7 +25,7 @@ SCHEMA = 1
 """Version of the record's layout."""
 FINAL = frozenset({"ok", "incompatible", "diverged"})
 """Statuses that another run would only repeat; all others are tried again."""
-SURE = "~confidence"
+CONFIDENCE = "~confidence"
 """Ends the names of arrays of confidences."""
 ACCEPTED = frozenset({"ok", "incompatible", "skipped"})
 """Statuses of cells that do not make a run fail."""
@@ -85,13 +85,13 @@ class Store:
         return None if record is None else str(record["status"])
 
     def write(self, key: str, config: Mapping[str, Any], status: str, **content: Any) -> None:
-        """Write a cell's record; everything else it leaves must be on disk by now."""
+        """Write a cell's record; everything else that the cell leaves must be on disk before."""
         record = {"schema": SCHEMA, "key": key, "status": status, "config": config, **content}
         text = json.dumps(record, indent=1, sort_keys=True) + "\n"
         write_atomically(self.folder(key) / "record.json", text.encode())
 
     def save_module(self, key: str, tensors: Mapping[str, torch.Tensor], about: Mapping[str, Any]) -> str:
-        """Store a module, fp32 only, with what ``about`` says of it in the file's header; returns the file's SHA-256."""
+        """Store a module, fp32 only, with the description ``about`` in the file's header; returns the file's SHA-256."""
         folder = self.folder(key)
         folder.mkdir(parents=True, exist_ok=True)
         temporary = folder / f".module.{uuid.uuid4().hex[:8]}"
@@ -124,10 +124,10 @@ class Store:
     def save_predictions(
         self, key: str, predictions: Mapping[str, np.ndarray], confidences: Mapping[str, np.ndarray] | None = None
     ) -> None:
-        """Store predicted labels by test set, and how sure each is (kept in half precision)."""
-        sure = {f"{name}{SURE}": each.astype(np.float16) for name, each in (confidences or {}).items()}
+        """Store predicted labels by test set, and their confidences in half precision."""
+        halved = {f"{name}{CONFIDENCE}": values.astype(np.float16) for name, values in (confidences or {}).items()}
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, **predictions, **sure)  # type: ignore[arg-type]
+        np.savez_compressed(buffer, **predictions, **halved)  # type: ignore[arg-type]
         write_atomically(self.folder(key) / "predictions.npz", buffer.getvalue())
 
     def predictions(self, key: str) -> dict[str, np.ndarray]:
@@ -136,7 +136,7 @@ class Store:
         Raises:
             UserError: the file is missing or broken.
         """
-        return {name: each for name, each in self._arrays(key).items() if not name.endswith(SURE)}
+        return {name: labels for name, labels in self._arrays(key).items() if not name.endswith(CONFIDENCE)}
 
     def confidences(self, key: str) -> dict[str, np.ndarray]:
         """Largest probability of each image by test set.
@@ -144,7 +144,9 @@ class Store:
         Raises:
             UserError: the file is missing or broken.
         """
-        return {name.removesuffix(SURE): each for name, each in self._arrays(key).items() if name.endswith(SURE)}
+        return {
+            name.removesuffix(CONFIDENCE): values for name, values in self._arrays(key).items() if name.endswith(CONFIDENCE)
+        }
 
     def _arrays(self, key: str) -> dict[str, np.ndarray]:
         """All that is stored of an evaluation's images.

@@ -1,4 +1,4 @@
-"""What a worker does with a job: train the module, then evaluate it on every backbone that asks; one record a cell."""
+"""What a worker does with a job: train the module, then evaluate it on every requested backbone; one record per cell."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ def splits_of(dataset: Dataset) -> Splits:
 
 
 Action = Callable[["Worker", Cell, Cell, Mapping[str, Any]], dict[str, Any]]
-"""What is done for a cell beside training and evaluation: called with a worker, the cell, the training of its module and
-the record of that; returns what the cell's record says."""
+"""Computes a cell of another kind than training and evaluation. Called with a worker, the cell, the training cell of its
+module and that cell's record; returns the content of the cell's record."""
 Report = Callable[[str, str, str, str], None]
 """Called with (event, key, status, reason): event is "start" or "end" of a cell."""
 
 
 @dataclass
 class Context:
-    """All that a worker needs to know, as plain data that travels to another process."""
+    """All that a worker needs to know, as plain data that can be sent to another process."""
 
     backbones: dict[str, BackboneSpec]
     datasets: tuple[str, ...]
@@ -83,7 +83,7 @@ class Worker:
         self.store = Store(self.context.store)
 
     def run(self, job: Job, report: Report) -> None:
-        """Run the cells of a job that have no final record; a cell that fails costs itself and what depends on it."""
+        """Run the cells of a job that have no final record; a cell that fails affects only the cells that depend on it."""
         if self.store.status(job.train.key) not in FINAL:
             self._cell(job.train, report, lambda: self._train(job.train))
         trained = self.store.record(job.train.key)
@@ -168,13 +168,13 @@ class Worker:
         return Module(cls, restore(cls, trained.settings), tensors, self.task(trained.task).classes)
 
     def keep(self, cell: Cell, predictions: Mapping[str, Predictions]) -> dict[str, Any]:
-        """Store the predictions of an evaluation; returns what its record says of them."""
+        """Store the predictions of an evaluation; returns what its record says about them."""
         self.store.save_predictions(
             cell.key,
-            {name: each.predicted for name, each in predictions.items()},
-            {name: each.confidences for name, each in predictions.items() if each.confidences is not None},
+            {part: some.predicted for part, some in predictions.items()},
+            {part: some.confidences for part, some in predictions.items() if some.confidences is not None},
         )
-        return {"accuracy": {name: each.accuracy for name, each in predictions.items()}}
+        return {"accuracy": {part: some.accuracy for part, some in predictions.items()}}
 
     def backbone(self, name: str) -> Backbone:
         if name not in self._backbones:
@@ -203,7 +203,7 @@ class Worker:
 
 
 def blocked_by(trained: dict[str, Any] | None, *, incompatible: bool = False) -> str:
-    """Why an evaluation cannot be: what happened to the training of its module."""
+    """Why an evaluation cannot be computed: what happened to the training of its module."""
     if trained is None:
         return "its module was not trained"
     return (

@@ -1,9 +1,8 @@
 """The method contract: what a file in ``methods/`` says about one way of fine-tuning CLIP.
 
 A method's ``nn.Parameter`` objects are exactly what it learns, and exactly what is saved as its *module*. Everything
-else (class-name tokens, zero-shot features, caches) is derived in ``build`` from the backbone and the class list at hand,
-so that the same module can be attached to another backbone, or to other classes, by building anew and loading the
-parameters. Shapes come from the backbone, never from constants.
+else (class-name tokens, zero-shot features, caches) is derived in ``build`` from the given backbone and class list, so that
+the same module can be attached to another backbone, or to other classes, by building it again and loading the parameters. Shapes come from the backbone, never from constants.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ class MethodConfig(Strict):
     """Epochs at the constant rate ``warmup_lr`` before the cosine starts at ``lr``."""
     warmup_lr: float = Field(default=1e-5, ge=0)
     anneal: Literal["epoch", "step"] = "epoch"
-    """Whether the cosine moves once an epoch or once a step."""
+    """Whether the cosine moves once per epoch or once per step."""
     min_lr: float = Field(default=0.0, ge=0)
     views: int = Field(default=4, ge=1)
     """Augmented views of each training image that are made once and drawn from; 1 means the plain image only."""
@@ -85,7 +84,7 @@ class Info:
     url: str = ""
     bibtex: str = ""
     class_bound: bool = False
-    """True if the module belongs to its training classes and has no say about others."""
+    """True if the module can only score its training classes."""
     baseline: bool = False
     """True for a reference that is shown but neither ranked nor judged."""
     version: int = 1
@@ -131,7 +130,7 @@ class Method(nn.Module):
         self.few_shots = few_shots
         """There while the module is trained, and wherever it is attached if the method ``keeps_images``."""
         if self.info.keeps_images and few_shots is None:
-            raise Incompatible("it needs the few training images again, and they are not at hand")
+            raise Incompatible("it needs the few training images again, and they are not available")
         self._cached_classes: torch.Tensor | None = None
         self.build()
         self.to(backbone.device)
@@ -160,7 +159,7 @@ class Method(nn.Module):
 
     @classmethod
     def from_official(cls, content: Mapping[str, Any]) -> Official | None:
-        """The module in a checkpoint of this method's official code; None if ``content`` is no such checkpoint.
+        """The module in a checkpoint of this method's official code; None if ``content`` is not such a checkpoint.
 
         Raises:
             Incompatible: it is one, of a form that this method does not have.
@@ -169,7 +168,7 @@ class Method(nn.Module):
 
     @property
     def needs_pixels(self) -> bool:
-        """True if the image tower must run on every step; False if its cached features will do."""
+        """True if the image tower must run on every step; False if its cached features are enough."""
         return False
 
     def build(self) -> None:
@@ -224,12 +223,12 @@ class Method(nn.Module):
 
     def ensemble_features(self, templates: Sequence[str], *, normalise: bool) -> torch.Tensor:
         """Text features (C, d), the mean over templates of the features, normalised before if asked; without gradient."""
-        found = []
+        by_template = []
         with torch.no_grad():
             for template in templates:
                 features = self.template_features(self.backbone.encode_ids, template)
-                found.append(F.normalize(features, dim=-1) if normalise else features)
-        return torch.stack(found).mean(0)
+                by_template.append(F.normalize(features, dim=-1) if normalise else features)
+        return torch.stack(by_template).mean(0)
 
     def current_class_features(self) -> torch.Tensor:
         """``class_features()``, computed once while nothing is being trained."""

@@ -1,7 +1,7 @@
 """Modules trained elsewhere: checkpoints of the methods' official code, and modules that this suite has stored.
 
 A file is never trusted. Of a pickle only tensors and plain containers are read; the optimiser and scheduler objects that
-training code leaves beside them become empty shells; whatever else would have to be called makes the file be refused.
+training code leaves next to them become empty shells; a file that would call anything else is refused.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class StoredModule:
 
     method: str
     settings: dict[str, Any]
-    """Hyper-parameters that the file determines; the method's own defaults stand for the rest."""
+    """Hyper-parameters that the file determines; the method's own defaults are used for the others."""
     tensors: dict[str, torch.Tensor]
     """What was learnt, in fp32 on the CPU, under this suite's names."""
     note: str
@@ -61,18 +61,18 @@ def read_module(file: Path, methods: Registry[Method], method: str | None = None
     content = _content(file)
     described = _description(file)
     if described is not None:
-        found, official = _stored(file, described, content, methods)
-        if method not in (None, found):
-            raise UserError(f"is a module of {found}, not of {method}", where=str(file))
+        owner, official = _stored(file, described, content, methods)
+        if method not in (None, owner):
+            raise UserError(f"is a module of {owner}, not of {method}", where=str(file))
     else:
-        found, official = _ask(file, content, methods, method)
-    check(methods[found].cls.Config, official.settings, where=str(file))
+        owner, official = _ask(file, content, methods, method)
+    check(methods[owner].cls.Config, official.settings, where=str(file))
     tensors = {name: value.detach().cpu().float().contiguous().clone() for name, value in official.tensors.items()}
     for name, value in tensors.items():
         if not bool(value.isfinite().all()):
             fix = "its training diverged: give another checkpoint"
             raise UserError(f"{name} has values that are not finite", where=str(file), fix=fix)
-    return StoredModule(found, official.settings, tensors, official.note, official.classes, described or {})
+    return StoredModule(owner, official.settings, tensors, official.note, official.classes, described or {})
 
 
 def _ask(file: Path, content: Mapping[str, Any], methods: Registry[Method], only: str | None) -> tuple[str, Official]:
@@ -104,7 +104,7 @@ def _ask(file: Path, content: Mapping[str, Any], methods: Registry[Method], only
     fix = (
         f"give a checkpoint of the official code of {', '.join(known) or 'a method'}, or a module.safetensors of this suite"
     )
-    raise UserError(f"is no checkpoint that a method knows (it holds {keys})", where=str(file), fix=fix)
+    raise UserError(f"is not a checkpoint of any method (it holds {keys})", where=str(file), fix=fix)
 
 
 def _description(file: Path) -> dict[str, Any] | None:
@@ -123,14 +123,14 @@ def _description(file: Path) -> dict[str, Any] | None:
             return None
         text = where.read_text(encoding="utf-8", errors="replace")
     try:
-        told = json.loads(text)
-        str(told["method"]), dict(told["settings"]), str(told["backbone"]["name"])
-        {str(tensor): tuple(shape) for tensor, shape in told["tensors"].items()}
-        tuple(map(str, told.get("classes", ())))
+        description = json.loads(text)
+        str(description["method"]), dict(description["settings"]), str(description["backbone"]["name"])
+        {str(tensor): tuple(shape) for tensor, shape in description["tensors"].items()}
+        tuple(map(str, description.get("classes", ())))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         problem = f"does not describe a module ({type(error).__name__}: {error})"
         raise UserError(problem, where=str(where), fix="copy the module again") from None
-    return dict(told)
+    return dict(description)
 
 
 def _header(file: Path) -> str | None:
@@ -178,8 +178,8 @@ def _content(file: Path) -> dict[str, Any]:
     except Exception as error:  # damaged files make torch and safetensors raise many kinds
         refused = re.search(r"GLOBAL (\S+)", str(error)) if isinstance(error, pickle.UnpicklingError) else None
         if refused:
-            raise UserError(f"refused, for it would call {refused[1]!r}", where=where, fix=_resave(file)) from None
-        raise UserError("is damaged or no checkpoint", where=where, fix="download or copy it again") from None
+            raise UserError(f"refused, because it would call {refused[1]!r}", where=where, fix=_resave(file)) from None
+        raise UserError("is damaged or not a checkpoint", where=where, fix="download or copy it again") from None
     if not isinstance(content, Mapping):
         problem = f"holds a {type(content).__name__}, not a dictionary"
         raise UserError(problem, where=where, fix="give a checkpoint with a state_dict")
@@ -205,7 +205,7 @@ def _unpickled(file: Path) -> Any:
 
 
 class _Shell:
-    """Stands where a pickle names an optimiser, a scheduler or a number of numpy's, and keeps nothing of it."""
+    """Takes the place of an optimiser, a scheduler or a NumPy number in a pickle, and keeps nothing of it."""
 
     def __init__(self, *_: object) -> None: ...
 
@@ -244,5 +244,5 @@ _SHELLS = [
         "numpy._core.multiarray.scalar",
     )
 ] + [_dictionary(path) for path in ("builtins.dict", "collections.defaultdict")]
-"""What Dassl's checkpoints name beside tensors: its warm-up scheduler's state holds the scheduler that follows, and that
+"""What Dassl's checkpoints name next to tensors: its warm-up scheduler's state holds the scheduler that follows, and that
 one its optimiser."""

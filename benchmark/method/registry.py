@@ -55,7 +55,7 @@ class Registry(Generic[T]):
         if name in self.plugins:
             return self.plugins[name]
         if name in self.broken:
-            raise UserError(f"{self.kind} {name!r} is broken: {self.broken[name]}", fix="mend the file")
+            raise UserError(f"{self.kind} {name!r} is broken: {self.broken[name]}", fix="fix the file")
         raise UserError(f"unknown {self.kind} {name!r}", fix=did_you_mean(name, self.plugins))
 
     def select(self, patterns: Iterable[str]) -> list[str]:
@@ -69,22 +69,22 @@ class Registry(Generic[T]):
             if pattern == "all":
                 chosen |= {name for name, plugin in self.plugins.items() if self.listed(plugin.cls)}
             elif is_glob(pattern):
-                found = {name for name in self.plugins if matches(name, pattern)}
-                if not found:
+                matching = {name for name in self.plugins if matches(name, pattern)}
+                if not matching:
                     raise UserError(f"no {self.kind} matches {pattern!r}", fix=f"known: {', '.join(sorted(self.plugins))}")
-                chosen |= found
+                chosen |= matching
             else:
                 chosen.add(self[pattern].name)
         return sorted(chosen)
 
 
 def is_glob(pattern: str) -> bool:
-    """True if a pattern may stand for several names."""
+    """True if a pattern can match several names."""
     return any(sign in pattern for sign in "*?[")
 
 
 def matches(name: str, pattern: str) -> bool:
-    """True if a pattern takes a name."""
+    """True if a pattern matches a name."""
     return pattern == "all" or fnmatchcase(name, pattern)
 
 
@@ -108,7 +108,7 @@ def _discover(
             if len(named) < len(classes):
                 raise TypeError(f"{file} gives one name to two classes")
             aliases = {alias: name for name, cls in named.items() for alias in aliases_of(cls)}
-        except (Exception, SystemExit) as error:  # whatever a plugin's import raises must cost that plugin only
+        except (Exception, SystemExit) as error:  # whatever a plugin's import raises must affect that plugin only
             registry.broken[slug] = f"{file}: {type(error).__name__}: {error}"
             continue
         for name in (*named, *aliases):
@@ -121,21 +121,23 @@ def _discover(
 
 
 def _classes(module: ModuleType, base: type[T], file: Path) -> list[type[T]]:
-    """The plugins that a file defines, in its order; classes whose name starts with an underscore are its own affair."""
-    found = [
+    """The plugins that a file defines, in its order; classes whose names start with an underscore are ignored."""
+    classes = [
         cls
         for name, cls in vars(module).items()
         if inspect.isclass(cls) and issubclass(cls, base) and cls.__module__ == module.__name__ and name[0] != "_"
     ]
-    if not found:
+    if not classes:
         raise TypeError(f"{file} defines no subclass of {base.__name__}")
-    return found
+    return classes
 
 
 def _declared(cls: type, name: str) -> Any:
-    """What a class says of itself; what it inherits would be another plugin's."""
+    """An attribute that a class declares itself; an inherited one would be another plugin's."""
     if name not in vars(cls):
-        raise TypeError(f"class {cls.__name__} has no {name!r} of its own (a class that is no plugin starts with _)")
+        raise TypeError(
+            f"class {cls.__name__} has no {name!r} of its own (start the name of a class that is not a plugin with _)"
+        )
     return vars(cls)[name]
 
 

@@ -40,7 +40,7 @@ class TensorTuning(Method):
     @classmethod
     def incompatibility(cls, config: Any, backbone: Backbone) -> str | None:
         if "vision" in cls.towers and not tower(backbone, "vision").blocks:
-            return "its image tower is no transformer"
+            return "its image tower is not a transformer"
         return None
 
     @property

@@ -19,11 +19,12 @@ from pandas.api.types import is_bool_dtype, is_integer_dtype, is_numeric_dtype
 from benchmark.analysis.base import Analysis, all_analyses
 from benchmark.analysis.findings import Finding, Findings
 from benchmark.config.discovery import classes_in
-from benchmark.config.paths import program
 from benchmark.report import analyses
 from benchmark.report.model import AnalysisSection, Figure
 from benchmark.report.numbers import arrow, duration, plural, signed, slug
 from benchmark.report.table import Column, Table
+
+SCRIPT = "python run_benchmark.py"
 
 
 class View:
@@ -68,12 +69,13 @@ def sections(findings: Findings, command: str = "") -> list[AnalysisSection]:
     that the run's ``command`` names."""
     given = re.search(r"--upgrade-pairs[ =](\S+)", command)
     pairs = f" --upgrade-pairs {given[1]}" if given else ""
+    program = SCRIPT if command.startswith(SCRIPT) else "clip-compat"  # as for the run, however the report was started
     shown: list[AnalysisSection] = []
     for name, analysis in all_analyses().items():
         finished = [finding for finding in findings.get(name, ()) if not finding.table.empty]
         shown += [_section(analysis, finding, name if place == 0 else "") for place, finding in enumerate(finished)]
         if not finished:
-            todo = f"{program()} analyse {name}{pairs}"
+            todo = f"{program} analyse {name}{pairs}"
             shown.append(AnalysisSection(name, analysis.explains, name, analysis.title, analysis.question, todo))
     return shown
 

@@ -95,7 +95,7 @@ def accuracy(predictions: np.ndarray, labels: np.ndarray) -> float:
 
 
 def columns_of(names: Sequence[str], among: Sequence[str]) -> list[int] | None:
-    """Where ``names`` stand in another class list, the n-th of a name for its n-th there; None if any is not in it."""
+    """The places of ``names`` in another class list, the n-th of equal names at its n-th there; None if one is not in it."""
     left = defaultdict(list)
     for place, name in enumerate(among):
         left[name].append(place)

@@ -37,7 +37,7 @@ class TrainLog:
 
 
 def total_steps(config: MethodConfig, examples: int, shots: int) -> tuple[int, int]:
-    """(steps in all, steps an epoch). Like Dassl's loader, an incomplete last batch is dropped if there is a full one."""
+    """(steps in all, steps per epoch). Like Dassl's loader, an incomplete last batch is dropped if there is a full one."""
     per_epoch = max(1, examples // config.batch_size)
     if config.steps is not None:
         return config.steps, per_epoch
@@ -80,7 +80,7 @@ def learnt_by_gradient(method: Method) -> list[nn.Parameter]:
 
 
 def few_shots(backbone: Backbone, task: Task, store: FeatureStore) -> FewShots:
-    """A task's training images for methods that look at them beside the batches; encoded when first asked for."""
+    """A task's training images, for methods that use them in addition to the batches; encoded when first asked for."""
 
     def encode(views: int) -> torch.Tensor:
         return store.training(backbone, task.train, task.augmentation, views, pixels=False).views

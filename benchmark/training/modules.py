@@ -135,7 +135,7 @@ def evaluate_module(
             method = attach(module.cls, module.config, backbone, classes, module.tensors, shown)
         except Incompatible:
             if module.cls.info.class_bound and not module.classes:
-                continue  # which classes it belongs to is only told by their number
+                continue  # the number of classes is all that is known of them
             raise
         logits = all_scores(method, test.examples, features, precision, columns)
         predicted, probabilities = logits.argmax(1), logits.softmax(1)
@@ -170,8 +170,8 @@ def all_scores(
 
 
 def _classes_to_score(module: Module, task: Task, test: TestSet) -> tuple[ClassList | None, list[int] | None]:
-    """The classes to attach a module with, and the columns of its scores that a test set asks for; (None, None) if the
-    module has no say about these classes."""
+    """The classes to attach a module with, and the columns of its scores that belong to a test set; (None, None)
+    if the module cannot score these classes."""
     if not module.cls.info.class_bound:
         return task.class_list(test), None
     if not module.classes:

@@ -211,7 +211,7 @@ MISTAKES = {
     "unknown data set": ({"dataset": "toyy"}, "did you mean 'toy'"),
     "no data set": ({"dataset": ""}, "there is an empty name"),
     "unknown method": ({"more": ["--method=coopp"]}, "did you mean 'coop'"),
-    "method of another kind": ({"more": ["--method=clip-lora"]}, "no checkpoint that a method knows"),
+    "method of another kind": ({"more": ["--method=clip-lora"]}, "is not a checkpoint of any method"),
     "no GPU": ({"more": ["--device=cuda"]}, "there is no GPU here"),
     "no such device": ({"more": ["--device=toaster"]}, "--device toaster"),
     "no YAML": ({"more": ["--upgrade-pairs=none.yaml"]}, "no such file"),
@@ -251,7 +251,7 @@ def test_a_file_that_is_no_module(kind, evaluate, tmp_path):
     line = refusal(evaluate(file))
     assert str(file) in line
     words = {"absent": "no such file", "folder": "is a folder", "text": "damaged", "NaN": "not finite"}
-    assert words.get(kind, "no checkpoint that a method knows") in line
+    assert words.get(kind, "is not a checkpoint of any method") in line
 
 
 def test_a_module_of_its_training_classes_has_no_say_about_others(evaluate, tmp_path):
@@ -264,7 +264,7 @@ def test_a_module_of_its_training_classes_has_no_say_about_others(evaluate, tmp_
     assert 0 <= float(shown["toy", "native", "base"][1]) <= 100
     assert shown["toy", "native", "new"][1] == shown["toy", "native", "all"][1] == "-"
     torch.save({"state_dict": {"ctx": 0.2 * torch.randn(3, 4, 32)}}, file)
-    assert "it belongs to its training classes, and these are others" in evaluate(file, "native").out
+    assert "it only scores its training classes, and these are others" in evaluate(file, "native").out
 
 
 def test_weights_and_data_that_are_missing_are_listed(evaluate, checkpoint, monkeypatch, tmp_path):

@@ -369,7 +369,7 @@ def test_clip_lora_layers_of_real_towers(position, text, vision, tmp_path):
         (lambda file: file["metadata"].update(r=4), "not of the rank 4"),
         (lambda file: file["weights"]["layer_1"].pop("q_proj"), "same known projections"),
         (lambda file: file["weights"]["layer_0"].update(q_proj={}), "KeyError"),
-        (lambda file: file["weights"].pop("layer_0"), "no checkpoint that a method knows"),
+        (lambda file: file["weights"].pop("layer_0"), "is not a checkpoint of any method"),
     ],
     ids=["position", "encoder", "rank", "roles", "matrix", "layer"],
 )
@@ -439,7 +439,7 @@ def test_a_malicious_pickle_is_refused_and_not_executed(function, place, how, tm
         torch.save(content, file, _use_new_zipfile_serialization=how == "zip")
     line = refusal(file)
     assert not marker.exists()
-    assert "refused, for it would call " in line
+    assert "refused, because it would call " in line
     assert function.__name__ in line
     if how != "plain":  # the payload works
         torch.load(file, weights_only=False)
@@ -541,7 +541,7 @@ def test_damaged_files(name, tmp_path):
     whole = file.read_bytes()
     for content in (b"", b"hello, world", whole[: len(whole) // 2], whole[:-1], b"\x80\x02."):
         file.write_bytes(content)
-        assert "is damaged or no checkpoint" in refusal(file)
+        assert "is damaged or not a checkpoint" in refusal(file)
 
 
 @pytest.mark.parametrize(
@@ -551,10 +551,10 @@ def test_damaged_files(name, tmp_path):
         ([1, 2], "holds a list"),
         ({}, "it holds nothing"),
         ({"model": 1, "epoch": 2}, "it holds 'epoch', 'model'"),
-        ({"state_dict": 3}, "no checkpoint that a method knows"),
+        ({"state_dict": 3}, "is not a checkpoint of any method"),
         ({"state_dict": {"visual.proj": torch.zeros(2, 2)}}, "coop"),
-        ({"state_dict": {"ctx": torch.zeros(4, 32), "prompts.0": torch.zeros(4, 32)}}, "no checkpoint that a method knows"),
-        ({"weights": {}, "metadata": {}}, "no checkpoint that a method knows"),
+        ({"state_dict": {"ctx": torch.zeros(4, 32), "prompts.0": torch.zeros(4, 32)}}, "is not a checkpoint of any method"),
+        ({"weights": {}, "metadata": {}}, "is not a checkpoint of any method"),
         ({"state_dict": {"ctx": torch.tensor([[1.0, math.nan]])}}, "context has values that are not finite"),
     ],
 )

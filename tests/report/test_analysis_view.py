@@ -14,7 +14,6 @@ from fixtures.results import (
 from benchmark.analysis.base import all_analyses
 from benchmark.analysis.findings import Finding, Made, load, merge, save
 from benchmark.config.errors import UserError
-from benchmark.config.paths import program
 from benchmark.report import analysis_view, export
 from benchmark.report.page import render
 from benchmark.results.summary import COLUMNS
@@ -23,10 +22,10 @@ from benchmark.results.summary import COLUMNS
 def test_an_analysis_that_was_not_run_says_how() -> None:
     found = analysis_view.sections({})
     assert [view.name for view in found] == list(all_analyses())
-    assert all(view.command == f"{program()} analyse {view.name}" for view in found)
+    assert all(view.command == f"clip-compat analyse {view.name}" for view in found)
     assert not any(view.made for view in found)
     (first, *_) = analysis_view.sections({}, "python run_benchmark.py --upgrade-pairs=mine.yaml --seeds 1")
-    assert first.command.endswith("--upgrade-pairs mine.yaml")
+    assert first.command == f"python run_benchmark.py analyse {first.name} --upgrade-pairs mine.yaml"
 
 
 def test_findings_of_two_data_sets_stand_side_by_side(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
-"""Inside the two encoders of a CLIP: their layouts, and what can be done to them for a while.
+"""Inside the two encoders of a CLIP: their layouts, and temporary changes of them.
 
-``tower(backbone, name)`` is the one place that finds out which layout an encoder has.
+``tower(backbone, name)`` is the only place that determines the layout of an encoder.
 """
 
 from __future__ import annotations

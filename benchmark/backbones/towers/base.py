@@ -36,7 +36,7 @@ class Tower(ABC):
     @cached_property
     @abstractmethod
     def blocks(self) -> list[Any]:
-        """The blocks, first to last; empty if the encoder is no transformer."""
+        """The blocks, first to last; empty if the encoder is not a transformer."""
 
     @property
     @abstractmethod

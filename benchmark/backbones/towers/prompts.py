@@ -1,6 +1,6 @@
 """Learnt tokens inside the encoders: prompts for the image encoder, and prompts that replace tokens before deeper blocks.
 
-Image prompts stand right behind the class token, in all layouts that have one: without positions their place does not matter
+Image prompts come right after the class token, in all layouts that have one: without positions their place does not matter
 to a plain ViT, and encoders with rotary positions (EVA-02) can skip a longer start. Sources: VPT (Jia et al. 2022), section
 3.2 "deep"; MaPLe (Khattak et al. 2023), section 3.2, for the text encoder.
 """

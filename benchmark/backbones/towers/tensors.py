@@ -1,7 +1,7 @@
-"""Canonical addresses of biases and norms in both towers, and a way to add to them for a while.
+"""Canonical addresses of biases and norms in both towers, and a way to add to them temporarily.
 
 A block of any layout has two norms and, in its attention and MLP, linear maps with biases; a tower ends in one more norm.
-The keys, such as ``text_0_norm1_weight``, say where a tensor stands and not what open_clip calls it.
+The keys, such as ``text_0_norm1_weight``, say where a tensor is and not what open_clip calls it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def norms(backbone: Backbone, name: TowerName) -> list[Address]:
         for place, norm in encoder.norms(block).items():
             addresses.add_norm(f"{layer}_{place}", norm)
     addresses.add_norm("final", encoder.final_norm)
-    return addresses.found
+    return addresses.list
 
 
 def biases(backbone: Backbone, name: TowerName) -> list[Address]:
@@ -50,11 +50,11 @@ def biases(backbone: Backbone, name: TowerName) -> list[Address]:
             if isinstance(module, nn.Linear | nn.LayerNorm):
                 addresses.add(f"{layer}_mlp_{MLP.get(part, part)}_bias", module.bias)
     addresses.add("final_bias", getattr(encoder.final_norm, "bias", None))
-    return addresses.found
+    return addresses.list
 
 
 MLP = {"c_fc": "in", "fc1": "in", "c_proj": "out", "fc2": "out"}
-"""The same layer of an MLP by its names in open_clip and timm; a gated MLP (EVA-02) has others besides."""
+"""The same layer of an MLP by its names in open_clip and timm; a gated MLP (EVA-02) has others too."""
 
 
 def _attention_biases(addresses: _Addresses, layer: int, attention: Any) -> None:
@@ -79,14 +79,14 @@ class _Addresses:
     """Collects the addresses of one tower; what is absent is left out."""
 
     def __init__(self, backbone: Backbone, name: TowerName) -> None:
-        self.tower, self.found = name, list[Address]()
+        self.tower, self.list = name, list[Address]()
         self._names = {id(parameter): parameter_name for parameter_name, parameter in backbone.model.named_parameters()}
 
     def add(self, key: str, tensor: torch.Tensor | None, rows: tuple[int, int] | None = None) -> None:
         if tensor is not None:
             first, last = rows or (0, len(tensor))
             shape = (last - first, *tensor.shape[1:])
-            self.found.append(Address(f"{self.tower}_{key}", self._names[id(tensor)], (first, last), shape))
+            self.list.append(Address(f"{self.tower}_{key}", self._names[id(tensor)], (first, last), shape))
 
     def add_norm(self, key: str, norm: Any) -> None:
         self.add(f"{key}_weight", getattr(norm, "weight", None))
@@ -121,5 +121,5 @@ def with_changes(
             else:
                 tensor = torch.cat([tensor[:first], tensor[first:last] + change, tensor[last:]])
         changed[f"model.{name}"] = tensor
-    made: torch.Tensor = functional_call(_Holder(backbone.model), changed, (function, *args))
-    return made
+    output: torch.Tensor = functional_call(_Holder(backbone.model), changed, (function, *args))
+    return output

@@ -1,6 +1,6 @@
 """Long-lived worker processes on this machine that share a queue of chunks.
 
-A worker that dies costs only the cell it was at; another takes its place.
+If a worker dies, only the cell that it was computing is lost; another worker takes its place.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class ProcessPool(Executor):
         self._slots, self._queue = [], []
 
     def _feed(self, slot: _Slot) -> None:
-        """Give a worker its next chunk: of the task it knows, else of one that no other worker is at, else the first."""
+        """Give a worker its next chunk: of its last task, else of one that no other worker has, else the first."""
         last = slot.task
         others = {other.task for other in self._slots if other is not slot and other.chunk}
         known = (i for i, chunk in enumerate(self._queue) if _task(chunk) == last)
@@ -117,7 +117,7 @@ class ProcessPool(Executor):
             self._feed(slot)
 
     def _replace(self, slot: _Slot, status: str, reason: str) -> None:
-        """Record the cell that a dead worker was at, give the rest of its chunk back and start a new worker."""
+        """Record the cell that a dead worker was computing, put the rest of its chunk back and start a new worker."""
         lost = slot.chunk
         if slot.current is None:
             slot.failed_starts += 1
@@ -158,7 +158,7 @@ def _task(chunk: Chunk) -> TaskId:
 
 def _processes(context: Context) -> Any:
     """How worker processes are made. On Linux CPUs they are forks of the driver, which has one thread (see ``cli.main`` and
-    ``progress``): libraries lie in memory once and are not loaded again. Everywhere else, and for GPUs, they are spawned."""
+    ``progress``): libraries are in memory once and are not loaded again. Everywhere else, and for GPUs, they are spawned."""
     forks = context.device == "cpu" and sys.platform.startswith("linux")
     return multiprocessing.get_context("fork" if forks else "spawn")
 

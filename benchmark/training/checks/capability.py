@@ -37,13 +37,13 @@ class Capability:
 
 def check_capabilities(methods: Mapping[str, type[Method]]) -> list[Capability]:
     """Try every method; one that cannot be built on the tiny CLIPs is left out."""
-    found = []
+    capabilities = []
     with torch.random.fork_rng(), Bench.make() as bench:
         for name, cls in methods.items():
             subject = Subject(cls, bench)
             if subject.incompatibility("native") is None and not cls.info.baseline:
-                found.append(_check(name, subject))
-    return found
+                capabilities.append(_check(name, subject))
+    return capabilities
 
 
 def _check(name: str, subject: Subject) -> Capability:

@@ -1,6 +1,6 @@
 """What every method promises, checked on tiny random CLIPs of both layouts in seconds.
 
-Each check is one function that raises ``AssertionError`` with a sentence that says what to mend.
+Each check is one function that raises ``AssertionError`` with a sentence that says what to fix.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ class Bench:
     def make(cls) -> Iterator[Bench]:
         """Random weights are written to a folder and loaded as any others."""
         with tempfile.TemporaryDirectory() as folder:
-            made = {}
+            backbones = {}
             for seed, (name, config) in enumerate(tiny_clips.CONFIGS.items(), start=1):
                 written = tiny_clips.write(Path(folder) / name, config, seed=seed, scale=tiny_clips.SCALES[name])
-                made[name] = Backbone.load(name, BackboneSpec(model=f"local-dir:{written}"))
-            yield cls(made)
+                backbones[name] = Backbone.load(name, BackboneSpec(model=f"local-dir:{written}"))
+            yield cls(backbones)
 
 
 @dataclass
@@ -122,10 +122,12 @@ def builds_on_both_layouts(subject: Subject) -> None:
 def scores_every_class(subject: Subject) -> None:
     for on in _fitting(subject):
         method = subject.build(on)
-        found = subject.scores(method, subject.bench.task.train)
-        wanted = (len(subject.bench.task.train), len(subject.bench.task.classes))
-        assert found.shape == wanted, f"logits have the shape {tuple(found.shape)} on {on}, not {wanted} (images, classes)"
-        assert bool(found.isfinite().all()), f"logits are NaN or infinite on {on} before any training"
+        scores = subject.scores(method, subject.bench.task.train)
+        expected = (len(subject.bench.task.train), len(subject.bench.task.classes))
+        assert scores.shape == expected, (
+            f"logits have the shape {tuple(scores.shape)} on {on}, not {expected} (images, classes)"
+        )
+        assert bool(scores.isfinite().all()), f"logits are NaN or infinite on {on} before any training"
 
 
 def learns(subject: Subject) -> None:
@@ -148,7 +150,7 @@ def every_parameter_gets_a_gradient(subject: Subject) -> None:
             method.backbone, subject.bench.task.train, subject.bench.task.augmentation, 1, pixels=method.needs_pixels
         )
         optimizer, seen = make_optimizer(method.config.model_copy(update={"lr": 0.05}), method), set()
-        for _ in range(2):  # what stands behind a zero matrix has no gradient in the first step
+        for _ in range(2):  # a parameter behind a zero matrix has no gradient in the first step
             optimizer.zero_grad(set_to_none=True)
             method.backward(method.loss(bank.all()), lambda loss: loss)
             seen |= {n for n, p in method.named_parameters() if p.grad is not None and bool(p.grad.abs().max() > 0)}
@@ -202,17 +204,17 @@ def treats_unseen_classes_as_declared(subject: Subject) -> None:
         unseen = ClassList(tiny_clips.UNSEEN, "an icon of a {}.", "a photo of a")
         try:
             method = subject.attach(subject.trained(on), on, unseen)
-            found = subject.scores(method, subject.bench.task.train)
+            scores = subject.scores(method, subject.bench.task.train)
         except (Incompatible, RuntimeError, IndexError) as error:
             if not subject.cls.info.class_bound:
                 why = f"other class names fail ({error}): set info.class_bound, or re-derive them"
                 raise AssertionError(why) from None
             continue
         if not subject.cls.info.class_bound:
-            assert found.shape[1] == len(tiny_clips.UNSEEN), (
-                f"with three other classes there are {found.shape[1]} scores on {on}"
+            assert scores.shape[1] == len(tiny_clips.UNSEEN), (
+                f"with three other classes there are {scores.shape[1]} scores on {on}"
             )
-            assert bool(found.isfinite().all()), f"scores of unseen classes are NaN or infinite on {on}"
+            assert bool(scores.isfinite().all()), f"scores of unseen classes are NaN or infinite on {on}"
 
 
 def moves_to_another_backbone(subject: Subject) -> None:
@@ -224,14 +226,14 @@ def moves_to_another_backbone(subject: Subject) -> None:
         spies: dict[str, Any] = dict.fromkeys(ASKED, _forbidden)
         with patch.multiple(subject.bench.backbones[old], **spies):
             try:
-                found = subject.scores(subject.attach(method, new), train)
+                scores = subject.scores(subject.attach(method, new), train)
             except Incompatible as error:
                 if len(str(error).split()) < 4:
                     raise AssertionError(f"Incompatible says {str(error)!r}: give the reason in a sentence") from None
                 continue
-        assert bool(found.isfinite().all()), f"trained on {old}, the logits on {new} are NaN or infinite"
+        assert bool(scores.isfinite().all()), f"trained on {old}, the logits on {new} are NaN or infinite"
         own = subject.scores(subject.attach(method, old), train)
-        assert not torch.allclose(own, found), f"on {new} it scores as on {old}: the new backbone is not used"
+        assert not torch.allclose(own, scores), f"on {new} it scores as on {old}: the new backbone is not used"
 
 
 ASKED = ("encode_image", "encode_embeddings", "tokenize", "logits")
@@ -293,21 +295,21 @@ CHECKS: dict[str, Callable[[Subject], None]] = {
     "counts its parameters": counts_its_parameters,
     "knows its spaces": knows_its_spaces,
 }
-"""In an order in which the first failure is the one to mend first."""
+"""In an order in which the first failure is the one to fix first."""
 
 
 def run(cls: type[Method], bench: Bench) -> dict[str, str]:
-    """What is wrong, by check; empty where all is well. Whatever a method raises is a finding, not a crash."""
-    subject, found = Subject(cls, bench), {}
+    """What is wrong, by check; empty where all is well. Whatever a method raises is reported and does not end the checks."""
+    subject, problems = Subject(cls, bench), {}
     for name, test in CHECKS.items():
-        found[name] = ""
+        problems[name] = ""
         try:
             test(subject)
         except AssertionError as error:
-            found[name] = str(error)
+            problems[name] = str(error)
         except Exception as error:  # a method may raise anything
-            found[name] = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-    return found
+            problems[name] = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    return problems
 
 
 def _fitting(subject: Subject) -> list[str]:

@@ -83,15 +83,15 @@ def write(folder: Path, cfg: dict[str, Any], *, seed: int, scale: float = 12.0) 
 
 
 def pictures(labels: Any, *, classes: int = 8, seed: int = 0, noise: float = 40.0) -> np.ndarray:
-    """uint8 (N, 32, 32, 3): one coarse random pattern a class, and noise."""
+    """uint8 (N, 32, 32, 3): one coarse random pattern per class, and noise."""
     patterns = np.random.default_rng(0).integers(0, 256, (classes, 4, 4, 3))
     clean = patterns[list(labels)].repeat(8, 1).repeat(8, 2)
     return np.clip(clean + np.random.default_rng(seed).normal(0, noise, clean.shape), 0, 255).astype(np.uint8)
 
 
-def examples(classes: int, each: int, seed: int) -> Examples:
-    """So many pictures of every class."""
-    labels = tuple(label for label in range(classes) for _ in range(each))
+def examples(classes: int, per_class: int, seed: int) -> Examples:
+    """As many pictures of every class as asked for."""
+    labels = tuple(label for label in range(classes) for _ in range(per_class))
     return Examples(ArrayImages(pictures(labels, seed=seed)), labels)
 
 

@@ -13,7 +13,7 @@ class SigLIPViT(TimmViT):
     """``vit_*_siglip_*`` of timm (Zhai et al. 2023, "Sigmoid Loss for Language Image Pre-Training"; the pool is the MAP head
     of Zhai et al. 2022, "Scaling Vision Transformers").
 
-    Learnt tokens stand before the image's own and are removed before the pool, which then reads what it was trained to read.
+    Learnt tokens come before the image's own and are removed before the pool, which then reads what it was trained to read.
     """
 
     priority = 1

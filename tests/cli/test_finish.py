@@ -1,0 +1,41 @@
+"""The end of a run: what it says and its exit status."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from benchmark.cli import finish
+
+
+@pytest.fixture
+def end(monkeypatch, tmp_path):
+    """End a session whose cells have these statuses; returns the exit status."""
+    monkeypatch.setattr(finish, "collect", lambda session, command: SimpleNamespace(folder=tmp_path, command=command))
+    monkeypatch.setattr(finish, "_print_summary", lambda run, console: None)
+    monkeypatch.setattr(finish, "save", lambda run: None)
+    monkeypatch.setattr(finish.report, "write", lambda page, run, findings: page.write_text(run.command))
+
+    def call(*statuses: str | None) -> int:
+        cells = [SimpleNamespace(key=status) for status in statuses]
+        plan, store = SimpleNamespace(cells=lambda: cells), SimpleNamespace(status=lambda key: key, root=tmp_path)
+        return finish.finish(SimpleNamespace(plan=plan, store=store), tmp_path / "r.html", ["--seeds=1"])
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("statuses", "status", "line"),
+    [
+        (["ok", "incompatible", "ok"], 0, "cells: 2 ok, 1 incompatible"),
+        (["skipped", "ok"], 0, "cells: 1 ok, 1 skipped"),
+        (["failed", "ok"], 1, "cells: 1 ok, 1 failed"),
+        (["blocked", "diverged"], 1, "cells: 1 blocked, 1 diverged"),
+        (["ok", None], 1, "cells: 1 ok, 1 not run"),
+    ],
+)
+def test_the_exit_status(statuses, status, line, end, capsys, tmp_path):
+    assert end(*statuses) == status
+    assert line in capsys.readouterr().out
+    assert (tmp_path / "r.html").read_text() == "clip-compat --seeds=1"
