@@ -22,7 +22,17 @@ from benchmark.data.dataset import ArrayImages, Examples  # noqa: E402
 from benchmark.training.checks.tiny_clips import CLASSES, CONFIGS, SCALES, pictures  # noqa: E402
 from benchmark.training.checks.tiny_clips import write as write_backbone  # noqa: E402
 
-LONGEST = ("test_run", "test_paper", "test_analyses", "test_browser", "test_page", "test_archive", "test_splits")
+LONGEST = (
+    "test_run",
+    "test_paper",
+    "test_analyses",
+    "test_repair",
+    "test_browser",
+    "test_legacy",
+    "test_collect",
+    "test_page",
+    "test_archive",
+)
 """Files that take longest."""
 
 

@@ -25,7 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         options.given = given
         _prepare_environment(fetch=getattr(options, "prepare", False))
         # Imports torch, which takes seconds: not before the options are known to be valid.
-        command = importlib.import_module(f"benchmark.cli.{options.command.replace('-', '_')}")
+        name = "list_plugins" if getattr(options, "list", False) else options.command.replace("-", "_")
+        command = importlib.import_module(f"benchmark.cli.{name}")
         return int(command.run(options))
     except UserError as error:
         _say(f"error: {error}", style="bold red")

@@ -63,7 +63,7 @@ def positive(text: str) -> float:
 
 def add_pairs_file(group: argparse._ActionsContainer) -> None:
     """Which YAML names the backbones."""
-    text = "backbones and upgrades; ./pairs.yaml or the bundled default unless given"
+    text = "backbones and upgrades; ./pairs.yaml or the embedded default unless given"
     group.add_argument("--upgrade-pairs", type=Path, default=None, metavar="YAML", help=text)
 
 

@@ -10,25 +10,21 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from benchmark.cli.console import datasets_table, methods_table, plan_table, progress_console, time_table
+from benchmark.cli.console import plan_table, progress_console, time_table
 from benchmark.cli.execution import execution_of
+from benchmark.cli.list_plugins import warn_of_broken
 from benchmark.config import loader
 from benchmark.config.errors import UserError
-from benchmark.data.dataset import Dataset
 from benchmark.experiment import preflight
 from benchmark.experiment.plan import edited
 from benchmark.experiment.session import Session, compute, lock, open_session, override, registries, select
 from benchmark.experiment.store import FINAL
 from benchmark.experiment.worker import worker_contexts
-from benchmark.method import registry
-from benchmark.method.base import Method
 
 
 def run(options: argparse.Namespace) -> int:
     """Do what the options ask for; returns the exit status."""
     console = progress_console()
-    if options.list:
-        return _list(options, console)
     spec = override(
         loader.load(loader.find(options.upgrade_pairs)),
         methods=options.methods,
@@ -40,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
         plugins=tuple(options.plugins),
     )
     methods, datasets = registries(spec)
-    _warn_of_broken(methods, datasets, console)
+    warn_of_broken(methods, datasets, console)
     selection = select(spec, options.set, methods, datasets)
     if options.prepare:
         return preflight.prepare(selection.backbones, selection.datasets.values(), console)
@@ -57,20 +53,6 @@ def run(options: argparse.Namespace) -> int:
         from benchmark.cli.finish import finish
 
         return finish(session, options.report, options.given)
-
-
-def _list(options: argparse.Namespace, console: Console) -> int:
-    plugins = tuple(options.plugins)
-    methods, datasets = registry.methods(plugins), registry.datasets(plugins)
-    _warn_of_broken(methods, datasets, console)
-    Console(highlight=False).print(methods_table(methods), datasets_table(datasets))
-    return 0
-
-
-def _warn_of_broken(methods: registry.Registry[Method], datasets: registry.Registry[Dataset], console: Console) -> None:
-    for kind, broken in ((methods.kind, methods.broken), (datasets.kind, datasets.broken)):
-        for name, reason in broken.items():
-            console.print(f"warning: {kind} {name!r} is broken and left out: {reason}", markup=False, soft_wrap=True)
 
 
 def _check_writable(report: Path) -> None:

@@ -9,7 +9,7 @@ from benchmark.config.errors import UserError
 
 PACKAGE = Path(__file__).resolve().parents[1]
 RELEASES = PACKAGE / "backbones" / "releases"
-"""Folders of the small CLIPs of the bundled default, by name."""
+"""Folders of the small CLIPs of the embedded default, by name."""
 
 
 def bundled(name: str) -> Path:
