@@ -90,7 +90,8 @@ def plan_table(plan: Plan, store: Store) -> Table:
 def time_table(times: RunTime, workers: int, device: str) -> Table:
     """The estimated time by method, in hours of one worker, and that of the whole run."""
     unit = "GPU" if device.startswith("cuda") else "core"
-    title = f"about {_hours(times.total)} of one {unit}, {_hours(times.total / workers)} on {workers}: estimated from a few steps per method"
+    times_text = f"about {_hours(times.total)} of one {unit}, {_hours(times.total / workers)} on {workers}"
+    title = f"{times_text}: estimated from a few steps per method"
     table = Table(title=title, title_justify="left", title_style="")
     table.add_column("work", overflow="fold")
     table.add_column(f"{unit} time", justify="right")

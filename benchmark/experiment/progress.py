@@ -27,7 +27,8 @@ class Progress:
             bars.TextColumn("left"),
             bars.TimeRemainingColumn(elapsed_when_finished=False),
         )
-        # No thread of its own: the pool forks this process, and a lock that another thread holds would stay locked in the fork.
+        # No thread of its own: the pool forks this process, and a lock that another thread holds would stay locked in the
+        # fork.
         self.bar = bars.Progress(*columns, console=console, disable=not console.is_terminal, auto_refresh=False)
         self.row = self.bar.add_task("cells", total=total)
 

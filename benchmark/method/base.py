@@ -1,8 +1,9 @@
 """The method contract: what a file in ``methods/`` says about one way of fine-tuning CLIP.
 
 A method's ``nn.Parameter`` objects are exactly what it learns, and exactly what is saved as its *module*. Everything
-else (class-name tokens, zero-shot features, caches) is derived in ``build`` from the given backbone and class list, so that
-the same module can be attached to another backbone, or to other classes, by building it again and loading the parameters. Shapes come from the backbone, never from constants.
+else (class-name tokens, zero-shot features, caches) is derived in ``build`` from the given backbone and class list, so
+that the same module can be attached to another backbone, or to other classes, by building it again and loading the
+parameters. Shapes come from the backbone, never from constants.
 """
 
 from __future__ import annotations

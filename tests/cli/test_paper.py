@@ -115,7 +115,7 @@ def test_the_papers_plan(data_root):
     assert found == wanted
     assert len(tasks) == 3 * len(wanted)
     for task in tasks.values():
-        tested = {test.test_set for test in task.tests} - {""}
+        tested = {test.name for test in task.tests} - {""}
         assert tested == {"domain": VARIANTS, "cross-dataset": TRAINED - {"imagenet"}}.get(task.id.protocol, set())
 
 
