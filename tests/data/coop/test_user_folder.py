@@ -282,7 +282,7 @@ WRONG = {
     "flip as text": ({"path": "x", "flip": "no"}, "flip"),
     "base twice": ({"path": "x", "base": ["cat", "cat"]}, "a base class is given twice"),
     "number as class": ({"path": "x", "base": [1]}, "valid string"),
-    "no name": ({"path": "x", "class_names": {"cat": " "}}, "class 'cat' is called nothing"),
+    "no name": ({"path": "x", "class_names": {"cat": " "}}, "the name of class 'cat' is empty"),
     "names as list": ({"path": "x", "class_names": ["cat"]}, "class_names"),
     "zero byte": ({"path": "a\0b"}, "not a path"),
     "nobody's home": ({"path": "~nobody-of-this-name/x"}, "not a path"),
