@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from types import SimpleNamespace
 
 import huggingface_hub.constants
 import pytest
@@ -106,28 +105,6 @@ def own_world(tmp_path, backbone_folders) -> World:
 
 
 @pytest.fixture
-def cli(world, monkeypatch, capsys):
+def cli(world):
     """Run the command line inside this process, with the toy data sets. Commands that train need ``--workers=0``."""
-    from benchmark.cli import main as command_line
-    from benchmark.config import paths
-    from benchmark.experiment import worker
-
-    bundled = paths.bundled
-
-    def in_world(name: str) -> Path:
-        return world.root / name if (world.root / name).exists() else bundled(name)
-
-    monkeypatch.setattr(paths, "bundled", in_world)
-    monkeypatch.setattr(worker, "_LOADED", {})  # another run may have other data sets of these names
-    monkeypatch.chdir(world.root)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*args: str) -> SimpleNamespace:
-        try:
-            status = command_line.main(list(args))
-        except SystemExit as stop:  # argparse
-            status = stop.code
-        out, err = capsys.readouterr()
-        return SimpleNamespace(status=status, out=out, err=err)
-
-    return run
+    return world.call

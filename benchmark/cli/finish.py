@@ -10,7 +10,7 @@ from rich.console import Console
 
 from benchmark import report
 from benchmark.analysis import findings
-from benchmark.cli.console import summary_table
+from benchmark.cli.console import progress_console, summary_table
 from benchmark.config.paths import program
 from benchmark.experiment.session import Session
 from benchmark.experiment.store import ACCEPTED
@@ -18,17 +18,20 @@ from benchmark.results.archive import RunResults, save
 from benchmark.results.collect import collect
 
 
-def finish(session: Session, page: Path, given: Sequence[str]) -> int:
-    """Write the tables and the report to ``page``, print the summary; returns the exit status."""
-    run = collect(session, f"{program()} {' '.join(given)}".strip())
-    save(run)
-    report.write(page, run, findings.load(run.folder))
+def finish(session: Session, page: Path | None, given: Sequence[str]) -> int:
+    """Write the tables, and the report to ``page`` if there is one, print the summary; returns the exit status."""
+    with progress_console().status("writing tables and report" if page else "writing tables"):
+        run = collect(session, f"{program()} {' '.join(given)}".strip())
+        save(run)
+        if page:
+            report.write(page, run, findings.load(run.folder))
     console = Console(highlight=False)
     _print_summary(run, console)
     statuses = Counter(session.store.status(cell.key) or "not run" for cell in session.plan.cells())
     console.print("cells: " + ", ".join(f"{count} {status}" for status, count in sorted(statuses.items(), key=_ok_first)))
     console.print(f"tables: {session.store.root}/results.csv, runs.csv", soft_wrap=True)
-    console.print(f"report: {page}, next to it {report.names_of_files(page)}", markup=False, soft_wrap=True)
+    if page:
+        console.print(f"report: {page}, next to it {report.names_of_files(page)}", markup=False, soft_wrap=True)
     return 0 if statuses.keys() <= ACCEPTED else 1
 
 

@@ -104,6 +104,14 @@ def add_report(group: argparse._ActionsContainer) -> None:
     group.add_argument("--report", type=Path, default=Path("reports/compat.html"), metavar="FILE", help=text)
 
 
+def add_optional_report(group: argparse._ArgumentGroup) -> None:
+    """Whether a report is written, and where; ``report`` is None without one."""
+    either = group.add_mutually_exclusive_group()
+    add_report(either)
+    text = "write tables only; the command 'report' writes the report later"
+    either.add_argument("--no-report", dest="report", action="store_const", const=None, help=text)
+
+
 # --- commands -------------------------------------------------------------------------------------------------------
 
 
@@ -123,7 +131,7 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     how = parser.add_argument_group("how to run it")
     add_data(how)
     add_execution(how)
-    add_report(how)
+    add_optional_report(how)
     fetch = how.add_mutually_exclusive_group()
     fetch.add_argument("--prepare", action="store_true", help="fetch weights and data sets that are missing, and stop")
     text = "never use the network, which is so in every run without --prepare"

@@ -45,7 +45,8 @@ def run(options: argparse.Namespace) -> int:
     if options.dry_run:
         _print_plan(session)
         return 0
-    _check_writable(options.report)
+    if options.report:
+        _check_writable(options.report)
     with lock(session.store.root):
         _warn_of_edits(session, console)
         compute(session, session.plan.jobs, console)

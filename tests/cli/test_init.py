@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from fixtures.checkout import ROOT
-from fixtures.household import run
+from fixtures.command import run
 
 from benchmark.cli.init import templates
 from benchmark.config import loader

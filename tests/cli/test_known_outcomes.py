@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from fixtures.checkout import ROOT
-from fixtures.household import IDENTITY, NAMES, draw, patterned, run, write_yaml
+from fixtures.command import run
+from fixtures.household import IDENTITY, NAMES, draw, patterned, write_yaml
 
 from benchmark import report
 from benchmark.config import paths
@@ -44,7 +45,7 @@ def identity(tmp_path_factory, backbone_folders):
     root = tmp_path_factory.mktemp("identity")
     data = patterned(root / "data", noise=40.0)
     file = write_yaml(root / "pairs.yaml", {"native": backbone_folders["native"]}, data, new=("native",))
-    done = run(f"--upgrade-pairs={file}", f"--out={root / 'out'}", f"--report={root / 'r.html'}", "--workers=0",
+    done = run(f"--upgrade-pairs={file}", f"--out={root / 'out'}", "--no-report", "--workers=0",
                "--methods=zero-shot,coop,clip-adapter,clip-lora", "--device=cpu")  # fmt: skip
     assert done.status == 0, done.err
     return root / "out"
@@ -99,7 +100,7 @@ def test_random_backbones_on_noise_are_at_chance(tmp_path, backbone_folders):
     )
     folders = {name: backbone_folders[name] for name in ("native", "eva")}
     file = write_yaml(tmp_path / "pairs.yaml", folders, data, new=("eva",), seeds=[1, 2, 3])
-    done = run(f"--upgrade-pairs={file}", f"--out={tmp_path / 'out'}", f"--report={tmp_path / 'r.html'}", "--workers=0",
+    done = run(f"--upgrade-pairs={file}", f"--out={tmp_path / 'out'}", "--no-report", "--workers=0",
                "--methods=zero-shot,coop,clip-adapter", "--device=cpu")  # fmt: skip
     assert done.status == 0, done.err
     table = pd.read_csv(tmp_path / "out" / "results.csv")

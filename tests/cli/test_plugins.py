@@ -53,7 +53,7 @@ def check(done, out) -> None:
 
 def test_the_option_adds_a_method_and_a_data_set(cli, plugins, tmp_path):
     out = tmp_path / "o"
-    done = cli(*FEW, f"--plugins={plugins}", "--workers=0", f"--out={out}", f"--report={out}/r.html")
+    done = cli(*FEW, f"--plugins={plugins}", "--workers=0", f"--out={out}", "--no-report")
     check(done, out)
 
 
@@ -62,7 +62,7 @@ def test_the_yaml_adds_them_too_and_its_path_is_relative_to_it(world, plugins, t
     out = tmp_path / "o"
     content = yaml.safe_load((world.root / "pairs.yaml").read_text()) | {"plugins": "plugins"}
     (tmp_path / "pairs.yaml").write_text(yaml.safe_dump(content))
-    options = [f"--upgrade-pairs={tmp_path}/pairs.yaml", f"--out={out}", f"--report={out}/r.html", "--workers=1"]
+    options = [f"--upgrade-pairs={tmp_path}/pairs.yaml", f"--out={out}", "--no-report", "--workers=1"]
     check(world.run(*FEW, *options), out)
 
 

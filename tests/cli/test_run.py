@@ -15,7 +15,8 @@ import psutil
 import pytest
 from filelock import FileLock
 
-from benchmark.config import paths
+from benchmark.report import render
+from benchmark.results.archive import read
 
 FEW = [
     f"--set={setting}"
@@ -31,8 +32,9 @@ ALL = {"zero-shot", "coop", "cocoop", "contcoop", "clip-adapter", "clip-lora"}
 SOME = f"--methods={','.join(sorted(ALL))}"
 
 
-def arguments(out: Path, *more: str) -> list[str]:
-    return ["--device=cpu", "--workers=1", f"--out={out}", f"--report={out}/report.html", SOME, *FEW, *more]
+def arguments(out: Path, *more: str, report: bool = False) -> list[str]:
+    page = f"--report={out}/report.html" if report else "--no-report"
+    return ["--device=cpu", "--workers=1", f"--out={out}", page, SOME, *FEW, *more]
 
 
 def records(out: Path) -> dict[str, dict]:
@@ -55,7 +57,7 @@ def table(out: Path, name: str = "results.csv") -> pd.DataFrame:
 def base(world, tmp_path_factory):
     """One whole run, and its output."""
     out = tmp_path_factory.mktemp("base") / "results"
-    done = world.run(*arguments(out))
+    done = world.run(*arguments(out, report=True))
     assert done.status == 0, done.err
     done.folder = out
     return done
@@ -149,8 +151,8 @@ def test_the_images_part_in_the_uncertainty_is_a_table_too(base):
 
 def test_a_method_of_its_training_classes_is_scored_on_variants_of_them(base, copy, world):
     """Tip-Adapter knows all classes of the toy set, so also the six of its shifted test set, but no new ones."""
-    options = ["--device=cpu", "--workers=1", f"--out={copy}", f"--report={copy}/report.html"]
-    done = world.run(*options, "--methods=zero-shot,tip-adapter")
+    options = ["--device=cpu", "--workers=0", f"--out={copy}", "--no-report"]
+    done = world.call(*options, "--methods=zero-shot,tip-adapter")
     assert done.status == 0, done.err
     found = table(copy)
     mine = found[(found.method == "tip-adapter") & (found.metric == "accuracy")]
@@ -172,9 +174,10 @@ def test_zero_shot_is_the_same_whatever_it_was_trained_on(base):
 def test_a_second_run_computes_nothing_and_writes_the_same_table(base, copy, world):
     (copy / "results.csv").unlink()
     before = fingerprint(copy)
-    done = world.run(*arguments(copy))
+    done = world.call(*arguments(copy))
     assert done.status == 0, done.err
     assert "cells to do" not in done.err
+    assert "report:" not in done.out
     assert fingerprint(copy) == before
     for name in ("results.csv", "uncertainty.csv"):
         assert (copy / name).read_bytes() == (base.folder / name).read_bytes(), name
@@ -367,11 +370,8 @@ def test_a_broken_plugin_is_named_and_left_out(trouble):
     assert "typo" not in set(table(trouble.folder).method)
 
 
-def test_asking_for_a_broken_plugin_is_an_error(trouble, cli, monkeypatch, tmp_path):
-    bundled = paths.bundled
-    folder = trouble.world.root / "methods"
-    monkeypatch.setattr(paths, "bundled", lambda name: folder if name == "methods" else bundled(name))
-    done = cli("--device=cpu", f"--out={tmp_path}/results", "--methods=typo,zero-shot")
+def test_asking_for_a_broken_plugin_is_an_error(trouble, tmp_path):
+    done = trouble.world.call("--device=cpu", f"--out={tmp_path}/results", "--methods=typo,zero-shot")
     assert done.status == 2
     errors = [line for line in done.err.splitlines() if line.startswith("error:")]
     assert len(errors) == 1
@@ -385,7 +385,7 @@ def test_a_dropped_in_method_is_in_table_and_report(trouble):
     rows = found[(found.method == "shift") & (found.metric == "accuracy")]
     assert len(rows) == 3 * 3  # old, reuse, retrain x base, new, H
     assert set(rows.config) == {"default"}
-    assert "Dropped in: shift" in (trouble.folder / "report.html").read_text(encoding="utf-8")
+    assert "Dropped in: shift" in render(read(trouble.folder))
 
 
 def test_finished_cells_of_the_base_run_were_not_computed_again(trouble, base):

@@ -72,10 +72,13 @@ def test_figures_have_names_and_ids_are_unique(text: str) -> None:
 
 
 def test_same_arguments_same_bytes(results: pd.DataFrame, runs: pd.DataFrame, tmp_path: Path) -> None:
-    files = [tmp_path / "a" / "one.html", tmp_path / "two.html"]
-    for file in files:
-        write(file, made_up_run(results, runs))
-    assert files[0].read_bytes() == files[1].read_bytes()
+    """The page and every file next to it."""
+    written = []
+    for folder in (tmp_path / "one", tmp_path / "two"):
+        write(folder / "compat.html", made_up_run(results[results.new == "v5"], runs))
+        written.append({file.relative_to(folder): file.read_bytes() for file in folder.rglob("*.*")})
+    assert written[0] == written[1]
+    assert {file.suffix for file in written[0]} == {".html", ".md", ".csv", ".tex", ".svg", ".pdf"}
 
 
 def test_a_csv_round_trip_changes_nothing(results: pd.DataFrame, tmp_path: Path) -> None:

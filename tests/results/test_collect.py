@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-from fixtures.household import patterned, run, write_yaml
+from fixtures.command import run
+from fixtures.household import patterned, write_yaml
 
 from benchmark.results import archive
 from benchmark.results.collect import _sound_methods
