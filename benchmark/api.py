@@ -25,14 +25,14 @@ from benchmark.data.task import test_task
 from benchmark.experiment import preflight
 from benchmark.experiment.session import Execution, compute, lock, open_session, override, registries, select
 from benchmark.method import registry
-from benchmark.method.base import Incompatible, Method, MethodConfig
+from benchmark.method.base import Incompatible, Method
 from benchmark.method.checkpoints import read_module
 from benchmark.method.registry import Registry
 from benchmark.results import archive
 from benchmark.results.archive import RunResults
 from benchmark.results.collect import collect
 from benchmark.training.evaluation import columns_of
-from benchmark.training.modules import Module, attach, evaluate_module, require_compatible
+from benchmark.training.modules import Module, attach, compare_to_zero_shot, require_compatible
 
 Images = Image.Image | Sequence[Image.Image] | torch.Tensor
 
@@ -128,9 +128,9 @@ class LoadedModule:
         """
         cls, config = self.module.cls, self.module.config
         require_compatible(cls, config, backbone)
-        told = ClassList(("x",))
-        sentence = template or self.described.get("template", told.template)
-        words = context_words or self.described.get("context_words", told.context_words)
+        default = ClassList(("x",))
+        sentence = template or self.described.get("template", default.template)
+        words = context_words or self.described.get("context_words", default.context_words)
         names, columns = tuple(classes), None
         if cls.info.class_bound and self.module.classes:
             columns = columns_of(names, self.module.classes)
@@ -210,17 +210,12 @@ def compare(
     task, features = test_task(dataset, dataset.load()), FeatureStore(None)
     rows = []
     for backbone in (old, new):
-        zero_shot = evaluate_module(Module(Method, MethodConfig(), {}), backbone, task, features)
-        reason = ""
-        try:
-            predictions = evaluate_module(loaded.module, backbone, task, features)
-        except Incompatible as error:
-            predictions, reason = {}, str(error)
+        comparison = compare_to_zero_shot(loaded.module, backbone, task, features)
         for test in task.tests:
-            value = predictions[test.key].accuracy if test.key in predictions else float("nan")
-            base = zero_shot[test.key].accuracy
-            row = {"backbone": backbone.name, "part": test.part, "zero_shot": base, "module": value}
-            rows.append(row | {"lift": value - base, "reason": reason})
+            zero_shot = comparison.zero_shot[test.key].accuracy
+            value = comparison.module[test.key].accuracy if test.key in comparison.module else float("nan")
+            row = {"backbone": backbone.name, "part": test.part, "zero_shot": zero_shot, "module": value}
+            rows.append(row | {"lift": value - zero_shot, "reason": comparison.reason})
     return pd.DataFrame(rows)
 
 

@@ -1,36 +1,37 @@
-"""Two tiny CLIPs with random weights in open_clip's own folder format, a toy data set, and a checkout to run in."""
+"""Two tiny CLIPs with random weights in open_clip's own folder format, a toy data set, and a checkout to run in.
+
+What imports torch is imported inside the fixtures: the process that only hands out tests starts ten seconds earlier.
+"""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import huggingface_hub.constants
 import pytest
-import torch
-from fixtures.checkout import World, make_world
 
-os.environ["HF_HUB_OFFLINE"] = "1"
-huggingface_hub.constants.HF_HUB_OFFLINE = True  # open_clip has imported it by now
-torch.set_num_threads(1)
+if TYPE_CHECKING:
+    from fixtures.checkout import World
 
-from benchmark.backbones.clip import Backbone  # noqa: E402
-from benchmark.config.schema import BackboneSpec  # noqa: E402
-from benchmark.data.batch import ClassList  # noqa: E402
-from benchmark.data.dataset import ArrayImages, Examples  # noqa: E402
-from benchmark.training.checks.tiny_clips import CLASSES, CONFIGS, SCALES, pictures  # noqa: E402
-from benchmark.training.checks.tiny_clips import write as write_backbone  # noqa: E402
+    from benchmark.backbones.clip import Backbone
+    from benchmark.data.batch import ClassList
+    from benchmark.data.dataset import Examples
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported
+os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is imported; tests run in two processes
 
 LONGEST = (
     "test_run",
-    "test_paper",
-    "test_analyses",
-    "test_repair",
-    "test_browser",
-    "test_legacy",
-    "test_collect",
     "test_page",
+    "test_paper",
     "test_archive",
+    "test_analyses",
+    "test_known_outcomes",
+    "test_browser",
+    "test_depth",
+    "test_mistakes",
+    "test_executor",
 )
 """Files that take longest."""
 
@@ -44,9 +45,11 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session")
 def backbone_folders(tmp_path_factory) -> dict[str, Path]:
     """``local-dir`` folders by name, see ``benchmark.training.checks.tiny_clips``."""
+    from benchmark.training.checks.tiny_clips import CONFIGS, SCALES, write
+
     root = tmp_path_factory.mktemp("backbones")
     return {
-        name: write_backbone(root / name, cfg, seed=number, scale=SCALES[name])
+        name: write(root / name, cfg, seed=number, scale=SCALES[name])
         for number, (name, cfg) in enumerate(CONFIGS.items(), start=1)
     }
 
@@ -54,6 +57,8 @@ def backbone_folders(tmp_path_factory) -> dict[str, Path]:
 @pytest.fixture(scope="session")
 def load_backbone(backbone_folders):
     """Load a tiny backbone again, for tests that change one."""
+    from benchmark.backbones.clip import Backbone
+    from benchmark.config.schema import BackboneSpec
 
     def load(name: str) -> Backbone:
         return Backbone.load(name, BackboneSpec(model=f"local-dir:{backbone_folders[name]}"))
@@ -64,6 +69,8 @@ def load_backbone(backbone_folders):
 @pytest.fixture(scope="session")
 def backbones(load_backbone) -> dict[str, Backbone]:
     """The tiny backbones, loaded once; a test that changes one is a bug."""
+    from benchmark.training.checks.tiny_clips import CONFIGS
+
     return {name: load_backbone(name) for name in CONFIGS}
 
 
@@ -79,12 +86,18 @@ def backbone(request, backbones) -> Backbone:
 @pytest.fixture(scope="session")
 def classes() -> ClassList:
     """Four classes; one name has an underscore."""
+    from benchmark.data.batch import ClassList
+    from benchmark.training.checks.tiny_clips import CLASSES
+
     return ClassList(CLASSES, "a photo of a {}.", "a photo of a")
 
 
 @pytest.fixture(scope="session")
 def examples() -> Examples:
-    """Twelve pictures, three a class."""
+    """Twelve pictures, three per class."""
+    from benchmark.data.dataset import ArrayImages, Examples
+    from benchmark.training.checks.tiny_clips import pictures
+
     labels = tuple(label for label in range(4) for _ in range(3))
     return Examples(ArrayImages(pictures(labels, seed=1)), labels)
 
@@ -95,16 +108,20 @@ def examples() -> Examples:
 @pytest.fixture(scope="session")
 def world(tmp_path_factory, backbone_folders) -> World:
     """A checkout that tests may run in but must leave as it is (each with an ``--out`` of its own)."""
+    from fixtures.checkout import make_world
+
     return make_world(tmp_path_factory.mktemp("world"), backbone_folders)
 
 
 @pytest.fixture
 def own_world(tmp_path, backbone_folders) -> World:
     """A checkout for one test to change."""
+    from fixtures.checkout import make_world
+
     return make_world(tmp_path / "world", backbone_folders)
 
 
 @pytest.fixture
 def cli(world):
-    """Run the command line inside this process, with the toy data sets. Commands that train need ``--workers=0``."""
+    """Run the command line inside this process, with the toy data sets."""
     return world.call

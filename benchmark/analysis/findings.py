@@ -19,7 +19,7 @@ FOLDER = "analysis"
 
 
 @dataclass(frozen=True)
-class Made:
+class Provenance:
     """How a finished analysis was made."""
 
     command: str
@@ -39,7 +39,7 @@ class Finding:
     """A finished analysis: its tidy table, and how it was made."""
 
     table: pd.DataFrame
-    made: Made
+    provenance: Provenance
 
 
 Findings = Mapping[str, Sequence[Finding]]
@@ -48,9 +48,9 @@ Findings = Mapping[str, Sequence[Finding]]
 
 def save(root: Path, name: str, finding: Finding) -> Path:
     """Write a finding into a results folder, in place of an earlier one on the same data set; returns the CSV."""
-    file = root / FOLDER / f"{name}-{finding.made.dataset}.csv"
+    file = root / FOLDER / f"{name}-{finding.provenance.dataset}.csv"
     write_atomically(file, finding.table.to_csv(index=False, lineterminator="\n").encode())
-    write_atomically(file.with_suffix(".json"), (json.dumps(asdict(finding.made), indent=1) + "\n").encode())
+    write_atomically(file.with_suffix(".json"), (json.dumps(asdict(finding.provenance), indent=1) + "\n").encode())
     return file
 
 
@@ -78,7 +78,7 @@ def _read(file: Path, analysis: Analysis) -> Finding:
         table = modernise(pd.read_csv(file, keep_default_na=False, na_values=numbers))
         if not {*analysis.columns} <= {*table.columns}:
             raise ValueError(f"no column {sorted({*analysis.columns} - {*table.columns})[0]!r}")
-        return Finding(table, Made(**{**facts, "seeds": tuple(facts["seeds"])}))
+        return Finding(table, Provenance(**{**facts, "seeds": tuple(facts["seeds"])}))
     except (OSError, ValueError, KeyError, TypeError) as error:
         what = f"{file} cannot be read: {' '.join(str(error).split())[:200]}"
         raise UserError(what, fix=f"remove it, or run 'analyse {analysis.name}' again") from None
@@ -94,9 +94,9 @@ def merge(runs: Mapping[Path, Findings]) -> dict[str, list[Finding]]:
     origin: dict[tuple[str, str], Path] = {}
     for folder, findings in runs.items():
         for name, finding in ((name, finding) for name, several in findings.items() for finding in several):
-            key = name, finding.made.dataset
+            key = name, finding.provenance.dataset
             if key in origin:
-                what = f"{origin[key]} and {folder} both have the analysis {name!r} of {finding.made.dataset}"
+                what = f"{origin[key]} and {folder} both have the analysis {name!r} of {finding.provenance.dataset}"
                 raise UserError(what, fix="leave one of the folders out")
             origin[key] = folder
             merged.setdefault(name, []).append(finding)

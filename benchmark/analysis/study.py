@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 
 from benchmark.backbones.clip import Backbone
-from benchmark.config import loader
 from benchmark.config.errors import UserError, did_you_mean
 from benchmark.config.schema import RunSpec
 from benchmark.config.validation import check
@@ -20,7 +18,7 @@ from benchmark.data.task import BASE_TO_NEW, Task, TaskId, make_task
 from benchmark.experiment import plan, preflight
 from benchmark.experiment.devices import device_kind
 from benchmark.experiment.plan import Cell, Configuration, Job, Plan
-from benchmark.experiment.session import Execution, Session, compute, open_session, override, registries, select
+from benchmark.experiment.session import Execution, Session, compute, open_session, registries, select
 from benchmark.experiment.worker import Action, splits_of
 from benchmark.method import registry
 from benchmark.method.base import Method
@@ -67,9 +65,9 @@ class Study:
     def tasks(self, shots: int | None = None) -> list[Task]:
         """One task per seed."""
         spec, dataset = self.session.spec, self.session.datasets[self.dataset]
-        wanted = min(shots or spec.shots, dataset.shots)
+        shots_per_class = min(shots or spec.shots, dataset.shots)
         loaded = splits_of(dataset)
-        return [make_task(dataset, loaded, TaskId(self.dataset, BASE_TO_NEW, wanted, seed)) for seed in spec.seeds]
+        return [make_task(dataset, loaded, TaskId(self.dataset, BASE_TO_NEW, shots_per_class, seed)) for seed in spec.seeds]
 
     def plan(
         self, pairs: Pairs, configurations: Sequence[Configuration], shots: int | None = None, *, retrain: bool = False
@@ -163,34 +161,27 @@ def summed(terms: Sequence[tuple[int, Outcome | None]], split: str = SPLIT) -> t
 class Choice:
     """What an analysis takes from a YAML; None keeps the YAML's value."""
 
-    pairs_file: Path | None = None
     dataset: str | None = None
     methods: tuple[str, ...] | None = None
     pairs: tuple[str, ...] | None = None
     """Upgrades as OLD->NEW."""
     seeds: tuple[int, ...] | None = None
-    data_root: Path | None = None
-    plugins: tuple[Path, ...] = ()
 
 
-def open_study(
-    choice: Choice, execution: Execution, console: Console, prepare: Callable[[RunSpec], RunSpec] = lambda spec: spec
-) -> Study:
-    """Read the YAML, resolve names, load backbones and the data set. ``prepare`` may alter what was read.
+def open_study(spec: RunSpec, choice: Choice, execution: Execution, console: Console) -> Study:
+    """Resolve names, load backbones and the data set.
 
     Raises:
         UserError: a name is not known, or a file is missing.
     """
-    spec = override(prepare(loader.load(loader.find(choice.pairs_file))), data_root=choice.data_root, plugins=choice.plugins)
     methods, datasets = registries(spec)
-    baseline = next((name for name, plugin in methods.plugins.items() if plugin.cls.info.baseline), "")
-    selection = select(_narrowed(spec, choice, datasets, baseline), (), methods, datasets)
+    selection = select(_narrowed(spec, choice, datasets), (), methods, datasets)
     preflight.require(selection.backbones, selection.datasets.values(), console)
     session = open_session(selection, execution, methods, console)
     return Study(session, next(iter(selection.datasets)), console, choice.methods is not None)
 
 
-def _narrowed(spec: RunSpec, choice: Choice, datasets: Registry[Dataset], baseline: str) -> RunSpec:
+def _narrowed(spec: RunSpec, choice: Choice, datasets: Registry[Dataset]) -> RunSpec:
     """The YAML with one data set, one protocol, and what the user chose."""
     names = datasets.select(spec.datasets)
     training = [name for name in _in_order(spec.datasets, names) if datasets[name].cls.shift_of is None]
@@ -198,9 +189,8 @@ def _narrowed(spec: RunSpec, choice: Choice, datasets: Registry[Dataset], baseli
         fix = f"name {datasets[choice.dataset].cls.shift_of!r}"
         raise UserError(f"--dataset {choice.dataset}: it has no training images", fix=fix)
     dataset = choice.dataset or (training[0] if training else names[0])
-    methods = choice.methods or spec.methods
     changes: dict[str, object] = {"datasets": (dataset,), "protocols": (BASE_TO_NEW,)}
-    changes["methods"] = methods if "all" in methods else (*methods, baseline)
+    changes["methods"] = choice.methods or spec.methods
     if choice.seeds is not None:
         changes["seeds"] = choice.seeds
     if choice.pairs is not None:

@@ -15,10 +15,10 @@ import yaml
 from rich.console import Console
 
 from benchmark.analysis.base import Analysis, find_analysis
-from benchmark.analysis.findings import Finding, Made, save
+from benchmark.analysis.findings import Finding, Provenance, save
 from benchmark.analysis.study import Choice, Study, open_study
 from benchmark.cli.console import frame_table, progress_console
-from benchmark.cli.execution import execution_of
+from benchmark.cli.execution import execution_of, spec_of
 from benchmark.config.errors import UserError
 from benchmark.config.paths import program
 from benchmark.config.validation import check
@@ -30,21 +30,14 @@ def run(options: argparse.Namespace) -> int:
     """Run it; returns the exit status, 1 if cells failed."""
     analysis, start = find_analysis(options.analysis), time.monotonic()
     settings = _settings(analysis, options.set)
-    choice = Choice(
-        pairs_file=options.upgrade_pairs,
-        dataset=options.dataset,
-        methods=options.methods,
-        pairs=options.pairs,
-        seeds=options.seeds,
-        data_root=options.data_root,
-        plugins=tuple(options.plugins),
-    )
+    spec = analysis.prepare(spec_of(options), settings)
+    choice = Choice(options.dataset, options.methods, options.pairs, options.seeds)
     console = progress_console()
-    study = open_study(choice, execution_of(options), console, lambda spec: analysis.prepare(spec, settings))
+    study = open_study(spec, choice, execution_of(options), console)
     with lock(study.session.store.root):
         table = analysis.run(study, settings).reindex(columns=analysis.columns)
-        made = _made(study, options.given, time.monotonic() - start)
-        file = save(study.session.store.root, analysis.name, Finding(table, made))
+        provenance = _provenance(study, options.given, time.monotonic() - start)
+        file = save(study.session.store.root, analysis.name, Finding(table, provenance))
     _print(analysis, table, str(file), os.path.relpath(study.session.store.root))
     failed = Counter(status for status in table.get("status", pd.Series(dtype=str)) if status not in ACCEPTED)
     for status, count in sorted(failed.items()):
@@ -70,9 +63,9 @@ def _settings(analysis: Analysis, given: Sequence[str]) -> Any:
     return check(analysis.Settings, values, where=f"analyse {analysis.name} --set")
 
 
-def _made(study: Study, given: Sequence[str], seconds: float) -> Made:
+def _provenance(study: Study, given: Sequence[str], seconds: float) -> Provenance:
     session = study.session
-    return Made(
+    return Provenance(
         command=f"{program()} {' '.join(given)}",
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         seconds=round(seconds, 1),

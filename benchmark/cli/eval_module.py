@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from rich.console import Console
@@ -15,41 +15,32 @@ from rich.table import Table
 from benchmark.backbones import sanity
 from benchmark.backbones.clip import Backbone
 from benchmark.cli.console import progress_console
-from benchmark.config import loader
+from benchmark.cli.execution import spec_of
 from benchmark.config.errors import UserError, did_you_mean
 from benchmark.config.schema import BackboneSpec, RunSpec
 from benchmark.config.validation import check
-from benchmark.data.dataset import Dataset
 from benchmark.data.features import FeatureStore
 from benchmark.data.task import test_task
 from benchmark.experiment import preflight
 from benchmark.experiment.devices import cores, find_device
-from benchmark.experiment.session import override, registries
-from benchmark.method.base import Incompatible, Method, MethodConfig
+from benchmark.experiment.session import registries
 from benchmark.method.checkpoints import StoredModule, read_module
-from benchmark.training.evaluation import Predictions
-from benchmark.training.modules import Module, evaluate_module
+from benchmark.training.modules import Comparison, Module, compare_to_zero_shot
 
 
-@dataclass(frozen=True)
-class Row:
-    """One data set on one backbone: accuracies in per cent by part, without and with the module."""
+class Row(NamedTuple):
+    """One data set on one backbone."""
 
     dataset: str
     backbone: str
-    zero_shot: dict[str, float] = field(default_factory=dict)
-    module: dict[str, float] = field(default_factory=dict)
-    reason: str = ""
-    """Why the module does not fit; empty if it does."""
+    comparison: Comparison
 
 
 def run(options: argparse.Namespace) -> int:
     """Evaluate and print; returns the exit status."""
     torch.set_num_threads(cores())
     console = progress_console()
-    spec = override(
-        loader.load(loader.find(options.upgrade_pairs)), data_root=options.data_root, plugins=tuple(options.plugins)
-    )
+    spec = spec_of(options)
     methods, plugins = registries(spec)
     stored = read_module(options.file, methods, options.method)
     cls = methods[stored.method].cls
@@ -66,7 +57,9 @@ def run(options: argparse.Namespace) -> int:
         backbone = Backbone.load(name, chosen, device)
         for warning in sanity.check(backbone) if chosen.pretrained != "random" else []:
             console.print(f"warning: {warning}", markup=False, soft_wrap=True)
-        rows += [_row(backbone, dataset, module, features) for dataset in datasets]
+        for dataset in datasets:
+            comparison = compare_to_zero_shot(module, backbone, test_task(dataset, dataset.load()), features)
+            rows.append(Row(dataset.name, name, comparison))
     _print(stored, rows, Console(highlight=False))
     return 0
 
@@ -84,24 +77,6 @@ def _backbone(name: str, spec: RunSpec) -> BackboneSpec:
     return check(BackboneSpec, {"model": model, "pretrained": pretrained}, where="--on")
 
 
-def _row(backbone: Backbone, dataset: Dataset, module: Module, features: FeatureStore) -> Row:
-    task = test_task(dataset, dataset.load())
-    zero_shot = evaluate_module(Module(Method, MethodConfig(), {}), backbone, task, features)
-    reason = ""
-    predictions: dict[str, Predictions] = {}
-    try:
-        predictions = evaluate_module(module, backbone, task, features)
-        if not predictions:
-            reason = "it only scores its training classes, and these are others"
-    except Incompatible as error:
-        reason = str(error)
-    return Row(dataset.name, backbone.name, _accuracies(zero_shot), _accuracies(predictions), reason)
-
-
-def _accuracies(predictions: Mapping[str, Predictions]) -> dict[str, float]:
-    return {part: some.accuracy for part, some in predictions.items()}
-
-
 def _print(module: StoredModule, rows: Sequence[Row], console: Console) -> None:
     settings = ", ".join(f"{name} {value}" for name, value in module.settings.items())
     console.print(f"module of {module.method}" + (f": {settings}" if settings else ""), markup=False)
@@ -112,12 +87,12 @@ def _print(module: StoredModule, rows: Sequence[Row], console: Console) -> None:
         table.add_column(name, justify="left" if name in ("dataset", "backbone", "classes") else "right", overflow="fold")
     for row in rows:
         table.add_section()
-        for part, zero in row.zero_shot.items():
-            if part in row.module:
-                values = [f"{zero:.1f}", f"{row.module[part]:.1f}", f"{row.module[part] - zero:+.1f}"]
-            else:
-                values = [f"{zero:.1f}", "-", "-"]
-            table.add_row(escape(row.dataset), escape(row.backbone), part, *values)
+        for part, predictions in row.comparison.zero_shot.items():
+            zero_shot, values = predictions.accuracy, ["-", "-"]
+            if part in row.comparison.module:
+                value = row.comparison.module[part].accuracy
+                values = [f"{value:.1f}", f"{value - zero_shot:+.1f}"]
+            table.add_row(escape(row.dataset), escape(row.backbone), part, f"{zero_shot:.1f}", *values)
     console.print(table)
-    for backbone, reason in dict.fromkeys((row.backbone, row.reason) for row in rows if row.reason):
+    for backbone, reason in dict.fromkeys((row.backbone, row.comparison.reason) for row in rows if row.comparison.reason):
         console.print(f"incompatible with {backbone}: {reason}", markup=False, soft_wrap=True)

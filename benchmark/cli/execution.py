@@ -3,8 +3,25 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
-from benchmark.experiment.session import Execution
+from benchmark.config import loader
+from benchmark.config.schema import RunSpec
+from benchmark.experiment.session import Execution, override
+
+
+def spec_of(options: argparse.Namespace, **changes: Any) -> RunSpec:
+    """What the YAML of a command says, with the values of its options in place of the YAML's.
+
+    Args:
+        options: Of any command that reads a YAML.
+        **changes: Options that only some commands have, see ``session.override``.
+
+    Raises:
+        UserError: the YAML or a value is not valid.
+    """
+    spec = loader.load(loader.find(options.upgrade_pairs))
+    return override(spec, data_root=options.data_root, plugins=tuple(options.plugins), **changes)
 
 
 def execution_of(options: argparse.Namespace) -> Execution:

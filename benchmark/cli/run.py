@@ -11,13 +11,12 @@ import torch
 from rich.console import Console
 
 from benchmark.cli.console import plan_table, progress_console, time_table
-from benchmark.cli.execution import execution_of
+from benchmark.cli.execution import execution_of, spec_of
 from benchmark.cli.list_plugins import warn_of_broken
-from benchmark.config import loader
 from benchmark.config.errors import UserError
 from benchmark.experiment import preflight
 from benchmark.experiment.plan import edited
-from benchmark.experiment.session import Session, compute, lock, open_session, override, registries, select
+from benchmark.experiment.session import Session, compute, lock, open_session, registries, select
 from benchmark.experiment.store import FINAL
 from benchmark.experiment.worker import worker_contexts
 
@@ -25,15 +24,13 @@ from benchmark.experiment.worker import worker_contexts
 def run(options: argparse.Namespace) -> int:
     """Do what the options ask for; returns the exit status."""
     console = progress_console()
-    spec = override(
-        loader.load(loader.find(options.upgrade_pairs)),
+    spec = spec_of(
+        options,
         methods=options.methods,
         datasets=options.datasets,
         protocols=options.protocols,
         seeds=options.seeds,
         shots=options.shots,
-        data_root=options.data_root,
-        plugins=tuple(options.plugins),
     )
     methods, datasets = registries(spec)
     warn_of_broken(methods, datasets, console)

@@ -72,7 +72,7 @@ class Session:
     @property
     def baseline(self) -> str:
         """Name of the zero-shot method; empty if there is none."""
-        return next((name for name, plugin in self.methods.plugins.items() if plugin.cls.info.baseline), "")
+        return registry.baseline_of(self.methods)
 
 
 @dataclass(frozen=True)
@@ -128,12 +128,19 @@ def registries(spec: schema.RunSpec) -> tuple[Registry[Method], Registry[Dataset
 def select(
     spec: schema.RunSpec, settings: Sequence[str], methods: Registry[Method], datasets: Registry[Dataset]
 ) -> Selection:
-    """Look up the names of a run. ``settings``: changes of hyper-parameters, METHOD.KEY=VALUE.
+    """Look up the names of a run. The baseline is always part of it: without zero-shot no module has a lift.
+
+    Args:
+        spec: What is asked for.
+        settings: Changes of hyper-parameters, METHOD.KEY=VALUE.
+        methods: The available ones.
+        datasets: The available ones.
 
     Raises:
         UserError: a name is not known, or a setting is not valid.
     """
-    configurations = plan.configurations(methods, methods.select(spec.methods), settings)
+    names = {*methods.select(spec.methods), registry.baseline_of(methods)} - {""}
+    configurations = plan.configurations(methods, sorted(names), settings)
     root = Path(spec.data_root) if spec.data_root else None
     chosen = {name: datasets[name].cls(root) for name in datasets.select(spec.datasets)}
     used = dict.fromkeys(name for pair in spec.pairs() for name in pair)

@@ -78,6 +78,11 @@ class Registry(Generic[T]):
         return sorted(chosen)
 
 
+def baseline_of(methods: Registry[Method]) -> str:
+    """Name of the zero-shot method, which everything is compared to; empty if there is none."""
+    return next((name for name, plugin in methods.plugins.items() if plugin.cls.info.baseline), "")
+
+
 def is_glob(pattern: str) -> bool:
     """True if a pattern can match several names."""
     return any(sign in pattern for sign in "*?[")

@@ -81,23 +81,23 @@ def sections(findings: Findings, command: str = "") -> list[AnalysisSection]:
 
 
 def _section(analysis: Analysis, finding: Finding, anchor: str) -> AnalysisSection:
-    made, view = finding.made, all_views().get(analysis.name, View())
-    how = f"On {made.title} ({made.dataset}), {plural(len(made.seeds), 'seed')}, {made.device}, in {duration(made.seconds)}"
-    place = slug(made.dataset)
+    run, view = finding.provenance, all_views().get(analysis.name, View())
+    how = f"On {run.title} ({run.dataset}), {plural(len(run.seeds), 'seed')}, {run.device}, in {duration(run.seconds)}"
+    place = slug(run.dataset)
     figures = [replace(figure, name=f"{figure.name}-{place}") for figure in view.figures(finding.table) if figure]
-    tables = [replace(table, file=f"{analysis.name} {made.dataset} {table.title}") for table in view.tables(finding.table)]
+    tables = [replace(table, file=f"{analysis.name} {run.dataset} {table.title}") for table in view.tables(finding.table)]
     return AnalysisSection(
         analysis.name,
         analysis.explains,
         anchor or f"{analysis.name}-{place}",
-        f"{analysis.title}: {made.title}",
+        f"{analysis.title}: {run.title}",
         analysis.question,
-        made.command,
+        run.command,
         tuple(view.sentences(finding.table)),
         tuple(figures),
         tuple(tables),
-        f"{how}, {made.created}.",
-        made.warning,
+        f"{how}, {run.created}.",
+        run.warning,
     )
 
 

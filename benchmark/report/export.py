@@ -132,9 +132,9 @@ def markdown(report: Report, folder: str) -> str:
 
 
 def _analysis(view: AnalysisSection, folder: str) -> list[str]:
-    if not view.made:
+    if not view.provenance:
         return [f"## {view.title}", f"{view.question} Not run: `{view.command}`"]
-    parts = [f"## {view.title}", f"{view.question} {view.made}", *(f"- {sentence}" for sentence in view.findings)]
+    parts = [f"## {view.title}", f"{view.question} {view.provenance}", *(f"- {sentence}" for sentence in view.findings)]
     parts += [_image(figure, folder) for figure in view.figures]
     return parts + [markdown_table(table) for table in view.tables if len(table.rows) <= 40]
 

@@ -265,6 +265,6 @@ class AnalysisSection:
     findings: tuple[str, ...] = ()
     figures: tuple[Figure, ...] = ()
     tables: tuple[Table, ...] = ()
-    made: str = ""
+    provenance: str = ""
     """How it was made; empty if it has not been run."""
     warning: str | None = None

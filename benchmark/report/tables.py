@@ -67,8 +67,8 @@ def _verdict(row: MethodRow) -> Text:
 def _strategies(metric: str) -> tuple[str, ...]:
     """The strategies that tables show: old and reuse, unless the metric compares the two."""
     known = find_metric(metric)
-    wanted = known.strategies if known else ("old", "reuse")
-    return tuple(strategy for strategy in wanted if strategy != "retrain")
+    strategies = known.strategies if known else ("old", "reuse")
+    return tuple(strategy for strategy in strategies if strategy != "retrain")
 
 
 def _group(metric: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -146,6 +146,32 @@ def evaluate_module(
         labels = np.asarray(test.examples.labels)
         predictions[test.key] = Predictions(labels, predicted.numpy().astype(np.uint16), probabilities.amax(1).numpy())
     return predictions
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A module and zero-shot CLIP on one backbone: predictions by the key of the test set."""
+
+    zero_shot: dict[str, Predictions]
+    module: dict[str, Predictions] = field(default_factory=dict)
+    reason: str = ""
+    """Why the module has no predictions; empty if it has some."""
+
+
+def compare_to_zero_shot(module: Module, backbone: Backbone, task: Task, features: FeatureStore) -> Comparison:
+    """Evaluate a backbone with and without a module on every test set of a task; a module that does not fit has a reason
+    instead of predictions.
+
+    Raises:
+        Diverged: a score is not finite.
+    """
+    zero_shot = evaluate_module(Module(Method, MethodConfig(), {}), backbone, task, features)
+    try:
+        predictions = evaluate_module(module, backbone, task, features)
+    except Incompatible as error:
+        return Comparison(zero_shot, reason=str(error))
+    reason = "" if predictions else "it only scores its training classes, and these are others"
+    return Comparison(zero_shot, predictions, reason)
 
 
 def zero_shot_of(backbone: Backbone, classes: ClassList) -> Method:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmark.analysis.findings import Finding, Made, load, merge, save
+from benchmark.analysis.findings import Finding, Provenance, load, merge, save
 from benchmark.config.errors import UserError
 
 
@@ -16,7 +16,9 @@ def test_a_broken_finding_is_one_line(tmp_path: Path, damage: str) -> None:
     table = pd.DataFrame(
         [("a->b", "text", 0, "input", "cka", 0.5, 8)], columns="pair tower order stage metric value n".split()
     )
-    file = save(tmp_path, "drift", Finding(table, Made("c", "d", 1.0, "icons", "Icons", (1,), "cpu"))).with_suffix(".json")
+    file = save(tmp_path, "drift", Finding(table, Provenance("c", "d", 1.0, "icons", "Icons", (1,), "cpu"))).with_suffix(
+        ".json"
+    )
     file.unlink() if damage == "no json" else file.write_text("{")
     with pytest.raises(UserError, match=r"drift-icons\.csv cannot be read.*run 'analyse drift' again"):
         load(tmp_path)
@@ -26,14 +28,14 @@ TABLE = pd.DataFrame([("a->b", "text", 0, "input", "cka", 0.5, 8)], columns="pai
 
 
 def finding(dataset: str) -> Finding:
-    return Finding(TABLE, Made("c", "d", 1.0, dataset, dataset.title(), (1, 2), "cpu", "toy"))
+    return Finding(TABLE, Provenance("c", "d", 1.0, dataset, dataset.title(), (1, 2), "cpu", "toy"))
 
 
 def test_a_finding_is_read_as_it_was_saved(tmp_path: Path) -> None:
     file = save(tmp_path, "drift", finding("icons"))
     assert file == tmp_path / "analysis" / "drift-icons.csv"
     (loaded,) = load(tmp_path)["drift"]
-    assert loaded.made == finding("icons").made
+    assert loaded.provenance == finding("icons").provenance
     pd.testing.assert_frame_equal(loaded.table, TABLE)
     assert load(tmp_path / "elsewhere") == {}
 
@@ -48,6 +50,6 @@ def test_a_missing_column_is_named(tmp_path: Path) -> None:
 def test_folders_are_merged_unless_they_have_the_same_analysis(tmp_path: Path) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
     merged = merge({one: {"drift": [finding("icons")]}, other: {"drift": [finding("digits")]}})
-    assert [each.made.dataset for each in merged["drift"]] == ["icons", "digits"]
+    assert [each.provenance.dataset for each in merged["drift"]] == ["icons", "digits"]
     with pytest.raises(UserError, match="both have the analysis 'drift' of icons"):
         merge({one: {"drift": [finding("icons")]}, other: {"drift": [finding("icons")]}})

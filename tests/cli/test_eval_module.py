@@ -17,13 +17,11 @@ from torch.nn.functional import normalize
 
 from benchmark.cli import eval_module
 from benchmark.config import loader
-from benchmark.data.features import FeatureStore
 from benchmark.method import registry
 from benchmark.method.checkpoints import HEADER
 from benchmark.training.checks.tiny_clips import NATIVE as NATIVE_VISION
 from benchmark.training.checks.tiny_clips import TEXT, pictures
 from benchmark.training.checks.tiny_clips import write as write_backbone
-from benchmark.training.modules import Module
 
 WIDE = {"embed_dim": 32, "quick_gelu": True, "vision_cfg": NATIVE_VISION, "text_cfg": {**TEXT, "width": 48}}
 PARTS = {"all": range(8), "base": range(4), "new": range(4, 8)}
@@ -289,17 +287,6 @@ def test_what_must_be_given(options, cli):
 def test_help_names_the_command(cli):
     assert "eval-module" in cli("--help").out
     assert "--on NAMES" in cli("eval-module", "--help").out
-
-
-def test_a_module_without_room_says_so(backbones, world):
-    """A method's own objection counts like a shape that does not fit."""
-    cls = registry.methods()["coop"].cls
-    data, _ = toy(world)
-    module = Module(cls, cls.Config(n_ctx=99), {"context": torch.zeros(99, 32)})
-    row = eval_module._row(backbones["native"], data, module, FeatureStore(None))
-    assert "99 context tokens do not fit" in row.reason
-    assert row.module == {}
-    assert set(row.zero_shot) == set(PARTS)
 
 
 def test_a_setting_that_the_method_does_not_have(evaluate, tmp_path):

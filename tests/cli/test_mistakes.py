@@ -158,8 +158,8 @@ def test_unknown_models_and_tags(cli, tmp_path, keys, words):
 
 def test_the_real_command_has_no_traceback_either(world):
     """Once through a process of its own, as a user would see it."""
-    done = world.run("--methods=coopp", "--device=cpu")
-    assert "did you mean 'coop'" in one_line(done)
+    done = world.run("--executor=process-pol", "--device=cpu")
+    assert "invalid choice: 'process-pol'" in one_line(done)
 
 
 def test_list_and_dry_run_compute_nothing(cli, tmp_path):

@@ -30,6 +30,14 @@ def test_plugins_may_be_repeated():
     assert parse([]).plugins == []
 
 
+def test_a_report_unless_it_is_left_out():
+    assert parse([]).report == Path("reports/compat.html")
+    assert parse(["--report=r.html"]).report == Path("r.html")
+    assert parse(["--no-report"]).report is None
+    with pytest.raises(UserError, match="not allowed with"):
+        parse(["--no-report", "--report=r.html"])
+
+
 @pytest.mark.parametrize(
     ("kind", "text", "value"),
     [(names, "a, b", ("a", "b")), (numbers, "3,-1", (3, -1)), (count, "0", 0), (count, "12", 12), (positive, "1e-3", 0.001)],

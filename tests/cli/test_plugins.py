@@ -63,7 +63,7 @@ def test_the_yaml_adds_them_too_and_its_path_is_relative_to_it(world, plugins, t
     content = yaml.safe_load((world.root / "pairs.yaml").read_text()) | {"plugins": "plugins"}
     (tmp_path / "pairs.yaml").write_text(yaml.safe_dump(content))
     options = [f"--upgrade-pairs={tmp_path}/pairs.yaml", f"--out={out}", "--no-report", "--workers=1"]
-    check(world.run(*FEW, *options), out)
+    check(world.call(*FEW, *options), out)
 
 
 def test_other_commands_know_them(cli, plugins):

@@ -113,3 +113,10 @@ def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be written"):
         lock(tmp_path / "file" / "o")
+
+
+def test_the_baseline_is_part_of_every_run(spec):
+    """Without zero-shot no module has a lift."""
+    methods, datasets = registries(spec)
+    selection = select(override(spec, methods=("coop",)), ["coop.steps=2"], methods, datasets)
+    assert [(one.method, one.label) for one in selection.configurations] == [("coop", "steps=2"), ("zero-shot", "default")]

@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 from fixtures.results import DATASETS, LIFTS, PAIRS, SEEDS, cell, page, result
 
-from benchmark.report import charts
 from benchmark.results import summary
 
 
@@ -75,8 +74,7 @@ def cross() -> pd.DataFrame:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages without drawings, which take most of the time."""
-    for name in ("slopes", "heat_map"):
-        monkeypatch.setattr(charts, name, lambda *_: None)
+    monkeypatch.setattr("benchmark.report.page._drawings", lambda *_: [])
 
 
 @pytest.fixture(scope="module")

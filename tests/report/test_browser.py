@@ -17,7 +17,7 @@ import pytest
 from fixtures.results import made_up_run
 
 from benchmark.method.base import Info
-from benchmark.report import write
+from benchmark.report import render
 from benchmark.results import summary
 from benchmark.results.provenance import About
 
@@ -68,7 +68,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrom
     page = folder / "compat.html"
     methods = {name: Info(name, name.title(), "-", ("text",), "shallow", baseline=name == "zero") for name in REUSE}
     about = About("test", "2025-01-01", [("v1", "v2"), ("v1", "v3")], [], ["base-to-new"], [1, 2], "small", zero_shot="zero")
-    write(page, made_up_run(rows(), about=about, methods=methods, datasets={}))
+    page.write_text(render(made_up_run(rows(), about=about, methods=methods, datasets={})), encoding="utf-8")
     browser.get("about:blank")
     browser.get_log("performance")  # what the browser's own start page asked for
     browser.get(page.as_uri())

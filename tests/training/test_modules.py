@@ -16,7 +16,14 @@ from benchmark.method.base import Incompatible
 from benchmark.training.checks import tiny_clips
 from benchmark.training.evaluation import scores
 from benchmark.training.loop import derive_seed, few_shots, fit, train
-from benchmark.training.modules import Module, attach, evaluate_module, train_module, zero_shot_of
+from benchmark.training.modules import (
+    Module,
+    attach,
+    compare_to_zero_shot,
+    evaluate_module,
+    train_module,
+    zero_shot_of,
+)
 
 METHODS = registry.methods()
 STEPS = {"steps": 3, "batch_size": 6, "views": 2}
@@ -184,3 +191,31 @@ def test_zero_shot_is_open_clips(backbones, task, features):
     with torch.no_grad():
         expected, _ = backbone.model.get_logits(pixels, backbone.tokenizer(method.classes.texts()))
     torch.testing.assert_close(torch.cat(list(scores(method, bank))), expected, atol=1e-4, rtol=1e-5)
+
+
+def test_a_comparison_has_both_sides(backbone, task, features):
+    cls, config = config_of("coop")
+    method, _ = train_module(cls, config, backbone, task, features)
+    module = Module(cls, config, method.tensors())
+    found = compare_to_zero_shot(module, backbone, task, features)
+    zero_shot = logits_of(zero_shot_of(backbone, task.class_list()), task.tests[0].examples, features)
+    assert (found.zero_shot[task.tests[0].key].predicted == zero_shot.argmax(1).numpy()).all()
+    for key, predictions in evaluate_module(module, backbone, task, features).items():
+        assert (found.module[key].predicted == predictions.predicted).all()
+    assert found.reason == ""
+
+
+def test_a_module_that_does_not_fit_has_a_reason_in_a_comparison(backbone, task, features):
+    """A method's own objection counts like a shape that does not fit."""
+    cls, config = config_of("coop", n_ctx=99)
+    found = compare_to_zero_shot(Module(cls, config, {"context": torch.zeros(99, 32)}), backbone, task, features)
+    assert "99 context tokens do not fit" in found.reason
+    assert found.module == {}
+    assert set(found.zero_shot) == {test.key for test in task.tests}
+
+
+def test_a_module_of_other_classes_has_a_reason_in_a_comparison(backbone, task, features):
+    cls, config = config_of("taskres")
+    tensors = {"residual": torch.zeros(2, backbone.embed_dim)}
+    found = compare_to_zero_shot(Module(cls, config, tensors, ("a", "b")), backbone, task, features)
+    assert found.reason == "it only scores its training classes, and these are others"

@@ -105,7 +105,7 @@ class RepairView(View):
             for label in (str(means.index[0]), "retrain"):
                 rows = part[part.label == label]
                 parts.append(f"{label} {signed(float(rows.over_reuse.mean()))} ({duration(float(rows.seconds.mean()))})")
-            answers[str(pair)] = f"Over reuse on {finding.made.title}, on average: {', '.join(parts)}."
+            answers[str(pair)] = f"Over reuse on {finding.provenance.title}, on average: {', '.join(parts)}."
         return answers
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from benchmark.analysis.findings import Finding, Made
+from benchmark.analysis.findings import Finding, Provenance
 from benchmark.report import analysis_view
 
 
@@ -16,8 +16,8 @@ def test_drift_is_told_from_its_table() -> None:
         for metric in ("change", "cka", "cosine")
     ]
     table = pd.DataFrame(rows, columns="pair tower order stage metric value n".split())
-    made = Made("cmd", "2025-01-01", 3.0, "icons", "Icons", (1, 2), "cpu", "toy")
-    sections = analysis_view.sections({"drift": [Finding(table, made)]})
+    provenance = Provenance("cmd", "2025-01-01", 3.0, "icons", "Icons", (1, 2), "cpu", "toy")
+    sections = analysis_view.sections({"drift": [Finding(table, provenance)]})
     view = next(section for section in sections if section.name == "drift")
     assert (
         "0.90 after the first block and 0.80 after the last (falling with depth), and 0.70 at the output" in view.findings[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from benchmark.analysis.findings import Finding, Made
+from benchmark.analysis.findings import Finding, Provenance
 from benchmark.report import analysis_view
 from benchmark.report.analyses.repair import repair_figures
 
@@ -43,7 +43,7 @@ def test_what_repairs_are_compared_with_is_no_repair() -> None:
         | {"status": "ok", "reason": ""}
         for strategy, gain in (("reuse", 0.0), ("warm-start-5", 3.0), ("scratch-5", 9.0), ("retrain", 8.0))
     ]
-    finding = Finding(pd.DataFrame(rows), Made("c", "d", 1.0, "icons", "Icons", (1, 2), "cpu"))
+    finding = Finding(pd.DataFrame(rows), Provenance("c", "d", 1.0, "icons", "Icons", (1, 2), "cpu"))
     (view,) = [each for each in analysis_view.sections({"repair": [finding]}) if each.name == "repair"]
     assert view.findings[0] == (
         "a → b: of 1 repair, 1 significantly better than plain reuse, 0 significantly worse "
