@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -27,12 +27,10 @@ DEPTHS: dict[str, tuple[str, str, Any]] = {
 """Colour, marker and line by where a method learns."""
 
 
-def heat_map(
-    results: pd.DataFrame, rows: Sequence[MethodRow], view: Scope, baseline: str, titles: Mapping[str, str], name: str
-) -> Figure | None:
+def heat_map(results: pd.DataFrame, rows: Sequence[MethodRow], view: Scope, baseline: str, name: str) -> Figure | None:
     """Lift in points, methods x data sets, mean over seeds; None where no cell has a value.
 
-    ``rows`` are the headline rows of one pair, ``titles`` the titles of data sets, ``name`` the name of the pair.
+    ``rows`` are the headline rows of one pair, ``name`` is the name of the pair.
     """
     results = table_prep.clean(results)
     pair = rows[0].pair if rows else ""
@@ -51,15 +49,14 @@ def heat_map(
         [_cell_word(results, row, dataset, lift) for dataset, lift in zip(datasets, line, strict=True)]
         for row, line in zip(shown, lifts, strict=True)
     ]
-    headings = [titles.get(dataset, dataset) for dataset in datasets]
     caption = f"Lift in {view.word} of the reused module over zero-shot on the new backbone, in points, mean over seeds. "
     caption += "Blue: better than zero-shot. Red: worse. Hatched: no value, for the reason in the cell."
     return Figure(
         name=f"heat-map-{slug(name)}",
-        canvas=_draw_heat_map(lifts, words, [row.label for row in shown], headings, view),
+        canvas=_draw_heat_map(lifts, words, [row.label for row in shown], datasets, view),
         title=f"Lift by method and data set, {name}",
         caption=caption,
-        columns=("Method", *headings),
+        columns=("Method", *datasets),
         data=tuple(
             (row.label, *(float(x) if math.isfinite(x) else word for x, word in zip(line, line_words, strict=True)))
             for row, line, line_words in zip(shown, lifts, words, strict=True)

@@ -15,14 +15,14 @@ from benchmark.results.metric import find_metric
 from benchmark.results.summary import column, extra_metrics
 
 if TYPE_CHECKING:
-    from benchmark.method.base import Info
+    pass
 
 TEXTS = ("pair", "method", "dataset", "tested on", "protocol", "split")
 VALUES = {"old": "old", "reuse": "reuse", "retrain": "retrain", "zs_new": "zero-shot new", "lift": "lift"}
 """Columns of accuracies and their names on the page; other metrics of reuse follow."""
 
 
-def packed(results: pd.DataFrame, baseline: str, methods: Mapping[str, Info], titles: Mapping[str, str]) -> str:
+def packed(results: pd.DataFrame, baseline: str) -> str:
     """JSON of the means over seeds: columns, the words of each column of texts, and rows of places and values.
 
     It is put into a script element, so it holds no "<".
@@ -39,7 +39,7 @@ def packed(results: pd.DataFrame, baseline: str, methods: Mapping[str, Info], ti
     words: list[dict[str, int]] = [{} for _ in TEXTS]
     rows = []
     for row in means.to_dict("records"):
-        texts = _texts(row, methods, titles)
+        texts = _texts(row)
         places = [known.setdefault(text, len(known)) for known, text in zip(words, texts, strict=True)]
         rows.append([*places, *(_number(row[name]) for name in values)])
     content = {"texts": TEXTS, "values": list(values.values()), "words": [list(known) for known in words], "rows": rows}
@@ -52,13 +52,13 @@ def label_of(metric: str) -> str:
     return known.label if known else metric
 
 
-def _texts(row: Mapping[Any, Any], methods: Mapping[str, Info], titles: Mapping[str, str]) -> tuple[str, ...]:
+def _texts(row: Mapping[Any, Any]) -> tuple[str, ...]:
     dataset, test_set = str(row["dataset"]), str(row["test_set"])
     return (
         arrow(row["pair"]),
-        table_prep.label(str(row["method"]), str(row["config"]), methods),
-        titles.get(dataset, dataset),
-        titles.get(test_set, test_set) if test_set else titles.get(dataset, dataset),
+        table_prep.label(str(row["method"]), str(row["config"])),
+        dataset,
+        test_set or dataset,
         str(row["protocol"]),
         str(row["split"]),
     )

@@ -84,7 +84,7 @@ def _row(
     reused, retrained = (_have(part, name, view, strategy) for strategy in ("reuse", "retrain"))
     row = MethodRow(
         *name,
-        label=table_prep.label(name[1], name[2], methods),
+        label=table_prep.label(name[1], name[2]),
         depth=table_prep.depth(name[1], methods),
         baseline=name[1] == baseline,
         old=_strategy(rows, main, parts, "old"),

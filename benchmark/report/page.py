@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +51,7 @@ def gather(run: RunResults, findings: Findings) -> Report:
     from benchmark.report import scatter  # imports matplotlib, which takes seconds
 
     capabilities = sections.capabilities(about.capabilities, run.runs, methods)
-    reference = next((info.title for info in methods.values() if info.reference), "")
-    titles = {name: dataset.title for name, dataset in run.datasets.items()}
+    reference = next((name for name, info in methods.items() if info.reference), "")
     return Report(
         run=run,
         results=results,
@@ -63,7 +62,7 @@ def gather(run: RunResults, findings: Findings) -> Report:
         picture=scatter.strip([(pair.name, pair.rows) for pair in pairs], view),
         overview=tables.overview_table(overview, [pair.name for pair in pairs], view) if overview else None,
         pairs=pairs,
-        sections=sections.other_protocols(results, _names(results, pairs), about.zero_shot, methods, covariances, titles),
+        sections=sections.other_protocols(results, _names(results, pairs), about.zero_shot, covariances),
         analyses=analysis_view.sections(findings, about.command),
         costs=tables.cost_table(costs) if costs else None,
         capabilities=tables.capability_table(capabilities, reference) if capabilities else None,
@@ -73,7 +72,7 @@ def gather(run: RunResults, findings: Findings) -> Report:
 
 
 def _failures(results: pd.DataFrame, run: RunResults) -> Table | None:
-    rows = sections.failures(results, run.methods)
+    rows = sections.failures(results)
     return tables.failure_table(rows) if rows else None
 
 
@@ -83,7 +82,6 @@ def page(report: Report) -> str:
     methods = run.methods
     used = list(dict.fromkeys([*results.method, *about.settings]))
     bad = results[results.status != "ok"]
-    titles = {name: dataset.title for name, dataset in run.datasets.items()}
     context: dict[str, Any] = {
         "report": report,
         "about": about,
@@ -96,14 +94,13 @@ def page(report: Report) -> str:
         "all_cells": len(sections.cells(results)),
         "metrics": [metric for metric in all_metrics() if metric.name != PRIMARY and metric.name in set(results.metric)],
         "methods": [methods[name] for name in used if name in methods],
-        "settings": {methods[name].title if name in methods else name: values for name, values in about.settings.items()},
+        "settings": about.settings,
         "backbones": tables.backbone_table(about.backbones),
         "datasets": tables.dataset_table(run.datasets, about.notes),
         "dataset_count": results[results.test_set == ""].dataset.nunique(),
         "method_count": len([name for name in dict.fromkeys(results.method) if name != about.zero_shot]),
         "shots": sorted({int(value) for value in pd.to_numeric(results.shots, errors="coerce").dropna()}),
-        "baseline_title": methods[about.zero_shot].title if about.zero_shot in methods else about.zero_shot,
-        "details": details.packed(results, about.zero_shot, methods, titles),
+        "details": details.packed(results, about.zero_shot),
         "css": (HERE / "assets" / "style.css").read_text(encoding="utf-8"),
         "script": "\n".join((HERE / "assets" / name).read_text(encoding="utf-8") for name in SCRIPTS),
     }
@@ -166,7 +163,6 @@ def _pairs(
     """The pairs of the run in their order, then any others that the results have."""
     rows = headline(results, run.about.zero_shot, run.methods, covariances)
     others = [tuple(pair) for pair in results[["old", "new"]].drop_duplicates().itertuples(index=False, name=None)]
-    titles = {name: dataset.title for name, dataset in run.datasets.items()}
     metrics = list(dict.fromkeys(metric for metric, _ in extra_metrics(results)))
     views = []
     for index, (old, new) in enumerate(dict.fromkeys([*run.about.pairs, *others])):
@@ -183,7 +179,7 @@ def _pairs(
                 rows=chosen,
                 table=tables.headline_table(chosen, view, name, old, new),
                 metrics=tables.metrics_table(chosen, metrics, name),
-                drawings=_drawings(results, chosen, view, run.about.zero_shot, titles, costs, (old, new, name)),
+                drawings=_drawings(results, chosen, view, run.about.zero_shot, costs, (old, new, name)),
             )
         )
     return views
@@ -194,7 +190,6 @@ def _drawings(
     rows: list[MethodRow],
     view: Scope,
     baseline: str,
-    titles: Mapping[str, str],
     costs: Sequence[CostRow],
     names: tuple[str, str, str],
 ) -> list[Figure]:
@@ -203,7 +198,7 @@ def _drawings(
 
     old, new, name = names
     drawings = [
-        charts.heat_map(results, rows, view, baseline, titles, name),
+        charts.heat_map(results, rows, view, baseline, name),
         charts.slopes(rows, view, old, new),
         scatter.base_and_new(rows, view, name),
         scatter.flips(rows, name),

@@ -37,9 +37,7 @@ def other_protocols(
     results: pd.DataFrame,
     pairs: Mapping[str, str],
     baseline: str,
-    methods: Mapping[str, Info],
     covariances: Covariances | None = None,
-    titles: Mapping[str, str] | None = None,
 ) -> list[Section]:
     """The other protocols that were run. ``pairs``: the displayed name of each pair of the results."""
     results = table_prep.clean(results)
@@ -47,13 +45,13 @@ def other_protocols(
     def shifted(scope: Scope, name: str) -> list[ProtocolView]:
         views = []
         for pair, title in pairs.items():
-            rows = shifts(results, pair, baseline, methods, scope, name, covariances)
+            rows = shifts(results, pair, baseline, scope, name, covariances)
             groups = {group: chosen for group in (OWN, name) if (chosen := [row for row in rows if row.test_set == group])}
             single = [row for row in rows if row.test_set not in groups]
             if groups:
                 means = [shift_table(chosen, _caption(title, group)) for group, chosen in groups.items()]
                 caption = f"{title}, each test set: means over seeds."
-                details = shift_table(single, caption, named=True, titles=titles) if single else None
+                details = shift_table(single, caption, named=True) if single else None
                 views.append(ProtocolView(title, means, details))
         return views
 
@@ -63,7 +61,7 @@ def other_protocols(
             "Few shots",
             "Modules are trained on all classes of a data set, with the given number of images per class, and tested on all "
             "classes.",
-            _by_shots(results, pairs, baseline, methods, covariances),
+            _by_shots(results, pairs, baseline, covariances),
             FEW_SHOT,
         ),
         Section(
@@ -93,14 +91,13 @@ def _by_shots(
     results: pd.DataFrame,
     pairs: Mapping[str, str],
     baseline: str,
-    methods: Mapping[str, Info],
     covariances: Covariances | None,
 ) -> list[ProtocolView]:
     """One table for each number of shots."""
     scopes = table_prep.few_shots(results)
     views = []
     for pair, title in pairs.items():
-        tables = {scope.protocol: shifts(results, pair, baseline, methods, scope, "", covariances) for scope in scopes}
+        tables = {scope.protocol: shifts(results, pair, baseline, scope, "", covariances) for scope in scopes}
         groups = {name: own for name, rows in tables.items() if (own := [row for row in rows if row.test_set == OWN])}
         if groups:
             views.append(ProtocolView(title, [shift_table(own, _caption(title, name)) for name, own in groups.items()]))
@@ -111,7 +108,6 @@ def shifts(
     results: pd.DataFrame,
     pair: str,
     baseline: str,
-    methods: Mapping[str, Info],
     scope: Scope = DOMAIN,
     all_of: str = SHIFTED,
     covariances: Covariances | None = None,
@@ -130,9 +126,7 @@ def shifts(
     own, shifted = table[table.test_set == ""], table[table.test_set != ""]
     groups = [(own, "", OWN), (shifted, "", all_of)]
     groups += [(part, str(name[0]), str(name[1])) for name, part in shifted.groupby(["dataset", "test_set"], sort=True)]
-    return [
-        row for part, dataset, name in groups for row in _group(part, results, dataset, name, baseline, methods, covariances)
-    ]
+    return [row for part, dataset, name in groups for row in _group(part, results, dataset, name, baseline, covariances)]
 
 
 def _group(
@@ -141,14 +135,13 @@ def _group(
     dataset: str,
     name: str,
     baseline: str,
-    methods: Mapping[str, Info],
     covariances: Covariances | None,
 ) -> list[ShiftRow]:
     """One row per method over the cells in ``part``, sorted by reuse."""
     places = _places(part)
     some = part.groupby(["method", "config"]).reuse.transform("count") > 0
     part = part[part.reuse.notna() | ~some].assign(own_test_set=part.test_set, test_set=name)
-    rows = [] if dataset else _absent(part, results, name, methods)
+    rows = [] if dataset else _absent(part, results, name)
     for key, row in table_prep.summary_rows(part, covariances, baseline).items():
         is_baseline = key[1] == baseline
         bad = table_prep.statuses(results, key[0], key[1], key[2], key[3])
@@ -158,7 +151,7 @@ def _group(
         )
         rows.append(
             ShiftRow(
-                label=table_prep.label(key[1], key[2], methods),
+                label=table_prep.label(key[1], key[2]),
                 baseline=is_baseline,
                 dataset=dataset,
                 test_set=name,
@@ -175,7 +168,7 @@ def _group(
     return sorted(rows, key=lambda row: (not row.baseline, -row.reuse if math.isfinite(row.reuse) else math.inf, row.label))
 
 
-def _absent(part: pd.DataFrame, results: pd.DataFrame, name: str, methods: Mapping[str, Info]) -> list[ShiftRow]:
+def _absent(part: pd.DataFrame, results: pd.DataFrame, name: str) -> list[ShiftRow]:
     """Rows for the methods that have no value at all, not even on the old backbone."""
     have = set(zip(part.method, part.config, strict=True))
     rows = []
@@ -183,8 +176,8 @@ def _absent(part: pd.DataFrame, results: pd.DataFrame, name: str, methods: Mappi
         if (method, config) not in have:
             bad = table_prep.statuses(results, str(results.pair.iloc[0]), method, config, str(results.protocol.iloc[0]))
             verdict = table_prep.judge(Interval(), bad, empty=True)
-            title = table_prep.label(method, config, methods)
-            rows.append(ShiftRow(title, False, "", name, NAN, NAN, NAN, NAN, Interval(), verdict))
+            label = table_prep.label(method, config)
+            rows.append(ShiftRow(label, False, "", name, NAN, NAN, NAN, NAN, Interval(), verdict))
     return rows
 
 
@@ -193,7 +186,7 @@ def _places(part: pd.DataFrame) -> set[tuple[object, ...]]:
     return set(part[["dataset", "test_set", "seed"]].itertuples(index=False, name=None))
 
 
-def failures(results: pd.DataFrame, methods: Mapping[str, Info]) -> list[FailureRow]:
+def failures(results: pd.DataFrame) -> list[FailureRow]:
     """Cells without values, grouped by pair, method, status and reason."""
     results = table_prep.clean(results)
     bad = results[results.status != "ok"]
@@ -203,7 +196,7 @@ def failures(results: pd.DataFrame, methods: Mapping[str, Info]) -> list[Failure
         rows.append(
             FailureRow(
                 pair=arrow(pair),
-                label=table_prep.label(method, config, methods),
+                label=table_prep.label(method, config),
                 status=status,
                 reason=reason or "no reason recorded",
                 strategies=", ".join(dict.fromkeys(part.strategy)),
@@ -230,7 +223,7 @@ def costs(runs: pd.DataFrame, methods: Mapping[str, Info]) -> list[CostRow]:
         method, config = (str(value) for value in key)
         rows.append(
             CostRow(
-                label=table_prep.label(method, config, methods),
+                label=table_prep.label(method, config),
                 runs=len(part),
                 seconds=float(part.seconds.median()),
                 total=float(part.seconds.sum()),
@@ -257,7 +250,7 @@ def capabilities(tested: Sequence[Capability], runs: pd.DataFrame, methods: Mapp
     times = _relative(runs, next((name for name, info in methods.items() if info.reference), ""))
     return [
         CapabilityRow(
-            label=methods[method.name].title,
+            label=method.name,
             changes=", ".join(method.changes),
             runs=", ".join(method.runs) or "none",
             depth=methods[method.name].depth,

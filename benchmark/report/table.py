@@ -136,8 +136,6 @@ class Table:
     """Classes of the page's style sheet."""
     group_titles: Mapping[str, str] = field(default_factory=dict)
     """What the page calls a group of columns, where that is longer than in files."""
-    titles: Mapping[str, str] = field(default_factory=dict)
-    """What the page's filters call a value of an attribute, where the table has another word."""
 
     @property
     def groups(self) -> list[tuple[str, int]]:
@@ -157,7 +155,7 @@ class Table:
         values = {}
         for column, cell in zip(self.columns, row, strict=True):
             if column.heading in ROW_ATTRIBUTES and not column.group:
-                values[ROW_ATTRIBUTES[column.heading]] = self.titles.get(str(cell), str(cell))
+                values[ROW_ATTRIBUTES[column.heading]] = str(cell)
         return values
 
     def digits_of(self, column: Column) -> int:

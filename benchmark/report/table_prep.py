@@ -110,10 +110,9 @@ def judge(lift: Interval, bad: Mapping[str, str], empty: bool) -> str:
     return results_summary.verdict(lift.mean, lift.p, lift.p_outside)
 
 
-def label(method: str, config: str, methods: Mapping[str, Info]) -> str:
-    """A method's title, with its configuration if that is not the default one."""
-    title = methods[method].title if method in methods else method
-    return title if config in ("", "default") else f"{title} ({config})"
+def label(method: str, config: str) -> str:
+    """A method's name, with its configuration if that is not the default one."""
+    return method if config in ("", "default") else f"{method} ({config})"
 
 
 def depth(method: str, methods: Mapping[str, Info]) -> str:

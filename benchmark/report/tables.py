@@ -153,10 +153,8 @@ def _lift_cell(row: MethodRow | None) -> Cell:
     return Text(row.verdict, verdict=True, lift=row.lift, sort=row.lift.mean)
 
 
-def shift_table(
-    rows: Sequence[ShiftRow], title: str, *, named: bool = False, titles: Mapping[str, str] | None = None
-) -> Table:
-    """Methods on one test set, or with ``named`` on several; ``titles`` are those of the data sets."""
+def shift_table(rows: Sequence[ShiftRow], title: str, *, named: bool = False) -> Table:
+    """Methods on one test set, or with ``named`` on several."""
     columns = [
         Column("Method", numeric=False, key=True),
         *(Column(heading, main=heading == "Reuse") for heading in ("Old", "Reuse", "Retrain", "Zero-shot new")),
@@ -170,7 +168,6 @@ def shift_table(
         tuple(columns),
         tuple(_shift_cells(row, named) for row in rows if not row.baseline),
         tuple(_shift_cells(row, named) for row in rows if row.baseline),
-        titles=titles or {},
     )
 
 
@@ -316,7 +313,7 @@ def dataset_table(datasets: Mapping[str, DatasetAbout], notes: Mapping[str, str]
     )
     lines: tuple[tuple[Cell, ...], ...] = tuple(
         (
-            Text(dataset.title, note=f"{dataset.name}: {notes[dataset.name]}" if dataset.name in notes else dataset.name),
+            Text(dataset.name, note=f"{dataset.title}: {notes[dataset.name]}" if dataset.name in notes else dataset.title),
             float(dataset.classes),
             float(dataset.train),
             float(dataset.test),

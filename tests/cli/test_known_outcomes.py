@@ -127,5 +127,5 @@ def test_a_module_that_says_the_opposite_harms(tmp_path, monkeypatch):
     rows = pd.read_csv(tmp_path / "out" / "results.csv")
     assert set(rows.method) == {"zero-shot", "negated"}
     text = (tmp_path / "r.md").read_text(encoding="utf-8")
-    assert "| Negated |" in text
+    assert "| negated |" in text
     assert "do not reuse" in text

@@ -87,24 +87,24 @@ def sort_state(driver: webdriver.Chrome) -> list[str | None]:
 
 
 def test_starts_with_the_best(driver: webdriver.Chrome) -> None:
-    assert names(driver) == ["Beta", "Gamma", "Alpha", "Delta"]
+    assert names(driver) == ["beta", "gamma", "alpha", "delta"]
     assert sort_state(driver) == ["descending"]
 
 
 def test_click_sorts_both_ways_and_missing_stays_last(driver: webdriver.Chrome) -> None:
     button = driver.find_element(By.CSS_SELECTOR, f"{HEADER} button")
     button.click()
-    assert (names(driver), sort_state(driver)) == (["Alpha", "Gamma", "Beta", "Delta"], ["ascending"])
+    assert (names(driver), sort_state(driver)) == (["alpha", "gamma", "beta", "delta"], ["ascending"])
     button.click()
-    assert (names(driver), sort_state(driver)) == (["Beta", "Gamma", "Alpha", "Delta"], ["descending"])
-    assert names(driver, "baseline") == ["Zero"]
+    assert (names(driver), sort_state(driver)) == (["beta", "gamma", "alpha", "delta"], ["descending"])
+    assert names(driver, "baseline") == ["zero"]
 
 
 def test_keyboard_sorts_by_name(driver: webdriver.Chrome) -> None:
     driver.find_element(By.CSS_SELECTOR, "#pair-1 table.headline th[data-column='0'] button").send_keys(Keys.ENTER)
-    assert names(driver) == ["Alpha", "Beta", "Delta", "Gamma"]
+    assert names(driver) == ["alpha", "beta", "delta", "gamma"]
     driver.find_element(By.CSS_SELECTOR, "#pair-1 table.headline th[data-column='0'] button").send_keys(Keys.SPACE)
-    assert names(driver) == ["Gamma", "Delta", "Beta", "Alpha"]
+    assert names(driver) == ["gamma", "delta", "beta", "alpha"]
 
 
 def shown(driver: webdriver.Chrome, selector: str) -> list[str]:
@@ -126,11 +126,11 @@ def fresh(driver: webdriver.Chrome, fragment: str = "") -> None:
 def test_filter_by_method_and_undo(driver: webdriver.Chrome) -> None:
     fresh(driver)
     everything = len(shown(driver, "#details-table tbody tr"))
-    choose(driver, "method", "Beta")
-    assert [name.split("\n")[0] for name in shown(driver, "#pair-1 table.headline tbody th[scope=row]")] == ["Beta"]
+    choose(driver, "method", "beta")
+    assert [name.split("\n")[0] for name in shown(driver, "#pair-1 table.headline tbody th[scope=row]")] == ["beta"]
     rows = shown(driver, "#details-table tbody tr")
     assert 0 < len(rows) < everything
-    assert all("Beta" in row for row in rows)
+    assert all("beta" in row for row in rows)
     driver.find_element(By.CSS_SELECTOR, "#filters button[type=reset]").click()
     WebDriverWait(driver, 5).until(lambda d: len(shown(d, "#details-table tbody tr")) == everything)
     assert len(shown(driver, "#pair-1 table.headline tbody th[scope=row]")) == len(REUSE)
@@ -146,10 +146,10 @@ def test_filter_by_pair_hides_the_other_sections(driver: webdriver.Chrome) -> No
 
 def test_a_link_opens_what_its_sender_saw(driver: webdriver.Chrome) -> None:
     fresh(driver)
-    choose(driver, "method", "Gamma")
-    assert "method=Gamma" in driver.current_url
+    choose(driver, "method", "gamma")
+    assert "method=gamma" in driver.current_url
     fresh(driver, "#" + driver.current_url.partition("#")[2].replace("?", "pair-2?"))
-    assert [name.split("\n")[0] for name in shown(driver, "#pair-2 table.headline tbody th[scope=row]")] == ["Gamma"]
+    assert [name.split("\n")[0] for name in shown(driver, "#pair-2 table.headline tbody th[scope=row]")] == ["gamma"]
     top = driver.execute_script("return document.getElementById('pair-2').getBoundingClientRect().top")
     assert -5 < top < 200
     fresh(driver, "#lift-by-upgrade")
@@ -159,14 +159,14 @@ def test_a_link_opens_what_its_sender_saw(driver: webdriver.Chrome) -> None:
 @pytest.mark.parametrize(
     ("form", "head", "line"),
     [
-        ("CSV", "Method,Verdict,", "Beta,"),
-        ("Markdown", "| Method | Verdict |", "| Beta | "),
-        ("LaTeX", "\\begin{tabular}{lrr", "Beta & "),
+        ("CSV", "Method,Verdict,", "beta,"),
+        ("Markdown", "| Method | Verdict |", "| beta | "),
+        ("LaTeX", "\\begin{tabular}{lrr", "beta & "),
     ],
 )
 def test_copy(driver: webdriver.Chrome, form: str, head: str, line: str) -> None:
     fresh(driver)
-    choose(driver, "method", "Beta")
+    choose(driver, "method", "beta")
     script = """
       const table = document.querySelector('table.headline'), bar = table.closest('.scroll').nextElementSibling;
       [...bar.querySelectorAll('button')].find(b => b.textContent === arguments[0]).click();
@@ -175,7 +175,7 @@ def test_copy(driver: webdriver.Chrome, form: str, head: str, line: str) -> None
     text = driver.execute_script(script, form)
     assert text.startswith(head)
     assert line in text
-    assert "Gamma" not in text
+    assert "gamma" not in text
     assert "70.4" in text
 
 

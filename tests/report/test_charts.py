@@ -20,21 +20,21 @@ from benchmark.report.method_rows import headline
 
 
 def test_heat_map_and_slope_data(results: pd.DataFrame, text: str) -> None:
-    heat = Page(text).rows("Method", "Icons", "Digits")
+    heat = Page(text).rows("Method", "icons", "digits")
     mine = results[(results.new == "v2") & (results.split == "H") & (results.strategy == "reuse")]
     mine = mine[mine.metric == "accuracy"]
     means = mine.groupby(["method", "dataset"]).value.mean()
     expected = [numbers.number(means["prompt", d] - means["zero", d], 2) for d in DATASETS]
-    assert next(row for row in heat[0] if row[0] == "Prompt")[1:] == expected
-    assert next(row for row in heat[0] if row[0] == "Bound")[1:] == ["n/a", "n/a"]
-    assert next(row for row in heat[1] if row[0] == "Adapter")[1:] == ["incompatible", "incompatible"]
+    assert next(row for row in heat[0] if row[0] == "prompt")[1:] == expected
+    assert next(row for row in heat[0] if row[0] == "bound")[1:] == ["n/a", "n/a"]
+    assert next(row for row in heat[1] if row[0] == "adapter")[1:] == ["incompatible", "incompatible"]
     slope = Page(text).rows("Method", "Learns at", "Old H", "Reuse H")[0]
     ends = [numbers.number(by_seed(results, "adapter", s).mean(), 2) for s in ("old", "reuse")]
-    assert next(row for row in slope if row[0] == "Adapter") == ["Adapter", "deep", *ends]
+    assert next(row for row in slope if row[0] == "adapter") == ["adapter", "deep", *ends]
 
 
 def test_figures_are_absent_without_data(results: pd.DataFrame) -> None:
     rows = headline(all_failed(results), "zero", METHODS)
     view = table_prep.scope(results)
     assert charts.slopes(rows, view, "v1", "v2") is None
-    assert charts.heat_map(all_failed(results), rows, view, "zero", {}, "x") is None
+    assert charts.heat_map(all_failed(results), rows, view, "zero", "x") is None

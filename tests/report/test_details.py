@@ -6,19 +6,19 @@ import json
 
 import pandas as pd
 import pytest
-from fixtures.results import METHODS, by_seed
+from fixtures.results import by_seed
 
 from benchmark.report import details
 from benchmark.results import summary
 
 
 def test_packed_values_are_means_over_seeds(results: pd.DataFrame) -> None:
-    content = json.loads(details.packed(results, "zero", METHODS, {"icons": "Icons"}))
+    content = json.loads(details.packed(results, "zero"))
     texts = content["texts"]
     assert texts == ["pair", "method", "dataset", "tested on", "protocol", "split"]
     assert content["values"][:5] == ["old", "reuse", "retrain", "zero-shot new", "lift"]
     assert {"negative flips", "calibration error (ECE)"} <= set(content["values"])
-    wanted = ["v1 → v2", "Prompt", "Icons", "Icons", "base-to-new", "H"]
+    wanted = ["v1 → v2", "prompt", "icons", "icons", "base-to-new", "H"]
     places = [words.index(word) for words, word in zip(content["words"], wanted, strict=True)]
     (row,) = [row for row in content["rows"] if row[: len(texts)] == places]
     for place, strategy in enumerate(("old", "reuse", "retrain")):
@@ -27,8 +27,8 @@ def test_packed_values_are_means_over_seeds(results: pd.DataFrame) -> None:
 
 
 def test_what_is_missing_is_null_and_nothing_closes_the_script(results: pd.DataFrame) -> None:
-    text = details.packed(results, "zero", METHODS, {"icons": "</script>"})
+    text = details.packed(results.assign(config="</script>"), "zero")
     assert "<" not in text
     rows = json.loads(text)["rows"]
     assert any(None in row for row in rows), "the adapter has no value on v5"
-    assert json.loads(details.packed(pd.DataFrame(columns=summary.COLUMNS), "zero", {}, {}))["rows"] == []
+    assert json.loads(details.packed(pd.DataFrame(columns=summary.COLUMNS), "zero"))["rows"] == []

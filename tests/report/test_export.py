@@ -58,20 +58,20 @@ def test_tables_say_what_the_page_says(folder: Path) -> None:
     tables = folder / "compat" / "tables"
     with (tables / "upgrade-v1-v2.csv").open(encoding="utf-8") as file:
         rows = {row["Method"]: row for row in csv.DictReader(file)}
-    assert rows["Prompt"]["Verdict"] == "helps"
-    assert rows["Adapter"]["Verdict"] == "harms"
+    assert rows["prompt"]["Verdict"] == "helps"
+    assert rows["adapter"]["Verdict"] == "harms"
     page = (folder / "compat.html").read_text(encoding="utf-8")
-    assert f">{rows['Prompt']['Reuse H']}</td>" in page
+    assert f">{rows['prompt']['Reuse H']}</td>" in page
     tex = (tables / "upgrade-v1-v2.tex").read_text(encoding="utf-8")
     assert r"\toprule" in tex
-    assert f"{float(rows['Prompt']['Reuse H']):.1f}" in tex
+    assert f"{float(rows['prompt']['Reuse H']):.1f}" in tex
     overview = (tables / "lift-in-h-on-all-upgrades.csv").read_text(encoding="utf-8")
     assert "incompatible" in overview
 
 
 def test_markdown_has_the_answer_the_tables_and_the_commands(folder: Path) -> None:
     text = (folder / "compat.md").read_text(encoding="utf-8")
-    assert "keep Prompt" in text
+    assert "keep prompt" in text
     assert "| Method | Verdict | Old base | Old new | Old H |" in text
     for name in all_analyses():
         assert f"analyse {name} " in text

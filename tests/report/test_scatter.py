@@ -27,9 +27,9 @@ def test_strip_has_every_lift_and_not_the_baseline(rows: list[MethodRow]) -> Non
     figure = scatter.strip([("v1 → v2", rows), ("nothing", [])], BASE_TO_NEW)
     assert figure is not None
     assert {(line[0], line[1], line[3]) for line in figure.data} == {
-        ("v1 → v2", "Prompt", "helps"),
-        ("v1 → v2", "Prompt-B", "helps"),
-        ("v1 → v2", "Adapter", "harms"),
+        ("v1 → v2", "prompt", "helps"),
+        ("v1 → v2", "prompt-b", "helps"),
+        ("v1 → v2", "adapter", "harms"),
     }
     assert scatter.strip([("nothing", [])], BASE_TO_NEW) is None
 
@@ -38,9 +38,9 @@ def test_base_and_new_have_both_accuracies(results: pd.DataFrame, rows: list[Met
     figure = scatter.base_and_new(rows, BASE_TO_NEW, "v1 → v2")
     assert figure is not None
     points = {line[0]: line[2:] for line in figure.data}
-    assert "Bound" not in points  # it has base classes only
+    assert "bound" not in points  # it has base classes only
     expected = tuple(by_seed(results, "adapter", "reuse", split=split).mean() for split in ("base", "new"))
-    assert points["Adapter"] == pytest.approx(expected)
+    assert points["adapter"] == pytest.approx(expected)
     assert scatter.base_and_new([row for row in rows if row.baseline], BASE_TO_NEW, "x") is None
 
 
@@ -54,17 +54,17 @@ def test_flips_are_those_of_reuse(rows: list[MethodRow]) -> None:
 
 
 def test_the_front_is_marked(rows: list[MethodRow]) -> None:
-    """Prompt is the best, Prompt-B is cheaper, Adapter is dear and bad."""
-    costs = {label: cost(label, seconds) for label, seconds in (("Prompt", 2.0), ("Prompt-B", 1.0), ("Adapter", 3.0))}
+    """The method prompt is the best, prompt-b is cheaper, adapter is expensive and bad."""
+    costs = {label: cost(label, seconds) for label, seconds in (("prompt", 2.0), ("prompt-b", 1.0), ("adapter", 3.0))}
     lifts = {row.label: row.lift.mean for row in rows}
     figure = scatter.pareto(rows, costs, BASE_TO_NEW, "v1 → v2")
     assert figure is not None
     marked = {line[0] for line in figure.data if line[4] == "yes"}
-    assert marked == ({"Prompt", "Prompt-B"} if lifts["Prompt"] > lifts["Prompt-B"] else {"Prompt-B"})
-    assert {line[0]: line[2] for line in figure.data} == {"Prompt": 2.0, "Prompt-B": 1.0, "Adapter": 3.0}
+    assert marked == ({"prompt", "prompt-b"} if lifts["prompt"] > lifts["prompt-b"] else {"prompt-b"})
+    assert {line[0]: line[2] for line in figure.data} == {"prompt": 2.0, "prompt-b": 1.0, "adapter": 3.0}
 
 
 def test_no_front_of_one_point_or_of_times_that_are_missing(rows: list[MethodRow]) -> None:
-    assert scatter.pareto(rows, {"Prompt": cost("Prompt", 1.0)}, BASE_TO_NEW, "x") is None
-    missing = {"Prompt": cost("Prompt", 1.0), "Adapter": cost("Adapter", math.nan)}
+    assert scatter.pareto(rows, {"prompt": cost("prompt", 1.0)}, BASE_TO_NEW, "x") is None
+    missing = {"prompt": cost("prompt", 1.0), "adapter": cost("adapter", math.nan)}
     assert scatter.pareto(rows, missing, BASE_TO_NEW, "x") is None

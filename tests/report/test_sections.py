@@ -7,7 +7,6 @@ import re
 import pandas as pd
 import pytest
 from fixtures.results import (
-    METHODS,
     SHIFTED,
     Page,
     by_seed,
@@ -28,23 +27,23 @@ def test_shifted_test_sets(results: pd.DataFrame, text: str) -> None:
     headings = ("Method", "Old", "Reuse", "Retrain", "Zero-shot new", "Lift", "Verdict")
     own, shifted, *_ = Page(text).rows(*headings)
     where = {"protocol": "domain", "split": "all"}
-    line = next(row for row in own if row[0] == "Prompt")
+    line = next(row for row in own if row[0] == "prompt")
     assert line[2] == numbers.number(by_seed(results, "prompt", "reuse", **where).mean())
-    line = next(row for row in shifted if row[0] == "Prompt")
+    line = next(row for row in shifted if row[0] == "prompt")
     both = [by_seed(results, "prompt", "reuse", test_set=v, **where) for v in SHIFTED["icons"]]
     zero = [by_seed(results, "zero", "reuse", test_set=v, **where) for v in SHIFTED["icons"]]
     lift = (both[0] + both[1] - zero[0] - zero[1]) / 2
     assert line[2] == numbers.number((both[0] + both[1]).mean() / 2)
     assert line[5] == f"{numbers.signed(lift.mean())} \N{PLUS-MINUS SIGN} {numbers.number(half_width(lift))}"
     each = Page(text).rows("Trained on", "Tested on", *headings)[0]
-    line = next(row for row in each if row[1:3] == ["icons-bold", "Prompt"])
+    line = next(row for row in each if row[1:3] == ["icons-bold", "prompt"])
     assert line[4] == numbers.number(by_seed(results, "prompt", "reuse", test_set="icons-bold", **where).mean())
 
 
 def test_shifted_test_sets_name_incompatible_methods(results: pd.DataFrame) -> None:
     gone = (results.method == "adapter") & (results.strategy == "old")
     for part in (results, results[~gone]):  # with figures on the old backbone, and without any
-        rows = [row for row in sections.shifts(part, "v1->v5", "zero", METHODS) if row.label == "Adapter"]
+        rows = [row for row in sections.shifts(part, "v1->v5", "zero") if row.label == "adapter"]
         found = {row.test_set: row.verdict for row in rows}
         assert found[sections.OWN] == found[sections.SHIFTED] == "incompatible"
 
@@ -64,14 +63,14 @@ def test_few_shot_has_a_table_for_each_number_of_shots(shots: pd.DataFrame) -> N
     tables = Page(part).rows(*SHIFTS)
     for table, count in zip(tables, (1, 4, 16), strict=True):
         lines = {row[0]: row for row in table}
-        assert next(iter(lines)) == "Zero"
+        assert next(iter(lines)) == "zero"
         for method in ("prompt", "adapter") if count > 1 else ("prompt",):
             wanted = [mean(shots, method, strategy, shots=count) for strategy in ("old", "reuse", "retrain")]
             zero = mean(shots, "zero", "reuse", shots=count)
-            assert lines[METHODS[method].title][1:5] == [numbers.number(value) for value in (*wanted, zero)]
-            assert lines[METHODS[method].title][5].startswith(numbers.signed(wanted[1] - zero))
-    assert next(row for row in tables[0] if row[0].startswith("Adapter"))[6] == "no result"
-    assert next(row for row in tables[2] if row[0] == "Adapter")[6] == "harms"
+            assert lines[method][1:5] == [numbers.number(value) for value in (*wanted, zero)]
+            assert lines[method][5].startswith(numbers.signed(wanted[1] - zero))
+    assert next(row for row in tables[0] if row[0].startswith("adapter"))[6] == "no result"
+    assert next(row for row in tables[2] if row[0] == "adapter")[6] == "harms"
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -80,17 +79,16 @@ def test_cross_dataset_shows_the_mean_of_the_others_and_each_of_them(cross: pd.D
     own, others = Page(part).rows(*SHIFTS)
     assert f"{sections.OTHERS}: means over data sets and seeds." in part
     for method in ("zero", "prompt", "adapter"):
-        title = METHODS[method].title
-        line = next(row for row in own if row[0] == title)
+        line = next(row for row in own if row[0] == method)
         assert line[2] == numbers.number(mean(cross, method, "reuse", test_set=""))
-        line = next(row for row in others if row[0] == title)
+        line = next(row for row in others if row[0] == method)
         each = [mean(cross, method, "reuse", test_set=name) for name in ("digits", "letters")]
         assert line[2] == numbers.number(sum(each) / 2)
     (details,) = Page(part).rows("Trained on", "Tested on", *SHIFTS)
-    assert [row[:3] for row in details if row[2] == "Prompt"] == [
-        ["icons", "digits", "Prompt"],
-        ["icons", "letters", "Prompt"],
+    assert [row[:3] for row in details if row[2] == "prompt"] == [
+        ["icons", "digits", "prompt"],
+        ["icons", "letters", "prompt"],
     ]
-    line = next(row for row in details if row[1:3] == ["letters", "Adapter"])
+    line = next(row for row in details if row[1:3] == ["letters", "adapter"])
     assert line[4] == numbers.number(mean(cross, "adapter", "reuse", test_set="letters"))
     assert line[8] == "harms"

@@ -43,11 +43,9 @@ def test_two_folders_are_one_report(cli, finished, tmp_path):
     done = cli("report", str(finished["one"]), str(finished["other"]), f"--report={tmp_path}/both.html")
     assert done.status == 0, done.err
     page = (tmp_path / "both.html").read_text(encoding="utf-8")
-    for words in ("CoOp", "CLIP-Adapter", "--methods=zero-shot,coop", "--methods=zero-shot,clip-adapter"):
+    for words in (">coop<", ">clip-adapter<", "--methods=zero-shot,coop", "--methods=zero-shot,clip-adapter"):
         assert words in page, words
-    assert page.count(">Zero-shot CLIP</th>") == (finished["one"].with_suffix(".html")).read_text().count(
-        ">Zero-shot CLIP</th>"
-    )
+    assert page.count(">zero-shot</th>") == (finished["one"].with_suffix(".html")).read_text().count(">zero-shot</th>")
 
 
 def test_a_contradiction_is_named(cli, copies, tmp_path):

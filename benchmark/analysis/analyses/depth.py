@@ -36,7 +36,7 @@ class Depth(Analysis):
         return pd.DataFrame(rows)
 
     def overview(self, table: pd.DataFrame) -> tuple[str, pd.DataFrame]:
-        wide = table.pivot_table(index=["title", "order", "place"], columns="pair", values="change", sort=True)
+        wide = table.pivot_table(index=["method", "order", "place"], columns="pair", values="change", sort=True)
         return "change of lift in H from old to new, points", wide.droplevel("order").round(1)
 
 

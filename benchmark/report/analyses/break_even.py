@@ -63,12 +63,12 @@ class BreakEvenView(View):
 def _rows(table: pd.DataFrame) -> list[tuple[Plain, ...]]:
     """Per upgrade and method: zero-shot, reuse, retraining, and the budgets that equal reuse."""
     rows: list[tuple[Plain, ...]] = []
-    for (pair, title), part in table.groupby(["pair", "title"], sort=False):
+    for (pair, method), part in table.groupby(["pair", "method"], sort=False):
         budgets = [break_even(part[part.budget == budget]) for budget in ("steps", "shots")]
         reuse, zero = float(part.reuse.iloc[0]), float(part.zs_new.iloc[0])
         whole = part[part.full.astype(str) == "True"].accuracy
         retrained = float(whole.iloc[0]) if len(whole) else math.nan
-        rows.append((arrow(pair), str(title), zero, reuse, retrained, *budgets))
+        rows.append((arrow(pair), str(method), zero, reuse, retrained, *budgets))
     return rows
 
 
@@ -122,7 +122,7 @@ def budget_figure(table: pd.DataFrame) -> Figure | None:
     caption += "Thin: methods. Thick: mean over the methods that have the point."
     columns = ("Upgrade", "Method", "Budget", "Amount", "Minus reuse")
     data = tuple(
-        (arrow(r["pair"]), str(r["title"]), str(r["budget"]), f"{r['amount']:.0f}", float(r["over_reuse"]))
+        (arrow(r["pair"]), str(r["method"]), str(r["budget"]), f"{r['amount']:.0f}", float(r["over_reuse"]))
         for r in shown.to_dict("records")
     )
     return Figure("budget", canvas, "Retraining and reuse by budget", caption, columns, data)
@@ -131,10 +131,10 @@ def budget_figure(table: pd.DataFrame) -> Figure | None:
 def _budget(axes: Axes, part: pd.DataFrame, number: int) -> None:
     axes.axhline(0, color=AXIS, lw=1.2)
     axes.set_xscale("symlog", linthresh=1)
-    for _, line in part.groupby("title", sort=False):
+    for _, line in part.groupby("method", sort=False):
         line = line.sort_values("amount")
         axes.plot(line.amount, line.over_reuse, color=SOFT, lw=0.6, alpha=0.45)
-    counts = part.groupby("amount").title.nunique()
+    counts = part.groupby("amount").method.nunique()
     means = part.groupby("amount").over_reuse.mean()[counts >= 0.4 * max(counts, default=0)]
     axes.plot(means.index, means.to_numpy(), color=colour(number), marker=marker(number), ms=5, lw=2)
     ticks: Sequence[float] = sorted(float(amount) for amount in means.index)

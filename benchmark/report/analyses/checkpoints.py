@@ -86,7 +86,7 @@ def checkpoints_figure(table: pd.DataFrame) -> Figure | None:
             first = first or axes
             part = shown[shown.way == way]
             axes.axhline(0, color=AXIS, lw=1.2)
-            for _, line in part.groupby("title", sort=False):
+            for _, line in part.groupby("method", sort=False):
                 line = line.sort_values("step")
                 axes.plot(1 - line.text_cka, line.lift, color=SOFT, lw=0.6, alpha=0.45)
             means = part.groupby("step")[["text_cka", "lift"]].mean()
@@ -102,7 +102,7 @@ def checkpoints_figure(table: pd.DataFrame) -> Figure | None:
     caption += "line is their mean, labelled with training steps."
     columns = ("Way to", "Step", "Method", "Drift", "Lift")
     data = tuple(
-        (str(r["way"]), str(r["step"]), str(r["title"]), 1 - float(r["text_cka"]), float(r["lift"]))
+        (str(r["way"]), str(r["step"]), str(r["method"]), 1 - float(r["text_cka"]), float(r["lift"]))
         for r in shown.to_dict("records")
     )
     return Figure("lift-along-the-way", canvas, "Lift and drift along the way", caption, columns, data)

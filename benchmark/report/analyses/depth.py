@@ -31,11 +31,11 @@ class DepthView(View):
 
     def sentences(self, table: pd.DataFrame) -> Sequence[str]:
         sentences = []
-        for title, rows in table[table.status == "ok"].groupby("title", sort=False):
+        for method, rows in table[table.status == "ok"].groupby("method", sort=False):
             ends = {arrow(pair): _ends(part.sort_values("order")) for pair, part in rows.groupby("pair", sort=False)}
             words = [f"{pair} {signed(first)} to {signed(last)}" for pair, (first, last) in ends.items()]
             sentences.append(
-                f"{title}: lift on the new backbone minus lift on the old one, shallowest to deepest: {listing(words)}."
+                f"{method}: lift on the new backbone minus lift on the old one, shallowest to deepest: {listing(words)}."
             )
         return sentences
 
@@ -48,7 +48,7 @@ class DepthView(View):
         rows = tuple(
             (
                 arrow(row["pair"]),
-                str(row["title"]),
+                str(row["method"]),
                 str(row["place"]),
                 *(row[name] for name in ("old", "zs_old", "reuse", "zs_new", "lift", "change")),
                 range_of(row["change_low"], row["change_high"]),
@@ -68,14 +68,14 @@ def depth_figure(table: pd.DataFrame) -> Figure | None:
     shown = table[table.change.notna()]
     if shown.empty:
         return None
-    titles, pairs = list(dict.fromkeys(shown.title)), list(dict.fromkeys(table.pair))
+    methods, pairs = list(dict.fromkeys(shown.method)), list(dict.fromkeys(table.pair))
     with styled():
-        canvas = Canvas(figsize=(9, 2.9 * -(-len(titles) // 3) + 0.3))
+        canvas = Canvas(figsize=(9, 2.9 * -(-len(methods) // 3) + 0.3))
         first: Axes | None = None
-        for place, title in enumerate(titles):
-            axes = canvas.add_subplot(-(-len(titles) // 3), min(3, len(titles)), place + 1, sharey=first)
+        for place, method in enumerate(methods):
+            axes = canvas.add_subplot(-(-len(methods) // 3), min(3, len(methods)), place + 1, sharey=first)
             first = first or axes
-            rows = shown[shown.title == title]
+            rows = shown[shown.method == method]
             axes.axhline(0, color=AXIS, lw=1.2)
             for number, pair in enumerate(pairs):
                 line = rows[rows.pair == pair].sort_values("order")
@@ -90,7 +90,7 @@ def depth_figure(table: pd.DataFrame) -> Figure | None:
             axes.set_xticks(places.order, words)
             kind = str(places.place.iloc[0]).rpartition(" ")[0]
             axes.set_xlabel(kind)
-            axes.set_title(str(title), fontsize=9.5, loc="left", color=INK)
+            axes.set_title(str(method), fontsize=9.5, loc="left", color=INK)
             axes.set_ylabel("change of lift, points" if place % 3 == 0 else "")
             tidy(axes, "y")
         canvas.subplots_adjust(hspace=0.55)
@@ -103,7 +103,7 @@ def depth_figure(table: pd.DataFrame) -> Figure | None:
     columns = ("Upgrade", "Method", "Place", "Change of lift", "Low", "High")
     names = ("change", "change_low", "change_high")
     data: list[tuple[Plain, ...]] = [
-        (arrow(r["pair"]), str(r["title"]), str(r["place"]), *(float(r[name]) for name in names))
+        (arrow(r["pair"]), str(r["method"]), str(r["place"]), *(float(r[name]) for name in names))
         for r in shown.to_dict("records")
     ]
     return Figure("lift-by-depth", canvas, "What an upgrade takes from a module, by depth", caption, columns, tuple(data))

@@ -44,10 +44,10 @@ class RepairView(View):
             if len(best):
                 text += f" Best on average is {best.index[0]} ({signed(float(best.iloc[0]))} points over reuse)."
             for label, rows in tried[~tried.label.isin(_mean_by(tried, "label").index)].groupby("label", sort=False):
-                if rows.title.nunique() > 2:
+                if rows.method.nunique() > 2:
                     mean, name = signed(float(rows.over_reuse.mean())), str(label)
                     text += (
-                        f" {name[0].upper()}{name[1:]} brings {mean} for the {rows.title.nunique()} methods that allow it."
+                        f" {name[0].upper()}{name[1:]} brings {mean} for the {rows.method.nunique()} methods that allow it."
                     )
             sentences.append(text)
         return sentences
@@ -72,7 +72,7 @@ class RepairView(View):
         rows = tuple(
             (
                 arrow(row["pair"]),
-                str(row["title"]),
+                str(row["method"]),
                 str(row["label"]),
                 row["accuracy"],
                 row["lift"],
@@ -85,7 +85,7 @@ class RepairView(View):
             for row in good.to_dict("records")
         )
         without = table[table.accuracy.isna() & (table.reason != "")]
-        groups = without.groupby(["label", "pair", "status"], sort=False).title.agg(
+        groups = without.groupby(["label", "pair", "status"], sort=False).method.agg(
             lambda x: listing(list(dict.fromkeys(x)))
         )
         impossible = tuple((str(key[0]), arrow(key[1]), str(key[2]), str(value)) for key, value in items(groups))
@@ -132,7 +132,7 @@ def _by_repair(good: pd.DataFrame) -> Table:
         repaired = good[good.label == label]
         cost = (f"{repaired.images.mean():.0f}", f"{repaired.steps.mean():.0f}", float(repaired.seconds.mean()))
         gains = [float(repaired[repaired.pair == pair].over_reuse.mean()) for pair in pairs]
-        rows.append((str(label), *cost, *gains, str(repaired.title.nunique())))
+        rows.append((str(label), *cost, *gains, str(repaired.method.nunique())))
     columns = ("Repair", "Images", "Steps", "Seconds", *map(arrow, pairs), "Methods")
     return simple("Points of H over plain reuse, mean over the methods that allow the repair", columns, rows)
 
@@ -146,7 +146,7 @@ def repair_figures(table: pd.DataFrame) -> tuple[Figure, ...]:
 
     ``table`` has those rows of the analysis "repair" that have values.
     """
-    counts = table.groupby("repair", sort=False).title.nunique()
+    counts = table.groupby("repair", sort=False).method.nunique()
     common = set(counts[counts >= 0.5 * counts.max()].index)
     figures = [_figure(_of(table, common), "repair-cost", "What a repair brings and costs")]
     for repair in counts[(counts < 0.5 * counts.max()) & (counts >= FEW)].index:
@@ -160,8 +160,8 @@ def _of(table: pd.DataFrame, repairs: set[str]) -> pd.DataFrame:
     """Rows of some repairs, for the methods that allow all of them on the same pair."""
     parts = []
     for _, part in table[table.repair.isin(repairs) & table.lift.notna()].groupby("pair", sort=False):
-        count = part.groupby("title").repair.nunique()
-        parts.append(part[part.title.isin(count[count == len(repairs)].index)])
+        count = part.groupby("method").repair.nunique()
+        parts.append(part[part.method.isin(count[count == len(repairs)].index)])
     return pd.concat(parts) if parts else table.iloc[:0]
 
 
@@ -187,7 +187,7 @@ def _figure(table: pd.DataFrame, name: str, title: str) -> Figure | None:
             for i, (label, row) in enumerate(repairs.iterrows()):
                 on = "yes" if i in best else ""
                 data.append((arrow(pair), str(label), float(row.seconds), float(row.images), float(row.lift), on))
-    counts = table.groupby("pair", sort=False).title.nunique()
+    counts = table.groupby("pair", sort=False).method.nunique()
     many = f"{counts.min()}" if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
     caption = f"Means over the {many} methods that allow all repairs shown. The dotted line is the Pareto front: no other "
     caption += "repair is better in both. Reuse costs nothing and is drawn at the left edge."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -97,3 +99,28 @@ def test_a_cancellation_leaves_nothing(pool):
     pool.cancel()
     assert not pool.unfinished
     assert (pool._slots, pool._queue) == ([], [])
+
+
+SPAWNING = """
+import multiprocessing, sys
+from benchmark.experiment.executors import process_pool
+process_pool._processes = lambda context: multiprocessing.get_context("spawn")
+if __name__ == "__main__":
+    from benchmark.cli.main import main
+    sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+def test_spawned_workers_compute_what_forked_ones_compute(world, tmp_path):
+    """As on GPUs and wherever there is no fork."""
+    options = ["--methods=coop,clip-adapter", "--protocols=base-to-new", "--set=coop.steps=2", "--workers=1", "--device=cpu"]
+    (tmp_path / "spawning.py").write_text(SPAWNING, encoding="utf-8")
+    command = [sys.executable, str(tmp_path / "spawning.py"), *options, f"--out={tmp_path}/spawned", "--no-report"]
+    env = world.env | {"PYTHONPATH": str(world.root)}
+    done = subprocess.run(command, cwd=world.root, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    forked = world.call(*options, f"--out={tmp_path}/forked", "--no-report")
+    assert forked.status == 0, forked.err
+    for name in ("results.csv", "uncertainty.csv"):
+        assert (tmp_path / "spawned" / name).read_bytes() == (tmp_path / "forked" / name).read_bytes(), name

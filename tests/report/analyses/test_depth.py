@@ -12,7 +12,6 @@ def test_depth_draws_what_lift_loses() -> None:
         {
             "pair": "a->b",
             "method": "m",
-            "title": "M",
             "order": order,
             "place": f"layer {order}",
             "status": "ok",

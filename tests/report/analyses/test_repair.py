@@ -12,7 +12,7 @@ from benchmark.report.analyses.repair import repair_figures
 def test_repairs_are_shown_for_the_methods_that_allow_them() -> None:
     """Seven methods allow reuse and retraining; three of them a third way, which has a figure of its own."""
     rows = [
-        {"pair": "a->b", "title": f"M{i}", "repair": strategy, "label": strategy, "seconds": seconds, "images": 0.0}
+        {"pair": "a->b", "method": f"m{i}", "repair": strategy, "label": strategy, "seconds": seconds, "images": 0.0}
         | {"lift": lift + i, "over_reuse": lift, "accuracy": 50.0}
         for i in range(7)
         for strategy, seconds, lift in (("reuse", 0.0, 0.0), ("retrain", 2.0, 4.0), ("procrustes", 0.5, 6.0))
@@ -32,7 +32,6 @@ def test_what_repairs_are_compared_with_is_no_repair() -> None:
         {
             "pair": "a->b",
             "method": "m",
-            "title": "M",
             "repair": strategy,
             "label": strategy,
             "accuracy": 50.0,
