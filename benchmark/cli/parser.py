@@ -174,7 +174,7 @@ def add_report_command(parser: argparse.ArgumentParser) -> None:
 
 
 def add_eval_module(parser: argparse.ArgumentParser) -> None:
-    """A module from elsewhere on backbones of today."""
+    """A module that exists already, on other backbones."""
     text = "checkpoint of a method's official code, or a module.safetensors of this suite"
     parser.add_argument("file", type=Path, help=text)
     text = "backbones in the YAML, or open_clip's MODEL:PRETRAINED; comma-separated"
@@ -232,7 +232,7 @@ def add_init(parser: argparse.ArgumentParser) -> None:
 COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     RUN: ("train on the old backbone, reuse on newer ones, and report (the default)", add_run),
     "init": ("write a commented pairs.yaml", add_init),
-    "analyse": ("say why modules survive an upgrade, and what to do if they do not", add_analyse),
+    "analyse": ("explain why modules survive an upgrade, and what to do if they do not", add_analyse),
     "report": ("write the report again from finished results", add_report_command),
     "eval-module": ("evaluate a module that you have on other backbones", add_eval_module),
     "methods": ("list the methods, or describe one", add_methods),
@@ -254,7 +254,7 @@ def parse(given: Sequence[str]) -> argparse.Namespace:
     """The options of a command line, and the name of its command as ``command``.
 
     Raises:
-        UserError: it makes no sense.
+        UserError: it is not valid.
         SystemExit: help was asked for and printed.
     """
     name, rest = (given[0], given[1:]) if given and not given[0].startswith("-") else (RUN, given)

@@ -53,7 +53,7 @@ class Bench:
 
 @dataclass
 class Subject:
-    """A method on the bench."""
+    """The method that is checked."""
 
     cls: type[Method]
     bench: Bench
@@ -85,7 +85,7 @@ class Subject:
         return attach(self.cls, self.config, backbone, classes or task.class_list(), method.tensors(), shown)
 
     def scores(self, method: Method, examples: Examples) -> torch.Tensor:
-        """Of plain images, without gradient."""
+        """Logits of plain images, without gradient."""
         bank = self.bench.store.testing(method.backbone, examples, pixels=method.needs_pixels)
         with torch.no_grad():
             return method.eval().logits(bank.all())
@@ -218,12 +218,12 @@ def treats_unseen_classes_as_declared(subject: Subject) -> None:
 
 
 def moves_to_another_backbone(subject: Subject) -> None:
-    """Nothing of the old backbone may be asked once the module is on a new one."""
+    """The old backbone must not be called once the module is attached to a new one."""
     for old, new in (("native", "eva"), ("eva", "native"), ("native", "narrow"), ("native", "wide")):
         if subject.incompatibility(old) or subject.incompatibility(new):
             continue
         method, train = subject.trained(old), subject.bench.task.train
-        spies: dict[str, Any] = dict.fromkeys(ASKED, _forbidden)
+        spies: dict[str, Any] = dict.fromkeys(CALLED, _forbidden)
         with patch.multiple(subject.bench.backbones[old], **spies):
             try:
                 scores = subject.scores(subject.attach(method, new), train)
@@ -236,11 +236,11 @@ def moves_to_another_backbone(subject: Subject) -> None:
         assert not torch.allclose(own, scores), f"on {new} it scores as on {old}: the new backbone is not used"
 
 
-ASKED = ("encode_image", "encode_embeddings", "tokenize", "logits")
+CALLED = ("encode_image", "encode_embeddings", "tokenize", "logits")
 
 
 def _forbidden(*_: Any, **__: Any) -> None:
-    raise AssertionError("on a new backbone the old one is still asked: keep nothing of it, derive it in build")
+    raise AssertionError("attached to a new backbone, it still calls the old one: keep no reference to it, derive what is needed in build")
 
 
 def counts_its_parameters(subject: Subject) -> None:

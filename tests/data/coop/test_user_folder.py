@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 import shutil
@@ -14,92 +12,26 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from PIL import Image
+from fixtures.folders import (
+    BACKBONES,
+    CLASSES,
+    LAYOUTS,
+    described,
+    draw,
+    flat,
+    pairs_file,
+    parts,
+    picture,
+    refusal,
+    write_csv,
+)
 from safetensors import safe_open
 
-from benchmark.config import loader, schema, validation
-from benchmark.config.errors import UserError
-from benchmark.data.coop.user_folder import user_folder
-from benchmark.data.dataset import Augmentation, Dataset
+from benchmark.config import loader, schema
+from benchmark.data.dataset import Augmentation
 from benchmark.data.features import FeatureStore
 from benchmark.data.task import BASE_TO_NEW, DOMAIN, TaskId, make_task
 from benchmark.method import registry
-from benchmark.training.checks.tiny_clips import pictures
-
-CLASSES = ("boat", "cat", "dog", "house")
-BACKBONES = {"b": {"model": "ViT-B-32", "pretrained": "random"}}
-
-
-def picture(label: str, number: int) -> np.ndarray:
-    return pictures([CLASSES.index(label)], seed=number)[0]
-
-
-def draw(file: Path, label: str, number: int) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(picture(label, number)).save(file)
-
-
-def flat(root: Path, count: int = 10) -> Path:
-    """A folder for each class."""
-    for label in CLASSES:
-        for number in range(count):
-            draw(root / label / f"{label}_{number:02d}.png", label, number)
-    (root / "notes.txt").write_text("no image")
-    (root / ".cache").mkdir()
-    return root
-
-
-def parts(root: Path) -> Path:
-    """The same images, split already."""
-    for label in CLASSES:
-        for number, part in enumerate(["train"] * 5 + ["val"] * 2 + ["test"] * 3):
-            draw(root / part / label / f"{label}_{number:02d}.png", label, number)
-    return root
-
-
-def listed(root: Path) -> Path:
-    """The same images in one heap, and a CSV that says what they are; columns in an odd order, one of them unknown."""
-    lines = ["note,split,path,label"]
-    for number, part in enumerate(["train"] * 5 + ["val"] * 2 + ["test"] * 3):
-        for label in reversed(CLASSES):
-            draw(root / "heap" / f"{label}_{number:02d}.png", label, number)
-            lines.append(f'"a, b",{part},heap/{label}_{number:02d}.png,{label}')
-    (root / "list.csv").write_text("\n".join(lines))
-    return root / "list.csv"
-
-
-LAYOUTS = {"flat": flat, "parts": parts, "csv": listed}
-
-
-def described(path: Path, **keys) -> Dataset:
-    spec = validation.check(schema.FolderSpec, {"path": str(path), **keys}, where="test")
-    return user_folder("mine", spec)()
-
-
-def refusal(action) -> str:
-    """The one-line message: what is wrong, where, and how to fix it."""
-    with pytest.raises(UserError) as caught:
-        action()
-    assert caught.value.fix
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
-
-
-def write_csv(folder: Path, *rows: tuple[str, ...], header: tuple[str, ...] = ("path", "label", "split")) -> Path:
-    """A CSV next to images of boats and cats."""
-    for label in ("boat", "cat"):
-        for number in range(10):
-            draw(folder / f"{label}{number}.png", label, number)
-    text = io.StringIO()
-    csv.writer(text).writerows([header, *rows])
-    (folder / "list.csv").write_text(text.getvalue())
-    return folder / "list.csv"
-
-
-ROWS = [
-    (f"{label}{number}.png", label, "test" if number > 1 else "train") for label in ("boat", "cat") for number in range(4)
-]
-
 
 # --- layouts -------------------------------------------------------------------------------------------------------
 
@@ -262,171 +194,6 @@ def test_an_image_that_was_replaced_is_another_image(tmp_path):
     after = described(tmp_path).load()
     assert after.test.digest != digests[0]
     assert after.train.digest == digests[1]
-
-
-# --- mistakes ------------------------------------------------------------------------------------------------------
-
-WRONG = {
-    "no path": ({"title": "x"}, "add 'path'"),
-    "misspelt key": ({"path": "x", "templat": "a {}"}, "did you mean 'template'"),
-    "no place": ({"path": "x", "template": "a photo"}, "one {} where the class name goes"),
-    "two places": ({"path": "x", "template": "{} and {}"}, "one {} where the class name goes"),
-    "named place": ({"path": "x", "template": "a {} {name}"}, "one {} where the class name goes"),
-    "doubled braces": ({"path": "x", "template": "a {{}}"}, "one {} where the class name goes"),
-    "open brace": ({"path": "x", "template": "a {} {"}, "one {} where the class name goes"),
-    "crop too large": ({"path": "x", "crop": [0.5, 1.5]}, "two shares between 0 and 1"),
-    "crop reversed": ({"path": "x", "crop": [1.0, 0.5]}, "two shares between 0 and 1"),
-    "crop of one": ({"path": "x", "crop": [0.5]}, "crop"),
-    "crop as text": ({"path": "x", "crop": "half"}, "crop"),
-    "no shots": ({"path": "x", "shots": 0}, "shots"),
-    "flip as text": ({"path": "x", "flip": "no"}, "flip"),
-    "base twice": ({"path": "x", "base": ["cat", "cat"]}, "a base class is given twice"),
-    "number as class": ({"path": "x", "base": [1]}, "valid string"),
-    "no name": ({"path": "x", "class_names": {"cat": " "}}, "the name of class 'cat' is empty"),
-    "names as list": ({"path": "x", "class_names": ["cat"]}, "class_names"),
-    "zero byte": ({"path": "a\0b"}, "not a path"),
-    "nobody's home": ({"path": "~nobody-of-this-name/x"}, "not a path"),
-    "just a path": ("x", "folders.mine"),
-}
-
-
-@pytest.mark.parametrize("case", WRONG)
-def test_a_mistake_in_the_yaml(case, tmp_path):
-    keys, words = WRONG[case]
-    file = tmp_path / "pairs.yaml"
-    content = {"backbones": BACKBONES, "upgrades": [{"old": "b", "new": "b"}], "folders": {"mine": keys}}
-    file.write_text(yaml.safe_dump(content))
-    line = refusal(lambda: loader.load(file))
-    assert words in line
-    assert "mine" in line or "not a path" in line
-
-
-@pytest.mark.parametrize("name", ["all", "base", "new", "H", "a b", "a,b", "x*", "", "a/b", "[bold]"])
-def test_a_name_that_would_mean_something_else(name, tmp_path):
-    file = tmp_path / "pairs.yaml"
-    content = {"backbones": BACKBONES, "upgrades": [{"old": "b", "new": "b"}], "folders": {name: {"path": "x"}}}
-    file.write_text(yaml.safe_dump(content))
-    assert f"a data set cannot be called {name!r}" in refusal(lambda: loader.load(file))
-
-
-def empty(root: Path) -> Path:
-    root.mkdir()
-    return root
-
-
-def without_images(root: Path) -> Path:
-    (flat(root) / "lorry").mkdir()
-    (root / "lorry" / "clip.gif").write_bytes(b"GIF89a")
-    return root
-
-
-def too_few(root: Path) -> Path:
-    for file in sorted((flat(root) / "dog").iterdir())[3:]:
-        file.unlink()
-    return root
-
-
-def untested(root: Path) -> Path:
-    shutil.rmtree(parts(root) / "test" / "cat")
-    return root
-
-
-def untrained(root: Path) -> Path:
-    shutil.rmtree(parts(root) / "train" / "cat")
-    return root
-
-
-DAMAGED = {
-    "empty": (empty, {}, "no images", ""),
-    "class without images": (without_images, {}, "a class without images", "lorry"),
-    "three images": (too_few, {}, "class 'dog' has no test image", "at least four"),
-    "class without test": (untested, {}, "class 'cat' has no test image", "training and test images"),
-    "class without training": (untrained, {}, "class 'cat' has no training image", ""),
-    "unknown base class": (flat, {"base": ["cat", "dgo"]}, "there is no class 'dgo'", "did you mean 'dog'"),
-    "unknown name": (flat, {"class_names": {"hous": "home"}}, "there is no class 'hous'", "did you mean 'house'"),
-}
-
-
-@pytest.mark.parametrize("case", DAMAGED)
-def test_a_mistake_in_the_folder(case, tmp_path):
-    make, keys, what, fix = DAMAGED[case]
-    data = described(make(tmp_path / "data"), **keys)
-    assert data.missing() is None
-    line = refusal(data.load)
-    assert what in line
-    assert fix in line
-    assert "mine" in line or str(tmp_path) in line
-
-
-BAD_ROWS = {
-    "no image of that name": ([*ROWS, ("dog.png", "cat", "test")], "", "1 of 9 images are missing, the first is dog.png"),
-    "no label": ([*ROWS, ("cat9.png", "", "test")], ":10", "a row without path or label"),
-    "short row": ([*ROWS, ("cat9.png",)], ":10", "a row without path or label"),
-    "unknown split": ([*ROWS[:3], ("cat9.png", "cat", "training")], ":5", "unknown split 'training'"),
-    "half a split": ([*ROWS, ("cat9.png", "cat", "")], ":10", "some rows have a split and some have none"),
-    "split comes late": ([("cat9.png", "cat", ""), *ROWS], ":3", "some rows have a split and some have none"),
-    "in two parts": ([*ROWS, (ROWS[0][0], "boat", "test")], ":10", "boat0.png is listed twice"),
-    "after blank lines": ([(), (), *ROWS, ("cat9.png", "", "test")], ":12", "a row without path or label"),
-    "nothing to test on": ([row for row in ROWS if row[2] == "train"], "", "class 'boat' has no test image"),
-    "header only": ([], "", "no images"),
-}
-
-
-@pytest.mark.parametrize("case", BAD_ROWS)
-def test_a_mistake_in_a_row(case, tmp_path):
-    rows, place, words = BAD_ROWS[case]
-    line = refusal(described(write_csv(tmp_path, *rows)).load)
-    assert words in line
-    assert f"list.csv{place}" in line or not place
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (b"", "no column 'path'"),
-        (b"file,label\na.png,cat\n", "no column 'path'"),
-        (b"path;label\na.png;cat\n", "separated by commas"),
-        (b"path,class\na.png,cat\n", "no column 'label'"),
-        ("path,label\nä.png,cat\n".encode("latin-1"), "save it as CSV in UTF-8"),
-        (b"path,label\n" + b"x" * 200_000 + b",cat\n", "cannot be read"),
-        (b"\x89PNG\r\n\x1a\n\x00\x00", "cannot be read"),
-    ],
-    ids=["empty", "path", "semicolons", "label", "latin", "huge field", "an image"],
-)
-def test_a_file_that_is_no_such_csv(content, words, tmp_path):
-    (tmp_path / "list.csv").write_bytes(content)
-    line = refusal(described(tmp_path / "list.csv").load)
-    assert words in line
-    assert "list.csv" in line
-
-
-def pairs_file(folder: Path, backbones: dict[str, Path], folders: dict, **keys) -> Path:
-    content = {name: {"model": f"local-dir:{backbones[name]}"} for name in ("native", "eva")}
-    content = {"backbones": content, "upgrades": [{"old": "native", "new": "eva"}], "folders": folders}
-    content |= {"preset": "small", "seeds": [1], "shots": 2, "protocols": ["base-to-new"], **keys}
-    (folder / "pairs.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
-    return folder / "pairs.yaml"
-
-
-@pytest.mark.parametrize(
-    ("folders", "words"),
-    [
-        ({"mine": {"path": "gone"}}, "dataset 'mine': not found"),
-        ({"mine": {"path": "gone[/b]"}}, "dataset 'mine': not found"),
-        ({"mine": {"path": "data", "base": ["cow"]}}, "there is no class 'cow'"),
-        ({"toy": {"path": "data"}}, "'toy' is the name of another dataset"),
-    ],
-)
-def test_the_command_line_tells_it_in_one_line(folders, words, cli, tmp_path, backbone_folders):
-    flat(tmp_path / "data")
-    file = pairs_file(tmp_path, backbone_folders, folders, datasets=list(folders))
-    done = cli("--dry-run", f"--upgrade-pairs={file}", f"--out={tmp_path}/o", "--device=cpu")
-    assert done.status == 2
-    assert "Traceback" not in done.err
-    last = done.err.strip().splitlines()[-1]
-    assert last.startswith("error: ")
-    assert words in last
-    assert "(fix: " in last
 
 
 # --- a whole run -----------------------------------------------------------------------------------------------------
