@@ -240,7 +240,9 @@ CALLED = ("encode_image", "encode_embeddings", "tokenize", "logits")
 
 
 def _forbidden(*_: Any, **__: Any) -> None:
-    raise AssertionError("attached to a new backbone, it still calls the old one: keep no reference to it, derive what is needed in build")
+    raise AssertionError(
+        "on a new backbone it still calls the old one: keep no reference to it, derive what is needed in build"
+    )
 
 
 def counts_its_parameters(subject: Subject) -> None:
