@@ -16,12 +16,13 @@ import torch
 
 from benchmark.analysis import repairs
 from benchmark.backbones.clip import Backbone
+from benchmark.backbones.precision import Precision
 from benchmark.config.discovery import classes_in
 from benchmark.data.batch import ClassList, FewShots
 from benchmark.data.features import FeatureStore
 from benchmark.data.task import Task
 from benchmark.method.base import Method
-from benchmark.training.loop import Precision, few_shots
+from benchmark.training.loop import few_shots
 from benchmark.training.modules import Module, attach
 
 

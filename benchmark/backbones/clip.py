@@ -8,7 +8,8 @@ A backbone is never trained and never changed: its parameters do not require gra
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,6 +18,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from benchmark.backbones.precision import Precision, autocast, widened
 from benchmark.config.errors import UserError
 from benchmark.config.schema import BackboneSpec
 
@@ -67,6 +69,7 @@ class Backbone:
             torch.tensor(values, device=device).view(-1, 1, 1) for values in (normalise.mean, normalise.std)
         )
         self.embed_dim = self._embed_dim()
+        self._precision: Precision = "fp32"
         self.digest = digest(model)
 
     @classmethod
@@ -80,6 +83,22 @@ class Backbone:
 
         model, transform, tokenizer = create_model(name, spec)
         return cls(name, model, tokenizer, transform, torch.device(device))
+
+    # --- precision ----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def computing_in(self, precision: Precision) -> Iterator[None]:
+        """While open, the towers compute in ``precision``. Features, and whatever is computed from them, stay fp32."""
+        before, self._precision = self._precision, precision
+        try:
+            yield
+        finally:
+            self._precision = before
+
+    def run_tower(self, function: Callable[..., torch.Tensor], *inputs: Any) -> torch.Tensor:
+        """``function(*inputs)``, a pass through a tower, in the precision that is asked for; fp32 features."""
+        with autocast(self.device, self._precision):
+            return widened(function(*inputs))
 
     # --- shapes -------------------------------------------------------------------------------------------------
 
@@ -193,6 +212,10 @@ class Backbone:
         length = embeddings.shape[1]
         if length > self.context_length or (length < self.context_length and not self.causal):
             raise ValueError(f"{length} tokens given, {self.name} takes {self.context_length}")
+        return self.run_tower(self._encode_embeddings, embeddings, eot)
+
+    def _encode_embeddings(self, embeddings: torch.Tensor, eot: torch.Tensor) -> torch.Tensor:
+        length = embeddings.shape[1]
         x = embeddings + self.text.positional_embedding[:length].to(embeddings.dtype)
         mask = None if self.text.mask is None else self.text.mask[:length, :length]
         x = self.text.transformer(x, attn_mask=mask)
@@ -224,8 +247,7 @@ class Backbone:
 
     def encode_image(self, pixels: torch.Tensor) -> torch.Tensor:
         """Image features (B, d) of pixels (B, 3, H, W)."""
-        features: torch.Tensor = self.model.encode_image(pixels)  # type: ignore[operator]
-        return features
+        return self.run_tower(self.model.encode_image, pixels)  # type: ignore[arg-type]
 
     @cached_property
     def image_size(self) -> int:
@@ -243,10 +265,14 @@ class Backbone:
         return str(self.transform)
 
     def logits(self, image_features: torch.Tensor, text_features: torch.Tensor) -> torch.Tensor:
-        """s n(f) n(t)^T (+ bias): (B, C) from features (B, d) and (C, d), or (B, C, d) for texts made per image."""
-        image = nn.functional.normalize(image_features, dim=-1)
-        text = nn.functional.normalize(text_features, dim=-1)
-        products = torch.einsum("bd,bcd->bc" if text.ndim == 3 else "bd,cd->bc", image, text)
+        """s n(f) n(t)^T (+ bias): (B, C) from features (B, d) and (C, d), or (B, C, d) for texts made per image.
+
+        Never in half precision: with three digits, classes tie at the top.
+        """
+        image = nn.functional.normalize(widened(image_features), dim=-1)
+        text = nn.functional.normalize(widened(text_features), dim=-1)
+        with torch.autocast(self.device.type, enabled=False):  # a method may have switched it on
+            products = torch.einsum("bd,bcd->bc" if text.ndim == 3 else "bd,cd->bc", image, text)
         logits = self.logit_scale * products
         return logits if self.logit_bias is None else logits + self.logit_bias
 

@@ -28,6 +28,10 @@ def encode_prompts(backbone: Backbone, prefix: torch.Tensor, suffix: torch.Tenso
     """
     if not _plain(backbone):
         return _whole(backbone, prefix, suffix, eot)
+    return backbone.run_tower(_encode, backbone, prefix, suffix, eot)
+
+
+def _encode(backbone: Backbone, prefix: torch.Tensor, suffix: torch.Tensor, eot: torch.Tensor) -> torch.Tensor:
     blocks: Any = backbone.text.transformer.resblocks
     n1 = prefix.shape[1]
     positions = backbone.text.positional_embedding

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from benchmark.backbones import sanity
 from benchmark.backbones.clip import Backbone
+from benchmark.backbones.precision import Precision
 from benchmark.config import schema
 from benchmark.config.errors import UserError
 from benchmark.config.validation import check
@@ -27,7 +28,6 @@ from benchmark.experiment.worker import Action, Context, splits_of
 from benchmark.method import registry
 from benchmark.method.base import Method
 from benchmark.method.registry import Registry
-from benchmark.training.loop import Precision
 
 IN_PROCESS = "in-process"
 PROCESS_POOL = "process-pool"

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from benchmark.backbones.clip import Backbone, digest
+from benchmark.backbones.precision import Precision
 from benchmark.config.errors import UserError
 from benchmark.config.schema import BackboneSpec, FolderSpec
 from benchmark.data.dataset import Dataset, Splits
@@ -23,7 +24,7 @@ from benchmark.experiment.store import FINAL, Store
 from benchmark.method import registry
 from benchmark.method.base import Incompatible
 from benchmark.training.evaluation import Predictions
-from benchmark.training.loop import Diverged, Precision
+from benchmark.training.loop import Diverged
 from benchmark.training.modules import Module, evaluate_module, train_module
 
 _LOADED: dict[tuple[str, Path | None], Splits] = {}
@@ -150,6 +151,7 @@ class Worker:
             "parameters": sum(value.numel() for value in tensors.values()),
             "steps": log.steps,
             "train_seconds": log.seconds,
+            "skipped_steps": log.skipped,
             "loss": [log.first_loss, log.last_loss] if log.steps else None,
             "images": len(task.train),
             "data": {"split": task.split_hash(), "note": task.note},

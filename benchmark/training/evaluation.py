@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from benchmark.backbones.precision import Precision
 from benchmark.data.features import CHUNK, Bank
 from benchmark.method.base import Method
-from benchmark.training.loop import Diverged, Precision, autocast
+from benchmark.training.loop import Diverged
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +69,7 @@ def scores(
         Diverged: a score is not finite.
     """
     method.eval()
-    with torch.no_grad(), autocast(method.backbone.device, precision):
+    with torch.no_grad(), method.backbone.computing_in(precision):
         for start in range(0, len(bank), CHUNK):
             rows = torch.arange(start, min(start + CHUNK, len(bank)), device=bank.labels.device)
             logits = method.logits(bank.batch(rows, torch.zeros_like(rows))).float()

@@ -6,20 +6,17 @@ import hashlib
 import math
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import nn
 
 from benchmark.backbones.clip import Backbone
+from benchmark.backbones.precision import Precision
 from benchmark.data.batch import FewShots
 from benchmark.data.features import Bank, FeatureStore
 from benchmark.data.task import Task
 from benchmark.method.base import Method, MethodConfig
-
-Precision = Literal["fp32", "bf16", "fp16"]
 
 
 class Diverged(Exception):
@@ -34,6 +31,8 @@ class TrainLog:
     seconds: float = 0.0
     first_loss: float = math.nan
     last_loss: float = math.nan
+    skipped: int = 0
+    """Steps that fp16 left out because a gradient overflowed."""
 
 
 def total_steps(config: MethodConfig, examples: int, shots: int) -> tuple[int, int]:
@@ -121,13 +120,6 @@ def _check_finite(method: Method, what: str) -> None:
             raise Diverged(f"{name} is not finite after {what}")
 
 
-def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
-    """The forward pass's precision; learnt tensors stay fp32 throughout."""
-    if precision == "fp32":
-        return nullcontext()
-    return torch.autocast(device.type, dtype=torch.bfloat16 if precision == "bf16" else torch.float16)
-
-
 def train(
     method: Method,
     bank: Bank,
@@ -139,8 +131,16 @@ def train(
 ) -> TrainLog:
     """Train ``method`` on ``bank`` and leave it in eval mode with its last iterate.
 
+    Args:
+        method: Freshly built, or to be trained on.
+        bank: The training images.
+        shots: Of each class, for methods whose number of steps depends on them.
+        seed: Of the order of the images, and of dropout.
+        precision: Of the towers; learnt tensors, features, logits and losses are fp32.
+        on_step: Called after each step with its number, from 1, and the number of steps.
+
     Raises:
-        Diverged: the loss or a tensor is not finite.
+        Diverged: the loss or a tensor is not finite, or every gradient overflowed in fp16.
         torch.OutOfMemoryError: the device is full.
     """
     config: MethodConfig = method.config
@@ -151,9 +151,10 @@ def train(
     order = torch.Generator().manual_seed(derive_seed("order", seed))
     torch.manual_seed(derive_seed("noise", seed))  # dropout and the like
     losses: list[float] = []
+    skipped = 0
     if steps:
         optimizer = make_optimizer(config, method)
-        scaler = torch.amp.GradScaler(enabled=precision == "fp16" and method.backbone.device.type == "cuda")
+        scaler = torch.amp.GradScaler(method.backbone.device.type, enabled=precision == "fp16")
         method.train()
         for step in range(steps):
             if step % per_epoch == 0:
@@ -163,16 +164,20 @@ def train(
             views = torch.randint(len(bank.views), (len(rows),), generator=order)
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(config, step, steps, per_epoch)
+            scale = scaler.get_scale()
             losses.append(_step(method, bank, rows, views, optimizer, scaler, precision))
+            skipped += scaler.get_scale() < scale  # it is lowered after a step with an overflow, and only then
             method.after_step(step + 1, steps, per_epoch)
             if not math.isfinite(losses[-1]):
                 raise Diverged(f"the loss is {losses[-1]} at step {step + 1} of {steps}")
             if on_step:
                 on_step(step + 1, steps)
+        if skipped == steps:
+            raise Diverged(f"a gradient overflowed in {precision} in each of {steps} steps: nothing was learnt")
     method.eval()
     _check_finite(method, f"{steps} steps")
     seconds = time.perf_counter() - start
-    return TrainLog(steps, seconds, losses[0] if losses else math.nan, losses[-1] if losses else math.nan)
+    return TrainLog(steps, seconds, losses[0] if losses else math.nan, losses[-1] if losses else math.nan, skipped)
 
 
 def _step(
@@ -188,9 +193,9 @@ def _step(
     device = bank.labels.device
     batch = bank.batch(rows.to(device), views.to(device))
     optimizer.zero_grad(set_to_none=True)
-    with autocast(device, precision):
+    with method.backbone.computing_in(precision):  # backward too: it computes some activations again
         loss = method.loss(batch)
-    method.backward(loss, scaler.scale)
+        method.backward(loss, scaler.scale)
     if method.config.grad_clip is not None:
         scaler.unscale_(optimizer)
         nn.utils.clip_grad_norm_(learnt_by_gradient(method), method.config.grad_clip)

@@ -10,13 +10,14 @@ import numpy as np
 import torch
 
 from benchmark.backbones.clip import Backbone
+from benchmark.backbones.precision import Precision
 from benchmark.data.batch import ClassList, FewShots
 from benchmark.data.dataset import Examples, TestSet
 from benchmark.data.features import FeatureStore
 from benchmark.data.task import Task
 from benchmark.method.base import Incompatible, Method, MethodConfig
 from benchmark.training.evaluation import Predictions, columns_of, scores
-from benchmark.training.loop import Precision, TrainLog, derive_seed, few_shots, fit
+from benchmark.training.loop import TrainLog, derive_seed, few_shots, fit
 
 
 @dataclass(frozen=True, eq=False)

@@ -220,3 +220,24 @@ def test_a_score_that_is_not_finite_is_no_prediction(make, bank):
 def test_a_class_list_of_another_length_is_no_problem(backbones, bank):
     method = Offset(MethodConfig(), backbones["native"], ClassList(("cat", "boat")))
     assert set(predict(method, bank).tolist()) <= {0, 1}
+
+
+class Steep(Offset):
+    """Its gradient overflows in fp16 while the loss scale, 65,536 at first and halved at each overflow, is too large."""
+
+    slope = 1.0
+
+    def loss(self, batch):
+        return self.offset.sum() * self.slope
+
+
+@pytest.mark.parametrize(("slope", "skipped"), [(1.0, 0), (6e33, 1), (2.4e34, 3)])
+def test_skipped_steps_are_counted(slope, skipped, make, bank):
+    method = make(type("Case", (Steep,), {"slope": slope}), lr=1e-36, steps=6, warmup_epochs=0)
+    assert train(method, bank, shots=3, seed=1, precision="fp16").skipped == skipped
+
+
+def test_nothing_but_skipped_steps_is_no_training(make, bank):
+    method = make(type("Case", (Steep,), {"slope": 1e37}), lr=1e-36, steps=6, warmup_epochs=0)
+    with pytest.raises(Diverged, match="overflowed in fp16 in each of 6 steps"):
+        train(method, bank, shots=3, seed=1, precision="fp16")

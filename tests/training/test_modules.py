@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.backbones.clip import digest
+from benchmark.backbones.clip import Backbone, digest
+from benchmark.config.schema import BackboneSpec
 from benchmark.data.batch import ClassList
 from benchmark.data.features import FeatureStore
+from benchmark.data.task import BASE_TO_NEW, TaskId, make_task
 from benchmark.method import registry
 from benchmark.method.base import Incompatible
 from benchmark.training.checks import tiny_clips
@@ -219,3 +221,38 @@ def test_a_module_of_other_classes_has_a_reason_in_a_comparison(backbone, task, 
     tensors = {"residual": torch.zeros(2, backbone.embed_dim)}
     found = compare_to_zero_shot(Module(cls, config, tensors, ("a", "b")), backbone, task, features)
     assert found.reason == "it only scores its training classes, and these are others"
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """Handwritten digits on a small trained CLIP, whose answers are worth something."""
+    data = registry.datasets()["digits"].cls()
+    backbone = Backbone.load("v1", BackboneSpec(model="bundled:v1"))
+    return backbone, make_task(data, data.load(), TaskId("digits", BASE_TO_NEW, 4, 1))
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+@pytest.mark.parametrize(
+    ("name", "bound"), [("coop", 0.02), ("clip-adapter", 0.02), ("clip-lora", 0.03), ("tip-adapter", 0), ("linear-probe", 0)]
+)
+def test_half_precision_changes_few_predictions(name, bound, precision, digits, features):
+    """Of one module. What works on cached features has no tower in half precision, and changes none."""
+    backbone, task = digits
+    cls, config = config_of(name, steps=3)
+    method, _ = train_module(cls, config, backbone, task, features)
+    module = Module(cls, config, method.tensors(), task.classes)
+    single = evaluate_module(module, backbone, task, features)
+    half = evaluate_module(module, backbone, task, features, precision=precision)
+    changed = np.concatenate([half[key].predicted != single[key].predicted for key in single])
+    assert len(changed) >= 100
+    assert changed.mean() <= bound
+    assert all(predictions.confidences.dtype == np.float32 for predictions in half.values())
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_what_half_precision_trains_is_single(precision, digits, features):
+    backbone, task = digits
+    cls, config = config_of("clip-lora")
+    method, log = train_module(cls, config, backbone, task, features, precision=precision)
+    assert {value.dtype for value in method.tensors().values()} == {torch.float32}
+    assert (log.steps, log.skipped) == (3, 0)
