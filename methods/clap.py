@@ -35,8 +35,8 @@ PAPER = Info(
 class _Prototypes(Method):
     """Prototypes w = t + change, t the mean of the un-normalised text features over the templates; s cos(f, w).
 
-    In the official code an epoch draws from the pool of all views of all images; here an epoch has every image once, in a
-    random view. Underscores in class names become spaces, which the official code omits.
+    As in the official code, batches are drawn from the pool of all views of all images. Underscores in class names become
+    spaces, which the official code omits.
     """
 
     class Config(MethodConfig):
@@ -47,8 +47,19 @@ class _Prototypes(Method):
         batch_size: int = Field(default=256, ge=1)
         epochs: int = Field(default=300, ge=0)
         views: int = Field(default=20, ge=1)
+        pool_views: bool = True
 
-    presets = {"small": {"steps": 150, "batch_size": 32, "warmup_epochs": 0, "anneal": "step", "views": 4, "lr": 1.0}}
+    presets = {
+        "small": {
+            "steps": 150,
+            "batch_size": 32,
+            "warmup_epochs": 0,
+            "anneal": "step",
+            "views": 4,
+            "pool_views": False,
+            "lr": 1.0,
+        }
+    }
     spaces = {"change": ("", "features")}
 
     def build(self) -> None:

@@ -17,8 +17,8 @@ UNUSED = ("bias_vectors", "meta_net.", "adapter")
 class KgCoOp(ContextMethod):
     """CoOp's prompt with L = L_ce + W (1 - mean_c cos(t_c, t0_c)), t0 from the hand-written template (equations 4-6).
 
-    t0 is of the data set's own template, and the context starts at its own words; the official code has other templates for
-    DTD and EuroSAT, and starts at "a photo of a" everywhere.
+    t0 is of the data set's own template, and the context starts at its own words; the official code has another template for
+    DTD, and starts at "a photo of a" everywhere.
     """
 
     info = Info(

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import nn
 from torch.nn import functional as F
 
-from benchmark.method import Batch, Info, Method, MethodConfig
+from benchmark.method import Batch, Crop, Info, Method, MethodConfig
 
 ALPHA = {
     "stanford-cars": 3.0,
@@ -69,6 +69,7 @@ class TipAdapter(Method):
 
         views: int = Field(default=10, ge=1)
         """Augmented views that each key averages."""
+        crop: Crop | None = (0.5, 1.0)
         alpha: float = Field(default=1.17, ge=0)
         beta: float = Field(default=1.0, gt=0)
         search: bool = True
@@ -76,7 +77,7 @@ class TipAdapter(Method):
         largest_beta: float = Field(default=7.0, gt=0.1)
         largest_alpha: float = Field(default=3.0, gt=0.1)
 
-    presets = {"small": {"views": 4, "search": False, "alpha": 100.0}}
+    presets = {"small": {"views": 4, "crop": None, "search": False, "alpha": 100.0}}
     trials: ClassVar[tuple[str, tuple[float, ...]] | None] = ("alpha", (0.3, 1.0, 3.0, 10.0, 30.0, 100.0))
 
     @classmethod
@@ -160,8 +161,18 @@ class TipAdapterF(TipAdapter):
         epochs: int = Field(default=20, ge=0)
         warmup_epochs: int = Field(default=0, ge=0)
         anneal: Literal["epoch", "step"] = "step"
+        drop_last: bool = False
 
-    presets = {"small": {**TipAdapter.presets["small"], "alpha": 3.0, "steps": 100, "batch_size": 32, "lr": 0.03}}
+    presets = {
+        "small": {
+            **TipAdapter.presets["small"],
+            "alpha": 3.0,
+            "steps": 100,
+            "batch_size": 32,
+            "drop_last": True,
+            "lr": 0.03,
+        }
+    }
     spaces = {"change": ("", "features"), "kept": ("", "features"), "alpha": (), "beta": ()}
     trials = None
 

@@ -49,7 +49,8 @@ class Case:
     @cached_property
     def shown(self) -> FewShots | None:
         """The training images, for modules that keep them."""
-        return few_shots(self.new, self.task, self.features) if self.module.cls.info.keeps_images else None
+        module = self.module
+        return few_shots(module.config, self.new, self.task, self.features) if module.cls.info.keeps_images else None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from benchmark.config.paths import RELEASES
 
@@ -25,7 +25,15 @@ def _numbered(value: object) -> object:
     return (value,) if isinstance(value, int) else tuple(value) if isinstance(value, list) else value
 
 
+def _is_a_range(crop: tuple[float, float]) -> tuple[float, float]:
+    if not 0 < crop[0] <= crop[1] <= 1:
+        raise ValueError("crop must be two shares between 0 and 1, the smaller first")
+    return crop
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1)]
+Crop = Annotated[tuple[float, float], BeforeValidator(_listed), AfterValidator(_is_a_range)]
+"""Range of the share of an image's area that a random crop keeps."""
 
 
 class BackboneSpec(Strict):
@@ -81,7 +89,7 @@ class FolderSpec(Strict):
     base: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
     """The base classes of base-to-new; without, the first half in sorted order."""
     shots: Annotated[int, Field(ge=1)] = 16
-    crop: Annotated[tuple[float, float], BeforeValidator(_listed)] | None = (0.08, 1.0)
+    crop: Crop | None = (0.08, 1.0)
     """Share of the area that a random crop in training keeps; null never crops."""
     flip: bool = True
     """Whether a mirror image still belongs to its class."""
@@ -112,13 +120,6 @@ class FolderSpec(Strict):
         if len(set(base)) < len(base):
             raise ValueError("a base class is given twice")
         return base
-
-    @field_validator("crop")
-    @classmethod
-    def _is_a_range(cls, crop: tuple[float, float] | None) -> tuple[float, float] | None:
-        if crop is not None and not 0 < crop[0] <= crop[1] <= 1:
-            raise ValueError("crop must be two shares between 0 and 1, the smaller first")
-        return crop
 
 
 class UpgradeSpec(Strict):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Protocol
@@ -110,6 +110,14 @@ class Augmentation:
     """Whether images may be mirrored: false if a mirror image can belong to another class."""
     rotate: float = 0.0
     """Largest rotation in degrees."""
+
+    def cropped(self, crop: tuple[float, float] | None) -> Augmentation:
+        """With another range of crops, as far as this one, which keeps labels valid, allows it; unchanged if it is None or
+        the two have nothing in common."""
+        if crop is None or self.crop is None:
+            return self
+        low, high = max(crop[0], self.crop[0]), min(crop[1], self.crop[1])
+        return replace(self, crop=(low, high)) if low <= high else self
 
 
 @dataclass(frozen=True)

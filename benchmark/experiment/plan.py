@@ -22,9 +22,8 @@ from benchmark.experiment.store import cell_hash
 from benchmark.method.base import Method, MethodConfig
 from benchmark.method.registry import Plugin, Registry
 
-NUMERICS: dict[str, int] = {"fp32": 6, "bf16": 7, "fp16": 7}
-"""Version of the engine's arithmetic by precision: raise it when a fix changes results, and every cell of that precision is
-computed again."""
+NUMERICS = 7
+"""Version of the engine's arithmetic: raise it when a fix changes results, and every cell is computed again."""
 DEFAULT = "default"
 
 
@@ -212,7 +211,7 @@ def make_plan(
     for (task_id, task), (trained, targets), configuration in itertools.product(task_set.items(), tested.items(), selected):
         cls = plugins[configuration.method].cls
         settings = configuration.settings(cls, spec.preset, task_id)
-        common = {"numerics": NUMERICS[precision], "device": device, "precision": precision}
+        common = {"numerics": NUMERICS, "device": device, "precision": precision}
         config = common | {
             "kind": "train",
             "method": configuration.method,

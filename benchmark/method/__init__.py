@@ -1,5 +1,6 @@
 """The method contract: what a file in ``methods/`` imports."""
 
+from benchmark.config.schema import Crop
 from benchmark.data.batch import Batch, ClassList, FewShots
 from benchmark.method.base import AdamWConfig, Incompatible, Info, Method, MethodConfig, Official, Space, official_state
 
@@ -7,6 +8,7 @@ __all__ = [
     "AdamWConfig",
     "Batch",
     "ClassList",
+    "Crop",
     "FewShots",
     "Incompatible",
     "Info",

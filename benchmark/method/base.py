@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from benchmark.backbones.chunking import by_rows
 from benchmark.backbones.clip import Backbone
-from benchmark.config.schema import Strict
+from benchmark.config.schema import Crop, Strict
 from benchmark.data.batch import Batch, ClassList, FewShots
 
 Space = Literal["tokens", "features", ""]
@@ -55,6 +55,13 @@ class MethodConfig(Strict):
     min_lr: float = Field(default=0.0, ge=0)
     views: int = Field(default=4, ge=1)
     """Augmented views of each training image that are made once and drawn from; 1 means the plain image only."""
+    crop: Crop | None = None
+    """Range of the share of the area that a random crop keeps, as far as the data set allows it; None takes the data set's
+    own range."""
+    drop_last: bool = True
+    """Whether the incomplete last batch of an epoch is left out if there is a full one, as in Dassl's loader."""
+    pool_views: bool = False
+    """Whether batches are drawn from the pool of all views of all images, instead of one view of each image per epoch."""
     grad_clip: float | None = Field(default=None, gt=0)
     """Largest gradient norm; None, the published setting of all methods here, does not clip."""
 

@@ -37,7 +37,7 @@ class PromptTemplate:
 
     def __init__(self, backbone: Backbone, classes: ClassList, n_ctx: int, words: str = "") -> None:
         self.backbone, self.classes, self.n_ctx = backbone, classes, n_ctx
-        if words and _count(backbone, words) >= n_ctx:
+        if words and token_count(backbone, words) >= n_ctx:
             self.tokens: Tokens = backbone.tokenize([f"{words} {name}{classes.closing}" for name in classes.readable])
         else:
             self.tokens = backbone.make_room(
@@ -89,7 +89,7 @@ class PromptTemplate:
         return embedded[:, :width], mask[:, :width]
 
 
-def _count(backbone: Backbone, words: str) -> int:
+def token_count(backbone: Backbone, words: str) -> int:
     """How many tokens a backbone makes of words."""
     tokens = backbone.tokenize([words])
     return int(tokens.end[0]) - tokens.start
@@ -107,9 +107,11 @@ def initial_context(backbone: Backbone, words: str, n_ctx: int) -> torch.Tensor:
         return backbone.embed(tokens.ids)[0, tokens.start : tokens.start + n_ctx].float().cpu().clone()
 
 
-def padded_context(backbone: Backbone, words: str, n_ctx: int) -> torch.Tensor:
-    """Embeddings (M, d_t) of ``words`` in the last places, zeros before; the first M tokens where there are more."""
-    count = min(n_ctx, _count(backbone, words))
+def padded_context(backbone: Backbone, words: str, n_ctx: int, places: int | None = None) -> torch.Tensor:
+    """Embeddings (M, d_t) of ``words`` in the last places, zeros before; the first M tokens where there are more.
+    ``places``: how many are filled, if not as many as the words have tokens."""
+    tokens = token_count(backbone, words)
+    count = min(n_ctx, tokens, tokens if places is None else places)
     context = torch.zeros(n_ctx, backbone.text_width)
     if count:
         context[n_ctx - count :] = initial_context(backbone, words, count)

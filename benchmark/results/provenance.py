@@ -158,18 +158,13 @@ def datasets(chosen: Mapping[str, Dataset], plan: Plan) -> dict[str, DatasetAbou
 
 def versions() -> dict[str, str]:
     """Versions of Python, of the packages that compute, and of those that provide images."""
-    numbers = {"python": platform.python_version(), "numerics": _numerics(), "commit": _commit()}
+    numbers = {"python": platform.python_version(), "numerics": str(NUMERICS), "commit": _commit()}
     for package in (*PACKAGES, *DATA_PACKAGES):
         try:
             numbers[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
     return numbers
-
-
-def _numerics() -> str:
-    """Versions of the engine's arithmetic by precision."""
-    return ", ".join(f"{precision} {version}" for precision, version in NUMERICS.items())
 
 
 def _commit() -> str:

@@ -36,8 +36,8 @@ class TrainLog:
 
 
 def total_steps(config: MethodConfig, examples: int, shots: int) -> tuple[int, int]:
-    """(steps in all, steps per epoch). Like Dassl's loader, an incomplete last batch is dropped if there is a full one."""
-    per_epoch = max(1, examples // config.batch_size)
+    """(steps in all, steps per epoch)."""
+    per_epoch = max(1, examples // config.batch_size if config.drop_last else -(-examples // config.batch_size))
     if config.steps is not None:
         return config.steps, per_epoch
     return (config.steps_per_shot * shots if config.steps_per_shot else config.epochs * per_epoch), per_epoch
@@ -78,11 +78,12 @@ def learnt_by_gradient(method: Method) -> list[nn.Parameter]:
     return [parameter for parameter in method.parameters() if parameter.requires_grad]
 
 
-def few_shots(backbone: Backbone, task: Task, store: FeatureStore) -> FewShots:
+def few_shots(config: MethodConfig, backbone: Backbone, task: Task, store: FeatureStore) -> FewShots:
     """A task's training images, for methods that use them in addition to the batches; encoded when first asked for."""
+    augmentation = task.augmentation.cropped(config.crop)
 
     def encode(views: int) -> torch.Tensor:
-        return store.training(backbone, task.train, task.augmentation, views, pixels=False).views
+        return store.training(backbone, task.train, augmentation, views, pixels=False).views
 
     return FewShots(torch.tensor(task.train.labels, dtype=torch.long, device=backbone.device), encode)
 
@@ -102,8 +103,8 @@ def fit(
     """
     backbone, log = method.backbone, TrainLog()
     if learnt_by_gradient(method):
-        views, pixels = method.config.views, method.needs_pixels
-        bank = store.training(backbone, task.train, task.augmentation, views, pixels=pixels)
+        augmentation = task.augmentation.cropped(method.config.crop)
+        bank = store.training(backbone, task.train, augmentation, method.config.views, pixels=method.needs_pixels)
         log = train(method, bank, shots=task.shots, seed=task.id.seed, precision=precision)
     if type(method).solve is not Method.solve:
         plain = store.testing(backbone, task.train, pixels=method.needs_pixels).all()
@@ -158,10 +159,12 @@ def train(
         method.train()
         for step in range(steps):
             if step % per_epoch == 0:
-                shuffled = torch.randperm(len(bank), generator=order)
+                shuffled = torch.randperm(len(bank) * (len(bank.views) if config.pool_views else 1), generator=order)
             first = (step % per_epoch) * config.batch_size
-            rows = shuffled[first : first + config.batch_size]
-            views = torch.randint(len(bank.views), (len(rows),), generator=order)
+            drawn = shuffled[first : first + config.batch_size]
+            rows = drawn % len(bank)
+            pooled = config.pool_views
+            views = drawn // len(bank) if pooled else torch.randint(len(bank.views), (len(rows),), generator=order)
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(config, step, steps, per_epoch)
             scale = scaler.get_scale()

@@ -34,7 +34,7 @@ class Module:
 def build_method(cls: type[Method], config: MethodConfig, backbone: Backbone, task: Task, features: FeatureStore) -> Method:
     """A method before training, with the initial values that belong to the task's seed."""
     torch.manual_seed(derive_seed("init", task.id.seed))
-    return cls(config, backbone, task.class_list(), few_shots(backbone, task, features))
+    return cls(config, backbone, task.class_list(), few_shots(config, backbone, task, features))
 
 
 def train_module(
@@ -126,7 +126,7 @@ def evaluate_module(
     """
     require_compatible(module.cls, module.config, backbone)
     keeps_images = module.cls.info.keeps_images and len(task.train) > 0
-    shown = few_shots(backbone, task, features) if keeps_images else None
+    shown = few_shots(module.config, backbone, task, features) if keeps_images else None
     predictions = {}
     for test in task.tests:
         classes, columns = _classes_to_score(module, task, test)

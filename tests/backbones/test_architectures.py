@@ -333,7 +333,7 @@ def task_of(classes: ClassList, examples: Examples) -> Task:
 def trained(name: str, backbone: Backbone, classes: ClassList, examples: Examples, store: FeatureStore, **changes):
     config, task = config_of(name, **changes), task_of(classes, examples)
     torch.manual_seed(1)
-    method = METHODS[name].cls(config, backbone, classes, few_shots(backbone, task, store))
+    method = METHODS[name].cls(config, backbone, classes, few_shots(config, backbone, task, store))
     before = method.tensors()
     log = fit(method, task, store)
     after = method.tensors()
@@ -345,7 +345,7 @@ def trained(name: str, backbone: Backbone, classes: ClassList, examples: Example
 
 def moved(name: str, config, backbone: Backbone, classes: ClassList, tensors, examples: Examples, store: FeatureStore):
     cls = METHODS[name].cls
-    shown = few_shots(backbone, task_of(classes, examples), store) if cls.info.keeps_images else None
+    shown = few_shots(config, backbone, task_of(classes, examples), store) if cls.info.keeps_images else None
     return attach(cls, config, backbone, classes, tensors, shown)
 
 

@@ -115,7 +115,7 @@ def run(name: str, backbone: Backbone):
     assert cls.incompatibility(config, backbone) is None
     store = FeatureStore(None)
     torch.manual_seed(1)
-    shown = few_shots(backbone, task, store)
+    shown = few_shots(config, backbone, task, store)
     method = cls(config, backbone, task.class_list(), shown)
     before = method.tensors()
     fit(method, task, store)
@@ -128,7 +128,7 @@ def run(name: str, backbone: Backbone):
 
 
 def moved(method, backbone: Backbone):
-    shown = few_shots(backbone, tiny_clips.task(), FeatureStore(None)) if method.info.keeps_images else None
+    shown = few_shots(method.config, backbone, tiny_clips.task(), FeatureStore(None)) if method.info.keeps_images else None
     return attach(type(method), method.config, backbone, method.classes, method.tensors(), shown)
 
 

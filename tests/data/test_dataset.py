@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmark.data import dataset
-from benchmark.data.dataset import ArrayImages, Examples
+from benchmark.data.dataset import ArrayImages, Augmentation, Examples
 
 
 @pytest.fixture
@@ -59,3 +59,18 @@ def test_the_digest_covers_pixels_order_labels_and_groups(examples):
 def test_a_test_set_is_named_after_its_data_set_or_its_part(examples):
     assert dataset.TestSet("base", examples, ("a", "b"), "{}").key == "base"
     assert dataset.TestSet("all", examples, ("a", "b"), "{}", name="toy-shifted").key == "toy-shifted"
+
+
+@pytest.mark.parametrize(
+    ("own", "wanted", "crop"),
+    [
+        ((0.08, 1.0), (0.5, 1.0), (0.5, 1.0)),
+        ((0.7, 1.0), (0.5, 1.0), (0.7, 1.0)),
+        ((0.08, 0.6), (0.5, 1.0), (0.5, 0.6)),
+        ((0.08, 0.3), (0.5, 1.0), (0.08, 0.3)),
+        ((0.08, 1.0), None, (0.08, 1.0)),
+        (None, (0.5, 1.0), None),
+    ],
+)
+def test_a_methods_crop_stays_within_what_keeps_labels_valid(own, wanted, crop):
+    assert Augmentation(crop=own).cropped(wanted).crop == crop

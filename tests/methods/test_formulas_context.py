@@ -26,6 +26,7 @@ from fixtures.formulas import (
     entropy,
     learnt,
     leaves,
+    prompt_feature,
     prompts,
     sgd,
     text_part,
@@ -187,6 +188,26 @@ def test_prograd_step(backbone, features, agree, strength, temperature):
     torch.testing.assert_close(followed, direction, **CLOSE)
     if strength == 1.0 and not agree:
         assert abs(float((followed * h).sum() / (followed.norm() * h.norm()))) < 1e-6
+
+
+def test_prograds_own_sentence(backbone, features, labels):
+    """The teacher has it, and the word that its comma pushes out of the context stays before the name, as in
+    [SOT | 0 0 0 an icon , a | red class c . | EOT] with seven positions: five tokens of four words."""
+    words = "an icon, a red"
+    method = build("prograd", backbone, n_ctx=7, init_words=words, template=words + " {}.")
+    ids = backbone.tokenizer([words])[0, 1:]
+    count = int(ids.argmax())
+    assert count == 5, "the comma is a token"
+    start = method.first_context()
+    assert (start[:3] == 0).all()
+    torch.testing.assert_close(start[3:], backbone.embed(ids[None, :4])[0].to(start), **CLOSE)
+    with torch.no_grad():
+        context = learnt(method)["context"]
+        texts = torch.stack([prompt_feature(backbone, context, f"red {name}") for name in READABLE])
+        expected = cosine_logits(backbone.model, features, texts)
+        torch.testing.assert_close(method.logits(Batch(labels, features=features)), expected, **CLOSE)
+        sentences = backbone.tokenizer([f"{words} {name}." for name in READABLE])
+        torch.testing.assert_close(method.teacher_features, backbone.model.encode_text(sentences), **CLOSE)
 
 
 def test_prograd_without_strength_is_coop(backbone, features):

@@ -34,18 +34,23 @@ def test_promptsrc_loss(backbone, pixels, labels, weights):
             torch.testing.assert_close(method.train(mode).loss(Batch(labels, pixels=pixels)), expected, **CLOSE)
 
 
-@pytest.mark.parametrize("which", ["imagenet", "dataset"])
+@pytest.mark.parametrize("which", ["imagenet-60", "imagenet-80", "dataset"])
 def test_promptsrc_target_is_the_mean_of_raw_features(backbone, pixels, labels, which, monkeypatch):
     """t0 = mean of t over templates, not normalised before; those of ImageNet, or the data set's own."""
     few = [lambda name: f"a photo of a {name}.", lambda name: f"{name}", lambda name: f"an icon of {name}, x."]
     names = PLUGINS["promptsrc"].cls.build.__globals__  # the tiny tokenizer has no room for most of the 80
     official = [fill("cat") for fill in open_clip.OPENAI_IMAGENET_TEMPLATES]
     assert [fill("cat") for fill in names["OPENAI_IMAGENET_TEMPLATES"]] == official
-    monkeypatch.setitem(names, "OPENAI_IMAGENET_TEMPLATES", few)
+    room = few[:2] * 29 + [few[0], few[2]] if which == "imagenet-60" else few  # 60, and then others
+    others = [lambda name: f"no {name}"] * 20
+    monkeypatch.setitem(names, "OPENAI_IMAGENET_TEMPLATES", room + others if which == "imagenet-60" else room)
     classes = ClassList(CLASSES.names, CLASSES.template, CLASSES.context_words, ("a red {}.", "x {}"))
-    method = build("promptsrc", backbone, classes=classes, **({"templates": which} if which == "dataset" else {}))
+    method = build("promptsrc", backbone, classes=classes, templates=which)
+    assert type(method).Config().templates == "imagenet-60"
+    three = ["a photo of a {}.", "{}", "an icon of {}, x."]
     sentences = {
-        "imagenet": ["a photo of a {}.", "{}", "an icon of {}, x."],
+        "imagenet-60": three[:2] * 29 + [three[0], three[2]],
+        "imagenet-80": three,
         "dataset": ["an icon of a {}.", "a red {}.", "x {}"],
     }[which]
     with torch.no_grad():
@@ -53,7 +58,7 @@ def test_promptsrc_target_is_the_mean_of_raw_features(backbone, pixels, labels, 
             backbone.model.encode_text(backbone.tokenizer([sentence.format(name) for name in READABLE]))
             for sentence in sentences
         ]
-        texts0 = sum(features) / 3
+        texts0 = sum(features) / len(sentences)
         assert not torch.allclose(unit(texts0), unit(sum(unit(one) for one in features)), atol=1e-4)
         images, texts = by_ivlp(backbone, method.config, learnt(method), pixels)
         terms = promptsrc_terms(backbone, images, texts, pixels, texts0)

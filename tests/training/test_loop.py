@@ -12,8 +12,18 @@ from benchmark.data.batch import ClassList
 from benchmark.data.dataset import Augmentation
 from benchmark.data.features import Bank, FeatureStore
 from benchmark.method.base import Info, Method, MethodConfig
+from benchmark.training.checks import tiny_clips
 from benchmark.training.evaluation import predict
-from benchmark.training.loop import Diverged, derive_seed, learning_rate, make_optimizer, total_steps, train
+from benchmark.training.loop import (
+    Diverged,
+    derive_seed,
+    few_shots,
+    fit,
+    learning_rate,
+    make_optimizer,
+    total_steps,
+    train,
+)
 
 
 class Offset(Method):
@@ -98,6 +108,35 @@ def test_warm_up_epochs(warmup):
 )
 def test_an_incomplete_last_batch_is_dropped_if_there_is_a_full_one(examples, batch, expected):
     assert total_steps(MethodConfig(epochs=3, batch_size=batch), examples, shots=16) == expected
+
+
+@pytest.mark.parametrize(
+    ("examples", "batch", "per_epoch"), [(12, 5, 3), (12, 6, 2), (4, 32, 1), (740, 32, 24), (36, 32, 2), (160, 256, 1)]
+)
+def test_an_incomplete_last_batch_may_be_kept(examples, batch, per_epoch):
+    config = MethodConfig(epochs=3, batch_size=batch, drop_last=False)
+    assert total_steps(config, examples, shots=16) == (3 * per_epoch, per_epoch)
+
+
+def test_a_kept_batch_has_the_rest_of_the_images(make, bank):
+    method = make(epochs=2, drop_last=False)
+    train(method, bank, shots=3, seed=1)
+    assert [len(batch.labels) for batch in method.seen] == [5, 5, 2] * 2
+    for epoch in (method.seen[:3], method.seen[3:]):
+        assert sorted(torch.cat([batch.labels for batch in epoch]).tolist()) == sorted(bank.labels.tolist())
+
+
+def test_a_batch_of_the_pool_may_have_more_rows_than_images(make, bank):
+    """12 images in three views: a batch of 30 has 30 different ones of the pool's 36."""
+    method = make(epochs=3, batch_size=30, pool_views=True)
+    assert train(method, bank, shots=3, seed=1).steps == 3
+    pool = bank.views.flatten(0, 1)
+    for batch in method.seen:
+        matches = (batch.features[:, None] == pool[None]).all(-1)
+        assert matches.any(0).sum() >= 30 - (36 - len(pool.unique(dim=0)))
+        assert len(batch.labels) == 30
+        labels = bank.labels.repeat(3)
+        assert all(labels[row.nonzero()[0, 0]] == label for row, label in zip(matches, batch.labels, strict=True))
 
 
 def test_steps_by_shots_override_epochs():
@@ -241,3 +280,21 @@ def test_nothing_but_skipped_steps_is_no_training(make, bank):
     method = make(type("Case", (Steep,), {"slope": 1e37}), lr=1e-36, steps=6, warmup_epochs=0)
     with pytest.raises(Diverged, match="overflowed in fp16 in each of 6 steps"):
         train(method, bank, shots=3, seed=1, precision="fp16")
+
+
+@pytest.mark.parametrize(("name", "scale"), [("bank", (0.6, 0.9)), ("few shots", (0.6, 0.9)), ("bank", None)])
+def test_a_methods_own_crops(name, scale, make):
+    """For the batches, and for methods that look at the training images themselves."""
+    task, seen = tiny_clips.task(), []
+
+    class Store(FeatureStore):
+        def training(self, backbone, examples, how, views, *, pixels):
+            seen.append(how.crop)
+            return super().training(backbone, examples, how, views, pixels=pixels)
+
+    method = make(steps=1, crop=scale)
+    if name == "bank":
+        fit(method, task, Store(None))
+    else:
+        few_shots(method.config, method.backbone, task, Store(None)).encode(2)
+    assert seen == [task.augmentation.cropped(scale).crop]

@@ -50,7 +50,7 @@ def spelled_out_training(name, backbone, task, features):
     """Seed, build, train on the bank, and nothing else; for methods that learn by gradient."""
     cls, config = config_of(name)
     torch.manual_seed(derive_seed("init", task.id.seed))
-    method = cls(config, backbone, task.class_list(), few_shots(backbone, task, features))
+    method = cls(config, backbone, task.class_list(), few_shots(config, backbone, task, features))
     bank = features.training(backbone, task.train, task.augmentation, config.views, pixels=method.needs_pixels)
     return method, train(method, bank, shots=task.shots, seed=task.id.seed)
 
@@ -88,7 +88,7 @@ def test_a_warm_start(backbones, task, features):
     cls, config = config_of("coop")
     method, _ = train_module(cls, config, new, task, features, start=start)
     torch.manual_seed(derive_seed("init", task.id.seed))
-    expected = cls(config, new, task.class_list(), few_shots(new, task, features))
+    expected = cls(config, new, task.class_list(), few_shots(config, new, task, features))
     with torch.no_grad():
         for name, parameter in expected.named_parameters():
             parameter.copy_(start[name])
@@ -143,7 +143,7 @@ def test_evaluation_of_a_class_bound_module(name, backbones, task, features):
     predictions = evaluate_module(Module(cls, config, trained.tensors(), task.classes), backbone, wider, features)
     assert list(predictions) == ["base", "some"], "it does not score the new classes"
     for test, columns in ((base, [0, 1, 2, 3]), (some, order)):
-        shown = few_shots(backbone, task, features) if cls.info.keeps_images else None
+        shown = few_shots(config, backbone, task, features) if cls.info.keeps_images else None
         method = attach(cls, config, backbone, task.class_list(), trained.tensors(), shown)
         logits = logits_of(method, test.examples, features)[:, columns]
         assert predictions[test.key].predicted.tolist() == logits.argmax(1).tolist()

@@ -81,7 +81,7 @@ class Subject:
     def attach(self, method: Method, on: str, classes: ClassList | None = None) -> Method:
         """The module of a trained method on a tiny CLIP."""
         backbone, task = self.bench.backbones[on], self.bench.task
-        shown = few_shots(backbone, task, self.bench.store) if self.cls.info.keeps_images else None
+        shown = few_shots(self.config, backbone, task, self.bench.store) if self.cls.info.keeps_images else None
         return attach(self.cls, self.config, backbone, classes or task.class_list(), method.tensors(), shown)
 
     def scores(self, method: Method, examples: Examples) -> torch.Tensor:

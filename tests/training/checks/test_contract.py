@@ -19,7 +19,7 @@ from benchmark.data.batch import ClassList
 from benchmark.data.features import FeatureStore
 from benchmark.experiment.store import Store
 from benchmark.method import registry
-from benchmark.method.base import Incompatible, Method
+from benchmark.method.base import Incompatible, Method, MethodConfig
 from benchmark.training.checks import contract
 from benchmark.training.evaluation import predict, scores
 from benchmark.training.loop import few_shots, fit
@@ -280,7 +280,7 @@ def test_a_method_that_keeps_images_is_incompatible_without_them(name, subjects)
 
 
 def test_few_shots_are_encoded_by_the_given_backbone(bench):
-    shown = {on: few_shots(bench.backbones[on], bench.task, bench.store) for on in ("native", "eva")}
+    shown = {on: few_shots(MethodConfig(), bench.backbones[on], bench.task, bench.store) for on in ("native", "eva")}
     assert shown["native"].encode(3).shape == (3, len(bench.task.train), 32)
     assert shown["native"].labels.tolist() == list(bench.task.train.labels)
     assert not torch.allclose(shown["native"].encode(1), shown["eva"].encode(1))
