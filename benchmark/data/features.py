@@ -59,8 +59,10 @@ class Bank:
 class FeatureStore:
     """Makes banks; keeps the latest tensors in memory, and features on disk in ``folder``."""
 
-    def __init__(self, folder: Path | None, *, keep: int = 24, threads: int = 1) -> None:
-        self.folder, self.keep = folder, keep
+    def __init__(self, folder: Path | None, *, keep: int = 24, threads: int = 1, deferred: bool = False) -> None:
+        """``deferred``: features reach the disk with ``commit`` only."""
+        self.folder, self.keep, self.deferred = folder, keep, deferred
+        self._pending: dict[str, torch.Tensor] = {}
         self._decoder = Decoder(threads)
         self._kept: OrderedDict[str, torch.Tensor] = OrderedDict()
 
@@ -76,6 +78,18 @@ class FeatureStore:
     def testing(self, backbone: Backbone, examples: Examples, *, pixels: bool) -> Bank:
         """A bank of the plain images."""
         return self.training(backbone, examples, Augmentation(), 1, pixels=pixels)
+
+    def commit(self) -> None:
+        """Write the features that were computed since the last time."""
+        for key, features in self._pending.items():
+            self._save(key, features)
+        self._pending.clear()
+
+    def discard(self) -> None:
+        """Forget the features that were computed since the last ``commit``: the backbone was not what it should be."""
+        for key in self._pending:
+            self._kept.pop(key, None)
+        self._pending.clear()
 
     def _pixels(self, backbone: Backbone, views: Views) -> torch.Tensor:
         """uint8 (V * N, 3, H, W): in memory, or in a file if they are many."""
@@ -96,7 +110,9 @@ class FeatureStore:
             features = self._load(key, views.count, backbone.embed_dim)
             if features is None:
                 features = self._encode(backbone, views)
-                self._save(key, features)
+                self._pending[key] = features
+                if not self.deferred:
+                    self.commit()
             self._keep(key, features)
         self._kept.move_to_end(key)
         return self._kept[key]

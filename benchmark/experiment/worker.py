@@ -11,14 +11,16 @@ from typing import Any
 
 import torch
 
-from benchmark.backbones.clip import Backbone, digest
+from benchmark.backbones.clip import Backbone
 from benchmark.backbones.precision import Precision
+from benchmark.backbones.seal import Seal
 from benchmark.config.errors import UserError
 from benchmark.config.schema import BackboneSpec, FolderSpec
 from benchmark.data.dataset import Dataset, Splits
 from benchmark.data.features import FeatureStore
 from benchmark.data.task import Task, TaskId, make_task, other_test_sets
 from benchmark.experiment.devices import cores, peak_memory_mb
+from benchmark.experiment.isolation import clean, exits_are_errors, switches_kept
 from benchmark.experiment.plan import Cell, Job, restore
 from benchmark.experiment.store import FINAL, Store
 from benchmark.method import registry
@@ -68,19 +70,52 @@ class Context:
     """What to do for cells of other kinds than "train" and "eval"; functions that another process can import."""
 
 
+@dataclass(frozen=True)
+class _Outcome:
+    """How an attempt at a cell ended, and what its record says."""
+
+    status: str
+    reason: str = ""
+    content: dict[str, Any] = field(default_factory=dict)
+    log: str = ""
+    """Of an unexpected error: the end of its traceback."""
+
+
+def _attempt(work: Callable[[], dict[str, Any]]) -> _Outcome:
+    """Run a cell; whatever a plugin raises is an outcome."""
+    try:
+        with exits_are_errors():
+            return _Outcome("ok", content=work())
+    except Incompatible as error:
+        return _Outcome("incompatible", clean(error))
+    except Diverged as error:
+        return _Outcome("diverged", clean(error))
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        return _Outcome("oom", clean(str(error).split("\n")[0]))
+    except UserError as error:
+        return _Outcome("failed", clean(error))
+    except Exception as error:
+        text = clean(error)
+        status = "oom" if "can't allocate memory" in text else "failed"
+        log = traceback.format_exc(limit=-20)[-4000:].encode("utf-8", "replace").decode()
+        return _Outcome(status, clean(f"{type(error).__name__}: {text}"), log=log)
+
+
 @dataclass
 class Worker:
     """Loads what jobs need once, and runs jobs."""
 
     context: Context
     _backbones: dict[str, Backbone] = field(default_factory=dict)
+    _seals: dict[str, Seal] = field(default_factory=dict)
+    """Of the backbones; see ``_repair``."""
     _tasks: dict[TaskId, Task] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         torch.set_num_threads(self.context.threads)
         self.methods = registry.methods(self.context.plugins)
         self.datasets = registry.datasets(self.context.plugins, self.context.folders)
-        self.features = FeatureStore(self.context.cache, threads=self.context.decoders)
+        self.features = FeatureStore(self.context.cache, threads=self.context.decoders, deferred=True)
         self.store = Store(self.context.store)
 
     def run(self, job: Job, report: Report) -> None:
@@ -106,36 +141,36 @@ class Worker:
         start = time.perf_counter()
         if self.context.device.startswith("cuda"):
             torch.cuda.reset_peak_memory_stats()
-        reason, log = "", ""
-        try:
-            content, status = work(), "ok"
-        except Incompatible as error:
-            content, status, reason = {}, "incompatible", str(error)
-        except Diverged as error:
-            content, status, reason = {}, "diverged", str(error)
-        except (torch.OutOfMemoryError, MemoryError) as error:
-            content, status, reason = {}, "oom", str(error).split("\n")[0]
-        except UserError as error:
-            content, status, reason = {}, "failed", str(error)
-        except Exception as error:  # a plugin may raise anything; the traceback goes into the record
-            status = "oom" if "can't allocate memory" in str(error) else "failed"
-            content, reason = {}, " ".join(f"{type(error).__name__}: {error}".split())[:500]
-            log = traceback.format_exc()[-4000:]
+        with switches_kept():
+            outcome = _attempt(work)
         seconds = time.perf_counter() - start
+        damage = self._repair()
+        if damage:
+            outcome = _Outcome("failed", damage, log=outcome.log)
         about = {"seconds": seconds, "peak_mb": self._peak_mb(), "plugin": self.methods[cell.configuration.method].digest}
-        if log:
-            about["traceback"] = log
-        self.store.write(cell.key, cell.config, status, reason=reason, **about, **content)
-        report("end", cell.key, status, reason)
+        if outcome.log:
+            about["traceback"] = outcome.log
+        self.store.write(cell.key, cell.config, outcome.status, reason=outcome.reason, **about, **outcome.content)
+        report("end", cell.key, outcome.status, outcome.reason)
+
+    def _repair(self) -> str:
+        """Load what a cell has changed again, and forget the features that it left; says what it changed, "" if nothing."""
+        damage = [problem for seal in self._seals.values() if (problem := seal.restore_class())]
+        for name, seal in list(self._seals.items()):
+            if problem := seal.broken():
+                damage.append(problem)
+                del self._seals[name], self._backbones[name]
+        if damage:
+            self.features.discard()
+        else:
+            self.features.commit()
+        return "; ".join(dict.fromkeys(damage))
 
     def _train(self, cell: Cell) -> dict[str, Any]:
         backbone, task = self.backbone(cell.backbone), self.task(cell.task)
         cls = self.methods[cell.configuration.method].cls
         config = restore(cls, cell.settings)
         method, log = train_module(cls, config, backbone, task, self.features, precision=self.context.precision)
-        if digest(backbone.model) != backbone.digest:
-            del self._backbones[cell.backbone]
-            raise RuntimeError(f"training changed the weights of backbone {cell.backbone}")
         tensors = method.tensors()
         about = {
             "method": cell.configuration.method,
@@ -181,6 +216,7 @@ class Worker:
     def backbone(self, name: str) -> Backbone:
         if name not in self._backbones:
             self._backbones[name] = Backbone.load(name, self.context.backbones[name], self.context.device)
+            self._seals[name] = Seal(self._backbones[name])
         return self._backbones[name]
 
     def task(self, task: TaskId) -> Task:

@@ -83,7 +83,7 @@ def few_shots(config: MethodConfig, backbone: Backbone, task: Task, store: Featu
     augmentation = task.augmentation.cropped(config.crop)
 
     def encode(views: int) -> torch.Tensor:
-        return store.training(backbone, task.train, augmentation, views, pixels=False).views
+        return store.training(backbone, task.train, augmentation, views, pixels=False).views.clone()  # others share them
 
     return FewShots(torch.tensor(task.train.labels, dtype=torch.long, device=backbone.device), encode)
 

@@ -101,7 +101,7 @@ def test_a_method_that_changes_the_backbone_fails_and_the_backbone_is_loaded_aga
     monkeypatch.setattr(module, "train_module", meddle)
     run.worker.run(run.job, run.report)
     assert statuses(run) == ["failed", "blocked", "blocked"]
-    assert "training changed the weights of backbone native" in run.worker.store.record(run.job.train.key)["reason"]
+    assert "it changed the weights of backbone native" in run.worker.store.record(run.job.train.key)["reason"]
     assert run.worker.backbone("native") is not backbone
     assert run.worker.backbone("native").digest == backbone.digest
 

@@ -201,5 +201,6 @@ def _die_with_parent() -> None:
     """Ask Linux to kill this process when the driver dies, so that a killed run leaves no worker behind."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-        if os.getppid() == 1:
+        driver = multiprocessing.parent_process()
+        if driver and os.getppid() != driver.pid:  # it died before; its number is 1 where a container runs it alone
             os._exit(1)
