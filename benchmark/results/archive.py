@@ -127,6 +127,7 @@ def merge(runs: Sequence[RunResults]) -> RunResults:
         published=[row for about in abouts for row in about.published],
         notes={name: note for about in abouts for name, note in about.notes.items()},
         capabilities=list({method.name: method for about in abouts for method in about.capabilities}.values()),
+        unknown={name: reason for about in abouts for name, reason in about.unknown.items()},
     )
     datasets = {name: dataset for run in runs for name, dataset in run.datasets.items()}
     computed = pd.concat([run.runs for run in runs]).drop_duplicates("key")

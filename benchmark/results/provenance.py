@@ -80,6 +80,8 @@ class About:
     """How a data set's split was made, by data set."""
     capabilities: Sequence[Capability] = ()
     """What the methods can do, as it was tested."""
+    unknown: Mapping[str, str] = field(default_factory=dict)
+    """Why that is not known, by method."""
 
 
 PACKAGES = ("torch", "torchvision", "open_clip_torch", "timm", "numpy", "pandas", "pillow", "scikit-learn")
@@ -93,6 +95,7 @@ def describe(
     created: str,
     published: Sequence[PublishedRow] = (),
     capabilities: Sequence[Capability] = (),
+    unknown: Mapping[str, str] | None = None,
 ) -> About:
     """Everything that the report says about how its results were made."""
     plan, spec = session.plan, session.spec
@@ -113,6 +116,7 @@ def describe(
         zero_shot=session.baseline if session.baseline in methods else "",
         published=published,
         capabilities=capabilities,
+        unknown=unknown or {},
         notes={task.id.dataset: task.note for task in plan.tasks.values() if task.note},
     )
 

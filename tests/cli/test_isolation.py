@@ -57,7 +57,7 @@ CASES = {
     "attribute": ("backbone.model.visual.spare = 1", CHANGED),
     "all-backbones": ("Backbone.encode_texts = lambda self, texts: torch.zeros(len(texts), self.embed_dim)", "it replaced"),
     "gradients": ("torch.set_grad_enabled(when != 'evaluation')", FINE),
-    "type": ("if when == 'evaluation': torch.set_default_dtype(torch.float64)", FINE),
+    "type": ("if when == 'evaluation': torch.set_default_dtype(torch.float64)", None),
     "autocast": ("if when == 'evaluation': torch.set_autocast_enabled('cpu', True)", FINE),
     "device": ("if when == 'evaluation': torch.set_default_device('meta')", None),
     "folder": ("os.chdir('/')", FINE),

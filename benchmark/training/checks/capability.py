@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -35,15 +35,13 @@ class Capability:
     """Whether the few training images must be kept (declared)."""
 
 
-def check_capabilities(methods: Mapping[str, type[Method]]) -> list[Capability]:
-    """Try every method; one that cannot be built on the tiny CLIPs is left out."""
-    capabilities = []
+def check_capabilities(methods: Mapping[str, type[Method]]) -> Iterator[Capability | None]:
+    """Try every method, one after the other; None for one that cannot be built on the tiny CLIPs."""
     with torch.random.fork_rng(), Bench.make() as bench:
         for name, cls in methods.items():
             subject = Subject(cls, bench)
-            if subject.incompatibility("native") is None and not cls.info.baseline:
-                capabilities.append(_check(name, subject))
-    return capabilities
+            fits = subject.incompatibility("native") is None and not cls.info.baseline
+            yield _check(name, subject) if fits else None
 
 
 def _check(name: str, subject: Subject) -> Capability:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -124,3 +125,20 @@ def test_spawned_workers_compute_what_forked_ones_compute(world, tmp_path):
     assert forked.status == 0, forked.err
     for name in ("results.csv", "uncertainty.csv"):
         assert (tmp_path / "spawned" / name).read_bytes() == (tmp_path / "forked" / name).read_bytes(), name
+
+
+def may_unshare() -> bool:
+    """Whether this machine lets tests start a process that is number 1, as in a container."""
+    command = ["unshare", "--fork", "--pid", "--mount-proc", "true"]
+    return bool(shutil.which("unshare")) and subprocess.run(command, capture_output=True).returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not may_unshare(), reason="needs unshare and the right to use it")
+def test_a_driver_that_is_process_1_has_workers(world, tmp_path):
+    """As the command of a container is."""
+    options = ["--methods=zero-shot", "--protocols=base-to-new", "--workers=1", "--device=cpu", "--no-report"]
+    command = ["unshare", "--fork", "--pid", "--mount-proc", *world.command(*options, f"--out={tmp_path}/out")]
+    done = subprocess.run(command, cwd=world.root, env=world.env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "6 ok" in done.stdout

@@ -12,7 +12,7 @@ METHODS = registry.methods()
 
 def test_capabilities_are_what_the_formulas_say():
     names = "coop cocoop clip-adapter tip-adapter clip-lora-text vpt linear-probe word-prompt zero-shot".split()
-    found = {each.name: each for each in capability.check_capabilities({name: METHODS[name].cls for name in names})}
+    found = {each.name: each for each in capability.check_capabilities({name: METHODS[name].cls for name in names}) if each}
     assert found.keys() == set(names) - {"zero-shot"}
     changes = {name: each.changes for name, each in found.items()}
     assert changes == {
@@ -47,5 +47,5 @@ def test_probing_leaves_random_numbers_as_they_were():
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    capability.check_capabilities({"vpt": METHODS["vpt"].cls})
+    list(capability.check_capabilities({"vpt": METHODS["vpt"].cls}))
     assert torch.equal(torch.rand(3), expected)

@@ -1,0 +1,69 @@
+"""Runs plugin code for the driver in a process of its own, with a time limit, so that nothing it does reaches the driver."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from multiprocessing.connection import Connection
+from typing import Any, TypeVar
+
+import torch
+
+from benchmark.experiment.isolation import clean
+
+T = TypeVar("T")
+Work = Callable[[Sequence[str]], Iterable[T]]
+"""Yields one result for each name, in order; a function that another process can import."""
+
+
+def each_apart(work: Work[T], names: Sequence[str], seconds: float) -> Iterator[tuple[str, T | None, str]]:
+    """(name, result, reason) of each name. After an error, a death or ``seconds`` without a result, the result is None, the
+    reason says why, and another process goes on with the next name."""
+    left = list(names)
+    while left:
+        processes: Any = multiprocessing.get_context("fork" if _may_fork() else "spawn")
+        ours, theirs = processes.Pipe(duplex=False)
+        process = processes.Process(target=_main, args=(theirs, work, tuple(left)), daemon=True)
+        process.start()
+        theirs.close()
+        try:
+            while left:
+                result, reason = _next(ours, seconds)
+                yield left.pop(0), result, reason
+                if reason:
+                    break
+        finally:
+            process.kill()
+            process.join()
+            ours.close()
+
+
+def _may_fork() -> bool:
+    """Whether a copy of this process works: on Linux, and without a GPU in use."""
+    return sys.platform.startswith("linux") and not torch.cuda.is_initialized()
+
+
+def _next(pipe: Connection, seconds: float) -> tuple[Any, str]:
+    try:
+        if not pipe.poll(seconds):
+            return None, f"it took longer than {seconds:.0f} s"
+        return pipe.recv()  # type: ignore[no-any-return]
+    except (EOFError, OSError):
+        return None, "it ended the process"
+
+
+def _main(pipe: Connection, work: Work[Any], names: Sequence[str]) -> None:
+    """Body of the process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+    process = os.getpid()
+    try:
+        for result in work(names):
+            pipe.send((result, ""))
+    except BaseException as error:  # whatever it is, it is the plugin's
+        if os.getpid() == process:
+            pipe.send((None, clean(f"{type(error).__name__}: {clean(error)}")))
+    os._exit(0)  # nothing that a plugin registered for the end of a process runs
