@@ -16,8 +16,8 @@ from benchmark.backbones.clip import Backbone
 
 WIDTH = 1024
 """Words of eight bytes in a row of a checksum."""
-SMALL = 2**16
-"""Tensors of fewer bytes are summed together."""
+TOGETHER = 2**24
+"""Bytes of tensors that are summed together: many small sums would take longer than one large one."""
 PLAIN = (bool, int, float, str, type(None))
 """Attributes that are compared by value; others by identity."""
 ELSEWHERE = frozenset(("_parameters", "_buffers", "_modules"))
@@ -54,15 +54,16 @@ class Seal:
 
 def _sums(model: nn.Module) -> list[int]:
     """Checksums of all parameters and buffers, those too that a checkpoint does not hold."""
-    octets = [_octets(value) for value in (*model.parameters(), *model.buffers())]
-    small = [some for some in octets if len(some) < SMALL]
-    large = [some for some in octets if len(some) >= SMALL]
-    together = [torch.cat(small)] if small else []
-    return torch.cat([_sum(some) for some in (*together, *large)]).tolist()
-
-
-def _octets(value: torch.Tensor) -> torch.Tensor:
-    return value.detach().contiguous().reshape(-1).view(torch.uint8)
+    groups: list[list[torch.Tensor]] = [[]]
+    size = 0
+    for value in (*model.parameters(), *model.buffers()):
+        octets = value.detach().contiguous().reshape(-1).view(torch.uint8)
+        if groups[-1] and size + len(octets) > TOGETHER:
+            groups.append([])
+            size = 0
+        groups[-1].append(octets)
+        size += len(octets)
+    return torch.cat([_sum(torch.cat(group) if len(group) > 1 else group[0]) for group in groups]).tolist()
 
 
 def _sum(octets: torch.Tensor) -> torch.Tensor:

@@ -36,7 +36,8 @@ def switches_kept() -> Iterator[None]:
             os._exit(0)
         torch.set_grad_enabled(True)
         torch.set_default_dtype(kind)
-        torch.set_default_device(device)
+        if torch.get_default_device() != device:
+            torch.set_default_device(None if device == torch.device("cpu") else device)  # any but None slows every call
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(deterministic)
         torch.autograd.set_detect_anomaly(anomalies)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -120,8 +121,9 @@ class Worker:
 
     def run(self, job: Job, report: Report) -> None:
         """Run the cells of a job that have no final record; a cell that fails affects only the cells that depend on it."""
-        if self.store.status(job.train.key) not in FINAL:
-            self._cell(job.train, report, lambda: self._train(job.train))
+        left = [cell for cell in (job.train, *job.evals) if self.store.status(cell.key) not in FINAL]
+        if job.train in left:
+            self._cell(job.train, report, lambda: self._train(job.train), last=len(left) == 1)
         trained = self.store.record(job.train.key)
         for cell in job.evals:
             if self.store.status(cell.key) in FINAL:
@@ -134,9 +136,10 @@ class Worker:
                 report("end", cell.key, status, reason)
             else:
                 act = self.context.actions.get(cell.kind, Worker._evaluate)
-                self._cell(cell, report, lambda cell=cell, act=act: act(self, cell, job.train, trained))  # type: ignore[misc]
+                work = partial(act, self, cell, job.train, trained)
+                self._cell(cell, report, work, last=cell is left[-1])
 
-    def _cell(self, cell: Cell, report: Report, work: Callable[[], dict[str, Any]]) -> None:
+    def _cell(self, cell: Cell, report: Report, work: Callable[[], dict[str, Any]], *, last: bool) -> None:
         report("start", cell.key, "", "")
         start = time.perf_counter()
         if self.context.device.startswith("cuda"):
@@ -144,7 +147,7 @@ class Worker:
         with switches_kept():
             outcome = _attempt(work)
         seconds = time.perf_counter() - start
-        damage = self._repair()
+        damage = self._repair(self._backbones if last else (cell.backbone,))
         if damage:
             outcome = _Outcome("failed", damage, log=outcome.log)
         about = {"seconds": seconds, "peak_mb": self._peak_mb(), "plugin": self.methods[cell.configuration.method].digest}
@@ -153,11 +156,12 @@ class Worker:
         self.store.write(cell.key, cell.config, outcome.status, reason=outcome.reason, **about, **outcome.content)
         report("end", cell.key, outcome.status, outcome.reason)
 
-    def _repair(self) -> str:
-        """Load what a cell has changed again, and forget the features that it left; says what it changed, "" if nothing."""
+    def _repair(self, names: Iterable[str]) -> str:
+        """Load the named backbones again if a cell has changed them, and forget the features that it left; says what it
+        changed, "" if nothing. After a cell its own is named; after the last of a job all, which its method may know."""
         damage = [problem for seal in self._seals.values() if (problem := seal.restore_class())]
-        for name, seal in list(self._seals.items()):
-            if problem := seal.broken():
+        for name in [name for name in names if name in self._seals]:
+            if problem := self._seals[name].broken():
                 damage.append(problem)
                 del self._seals[name], self._backbones[name]
         if damage:

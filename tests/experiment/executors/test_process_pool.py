@@ -141,4 +141,4 @@ def test_a_driver_that_is_process_1_has_workers(world, tmp_path):
     command = ["unshare", "--fork", "--pid", "--mount-proc", *world.command(*options, f"--out={tmp_path}/out")]
     done = subprocess.run(command, cwd=world.root, env=world.env, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert "6 ok" in done.stdout
+    assert "8 ok" in done.stdout
