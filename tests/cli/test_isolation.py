@@ -62,7 +62,7 @@ CASES = {
     "device": ("if when == 'evaluation': torch.set_default_device('meta')", None),
     "folder": ("os.chdir('/')", FINE),
     "recursion": ("if when == 'evaluation': sys.setrecursionlimit(90)", None),
-    "alarm": ("signal.alarm(1)", FINE),
+    "alarm": ("signal.alarm(1)", None),
     "output": ("sys.stdout.close()", None),
     "fork": ("os.fork() if when == 'loss' else None", FINE),
     "exit": ("if when == 'loss': raise SystemExit(0)", "SystemExit was raised: 0"),

@@ -24,14 +24,14 @@ def work(names):
 
 
 def test_each_has_a_result_or_a_reason():
-    found = list(each_apart(work, ["a", "raise", "exit", "b", "die", "hang", "c"], 2))
+    found = list(each_apart(work, ["a", "raise", "exit", "b", "die", "hang", "c"], 5))
     assert found == [
         ("a", "A", ""),
         ("raise", None, "ValueError: wrong on purpose"),
         ("exit", None, "SystemExit: bye"),
         ("b", "B", ""),
         ("die", None, "it ended the process"),
-        ("hang", None, "it took longer than 2 s"),
+        ("hang", None, "it took longer than 5 s"),
         ("c", "C", ""),
     ]
 
