@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
 import torch
 
-from benchmark.experiment.isolation import clean
+from benchmark.experiment.isolation import described
+from benchmark.experiment.processes import follow_the_driver, process_maker
 
 T = TypeVar("T")
 Work = Callable[[Sequence[str]], Iterable[T]]
@@ -24,7 +22,7 @@ def each_apart(work: Work[T], names: Sequence[str], seconds: float) -> Iterator[
     reason says why, and another process goes on with the next name."""
     left = list(names)
     while left:
-        processes: Any = multiprocessing.get_context("fork" if _may_fork() else "spawn")
+        processes = process_maker(gpu=torch.cuda.is_initialized())
         ours, theirs = processes.Pipe(duplex=False)
         process = processes.Process(target=_main, args=(theirs, work, tuple(left)), daemon=True)
         process.start()
@@ -41,11 +39,6 @@ def each_apart(work: Work[T], names: Sequence[str], seconds: float) -> Iterator[
             ours.close()
 
 
-def _may_fork() -> bool:
-    """Whether a copy of this process works: on Linux, and without a GPU in use."""
-    return sys.platform.startswith("linux") and not torch.cuda.is_initialized()
-
-
 def _next(pipe: Connection, seconds: float) -> tuple[Any, str]:
     try:
         if not pipe.poll(seconds):
@@ -57,7 +50,7 @@ def _next(pipe: Connection, seconds: float) -> tuple[Any, str]:
 
 def _main(pipe: Connection, work: Work[Any], names: Sequence[str]) -> None:
     """Body of the process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    follow_the_driver()
     torch.set_num_threads(1)
     process = os.getpid()
     try:
@@ -65,5 +58,5 @@ def _main(pipe: Connection, work: Work[Any], names: Sequence[str]) -> None:
             pipe.send((result, ""))
     except BaseException as error:  # whatever it is, it is the plugin's
         if os.getpid() == process:
-            pipe.send((None, clean(f"{type(error).__name__}: {clean(error)}")))
+            pipe.send((None, described(error)))
     os._exit(0)  # nothing that a plugin registered for the end of a process runs

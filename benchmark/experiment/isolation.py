@@ -66,6 +66,11 @@ def clean(message: object) -> str:
     return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
 
 
+def described(error: BaseException) -> str:
+    """The kind of an error and its text, cleaned."""
+    return clean(f"{type(error).__name__}: {clean(error)}")
+
+
 @contextmanager
 def exits_are_errors() -> Iterator[None]:
     """Turn a plugin's ``SystemExit`` and the like into an error of its cell, so that they end nothing else. A

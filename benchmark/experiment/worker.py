@@ -21,7 +21,7 @@ from benchmark.data.dataset import Dataset, Splits
 from benchmark.data.features import FeatureStore
 from benchmark.data.task import Task, TaskId, make_task, other_test_sets
 from benchmark.experiment.devices import cores, peak_memory_mb
-from benchmark.experiment.isolation import clean, exits_are_errors, switches_kept
+from benchmark.experiment.isolation import clean, described, exits_are_errors, switches_kept
 from benchmark.experiment.plan import Cell, Job, restore
 from benchmark.experiment.store import FINAL, Store
 from benchmark.method import registry
@@ -96,10 +96,9 @@ def _attempt(work: Callable[[], dict[str, Any]]) -> _Outcome:
     except UserError as error:
         return _Outcome("failed", clean(error))
     except Exception as error:
-        text = clean(error)
-        status = "oom" if "can't allocate memory" in text else "failed"
+        status = "oom" if "can't allocate memory" in clean(error) else "failed"
         log = traceback.format_exc(limit=-20)[-4000:].encode("utf-8", "replace").decode()
-        return _Outcome(status, clean(f"{type(error).__name__}: {text}"), log=log)
+        return _Outcome(status, described(error), log=log)
 
 
 @dataclass

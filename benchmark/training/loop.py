@@ -157,14 +157,12 @@ def train(
         optimizer = make_optimizer(config, method)
         scaler = torch.amp.GradScaler(method.backbone.device.type, enabled=precision == "fp16")
         method.train()
+        pool = len(bank) * (len(bank.views) if config.pool_views else 1)
         for step in range(steps):
             if step % per_epoch == 0:
-                shuffled = torch.randperm(len(bank) * (len(bank.views) if config.pool_views else 1), generator=order)
+                shuffled = torch.randperm(pool, generator=order)
             first = (step % per_epoch) * config.batch_size
-            drawn = shuffled[first : first + config.batch_size]
-            rows = drawn % len(bank)
-            pooled = config.pool_views
-            views = drawn // len(bank) if pooled else torch.randint(len(bank.views), (len(rows),), generator=order)
+            rows, views = _examples(config, bank, shuffled[first : first + config.batch_size], order)
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(config, step, steps, per_epoch)
             scale = scaler.get_scale()
@@ -181,6 +179,15 @@ def train(
     _check_finite(method, f"{steps} steps")
     seconds = time.perf_counter() - start
     return TrainLog(steps, seconds, losses[0] if losses else math.nan, losses[-1] if losses else math.nan, skipped)
+
+
+def _examples(
+    config: MethodConfig, bank: Bank, drawn: torch.Tensor, order: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """(images, a view of each) of a batch: what was drawn from the pool of views, or random views of the drawn images."""
+    if config.pool_views:
+        return drawn % len(bank), drawn // len(bank)
+    return drawn, torch.randint(len(bank.views), (len(drawn),), generator=order)
 
 
 def _step(

@@ -7,20 +7,19 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from fixtures.command import use_checkout
 from rich.console import Console
 
-from benchmark.config import loader, paths
+from benchmark.config import loader
 from benchmark.config.errors import UserError
-from benchmark.experiment import session, worker
+from benchmark.experiment import session
 from benchmark.experiment.session import Execution, compute, lock, open_session, override, registries, select
 
 
 @pytest.fixture
 def spec(world, monkeypatch):
     """The toy checkout's YAML."""
-    bundled, there = paths.bundled, world.root
-    monkeypatch.setattr(paths, "bundled", lambda name: there / name if (there / name).exists() else bundled(name))
-    monkeypatch.setattr(worker, "_LOADED", {})
+    use_checkout(monkeypatch, world.root)
     return loader.load(world.root / "pairs.yaml")
 
 

@@ -8,8 +8,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from fixtures.command import use_checkout
 
-from benchmark.config import loader, paths
+from benchmark.config import loader
 from benchmark.experiment import worker as module
 from benchmark.experiment.plan import configurations, make_plan, tasks
 from benchmark.experiment.worker import Context, Worker, blocked_by, worker_contexts
@@ -20,10 +21,7 @@ from benchmark.training.loop import Diverged
 @pytest.fixture
 def run(world, tmp_path, monkeypatch):
     """A worker in the toy checkout, and the plan of one method on native -> eva."""
-    bundled = paths.bundled
-    there = world.root
-    monkeypatch.setattr(paths, "bundled", lambda name: there / name if (there / name).exists() else bundled(name))
-    monkeypatch.setattr(module, "_LOADED", {})
+    use_checkout(monkeypatch, world.root)
     spec = loader.load(world.root / "pairs.yaml")
     context = Context(spec.backbones, ("toy",), tmp_path, None, "cpu", "fp32")
     worker = Worker(context)

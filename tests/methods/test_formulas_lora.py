@@ -77,7 +77,7 @@ def test_masked_lora_step_with_masks(backbone, features, pixels, labels, name):
             torch.testing.assert_close(after[key], expected, **EXACT)
 
 
-def test_masked_lora_masks_anew_in_each_step(backbone, features, labels):
+def test_masked_lora_draws_new_masks_in_each_step(backbone, features, labels):
     """And all of one step's classes see the same masks: the logits of a class do not depend on the others there are."""
     settings = {"dropout": 0.0, "mask": 0.3, "skip": 0.0}
     method = build("masked-lora-text", backbone, **settings).train()

@@ -5,24 +5,20 @@ If a worker dies, only the cell that it was computing is lost; another worker ta
 
 from __future__ import annotations
 
-import ctypes
-import multiprocessing
-import os
 import signal
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any
 
 from benchmark.config.errors import UserError
 from benchmark.data.task import TaskId
 from benchmark.experiment.devices import release_memory
 from benchmark.experiment.executor import Chunk, Executor, Finished, Settings, cells_of
 from benchmark.experiment.plan import Cell
+from benchmark.experiment.processes import follow_the_driver, process_maker
 from benchmark.experiment.store import Store
 from benchmark.experiment.worker import Context, Worker, worker_contexts
 
@@ -156,15 +152,8 @@ def _task(chunk: Chunk) -> TaskId:
     return chunk[0].train.task
 
 
-def _processes(context: Context) -> Any:
-    """How worker processes are made. On Linux CPUs they are forks of the driver, which has one thread (see ``cli.main`` and
-    ``progress``): libraries are in memory once and are not loaded again. Everywhere else, and for GPUs, they are spawned."""
-    forks = context.device == "cpu" and sys.platform.startswith("linux")
-    return multiprocessing.get_context("fork" if forks else "spawn")
-
-
 def _start(context: Context) -> _Slot:
-    processes = _processes(context)
+    processes = process_maker(gpu=context.device != "cpu")
     ours, theirs = processes.Pipe()
     process = processes.Process(target=_worker_main, args=(theirs, context), daemon=True)
     process.start()
@@ -183,8 +172,7 @@ def _exit(code: int | None) -> str:
 
 def _worker_main(pipe: Connection, context: Context) -> None:
     """Body of a worker process: answer chunks until the pipe closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the driver
-    _die_with_parent()
+    follow_the_driver()
     worker = Worker(context)
     while True:
         try:
@@ -195,12 +183,3 @@ def _worker_main(pipe: Connection, context: Context) -> None:
             worker.run(job, lambda *message: pipe.send(message))
         release_memory()
         pipe.send(("idle", "", "", ""))
-
-
-def _die_with_parent() -> None:
-    """Ask Linux to kill this process when the driver dies, so that a killed run leaves no worker behind."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-        driver = multiprocessing.parent_process()
-        if driver and os.getppid() != driver.pid:  # it died before; its number is 1 where a container runs it alone
-            os._exit(1)

@@ -105,7 +105,7 @@ def test_a_cancellation_leaves_nothing(pool):
 SPAWNING = """
 import multiprocessing, sys
 from benchmark.experiment.executors import process_pool
-process_pool._processes = lambda context: multiprocessing.get_context("spawn")
+process_pool.process_maker = lambda gpu: multiprocessing.get_context("spawn")
 if __name__ == "__main__":
     from benchmark.cli.main import main
     sys.exit(main(sys.argv[1:]))
