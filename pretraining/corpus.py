@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from benchmark.backbones import bpe
-from benchmark.data.icons.duplicates import THRESHOLD, fingerprints
+from benchmark.data.duplicates import THRESHOLD, fingerprints
 from benchmark.data.icons.families import FAMILIES, PRETRAINING
 from benchmark.data.icons.render import ink_maps
 from pretraining.captions import TEMPLATES, sayings, words

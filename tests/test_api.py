@@ -13,8 +13,9 @@ import benchmark
 from benchmark.backbones.clip import Backbone
 from benchmark.data import ArrayImages, Dataset, Examples, Splits
 from benchmark.data.features import FeatureStore
-from benchmark.experiment.store import Store
+from benchmark.experiment.store import MODULE, Store
 from benchmark.method import registry
+from benchmark.method.checkpoints import module_file
 from benchmark.training.checks import tiny_clips
 from benchmark.training.modules import all_scores, attach, train_module
 
@@ -40,7 +41,7 @@ def stored(tmp_path_factory, backbones):
             "backbone": {"name": "native", "digest": backbones["native"].digest},
             "tensors": {tensor: list(value.shape) for tensor, value in method.tensors().items()},
         }
-        store.save_module(name, method.tensors(), described)
+        store.write(name, {}, "ok", files={MODULE: module_file(method.tensors(), described)})
         files[name] = store.folder(name) / "module.safetensors"
     return files
 

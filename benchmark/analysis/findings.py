@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
+from pydantic import TypeAdapter
 
 from benchmark.analysis.base import Analysis, all_analyses
 from benchmark.config.errors import UserError
-from benchmark.experiment.store import write_atomically
-from benchmark.results.legacy import modernise
+from benchmark.config.files import write_atomically
+from benchmark.results.table_files import read_csv, write_csv
 
 FOLDER = "analysis"
 """Inside a results folder."""
@@ -49,7 +51,7 @@ Findings = Mapping[str, Sequence[Finding]]
 def save(root: Path, name: str, finding: Finding) -> Path:
     """Write a finding into a results folder, in place of an earlier one on the same data set; returns the CSV."""
     file = root / FOLDER / f"{name}-{finding.provenance.dataset}.csv"
-    write_atomically(file, finding.table.to_csv(index=False, lineterminator="\n").encode())
+    write_csv(finding.table, file)
     write_atomically(file.with_suffix(".json"), (json.dumps(asdict(finding.provenance), indent=1) + "\n").encode())
     return file
 
@@ -73,13 +75,9 @@ def load(root: Path) -> dict[str, list[Finding]]:
 
 def _read(file: Path, analysis: Analysis) -> Finding:
     try:
-        facts = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
-        numbers = {column: [""] for column in analysis.number_columns}
-        table = modernise(pd.read_csv(file, keep_default_na=False, na_values=numbers))
-        if not {*analysis.columns} <= {*table.columns}:
-            raise ValueError(f"no column {sorted({*analysis.columns} - {*table.columns})[0]!r}")
-        return Finding(table, Provenance(**{**facts, "seeds": tuple(facts["seeds"])}))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        provenance = TypeAdapter(Provenance).validate_json(file.with_suffix(".json").read_bytes())
+        return Finding(read_csv(file, analysis.columns, numbers=analysis.number_columns), provenance)
+    except (OSError, ValueError, csv.Error) as error:
         what = f"{file} cannot be read: {' '.join(str(error).split())[:200]}"
         raise UserError(what, fix=f"remove it, or run 'analyse {analysis.name}' again") from None
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from benchmark.data.dataset import Dataset
+from benchmark.data.dataset import Dataset, Splits
 from benchmark.experiment.plan import DEFAULT, Plan
 from benchmark.experiment.store import FINAL, Store
 from benchmark.method.base import Method
@@ -128,4 +128,22 @@ def datasets_table(plugins: Registry[Dataset]) -> Table:
     for name, data in sorted(plugins.plugins.items()):
         cls = data.cls
         table.add_row(name, cls.title, "-" if cls.shift_of else str(cls.shots), cls.shift_of or "-", cls.licence)
+    return table
+
+
+def counts_table(dataset: Dataset, splits: Splits, by_class: Mapping[str, tuple[int, ...]]) -> Table:
+    """Images per part, in all and for a class: fewest, most, and the classes with the fewest."""
+    table = Table(
+        title=f"{dataset.title or dataset.name}: {len(splits.classes)} classes", title_justify="left", title_style=""
+    )
+    for column in ("part", "images", "per class", "fewest in"):
+        table.add_column(column, overflow="fold")
+    for place, part in enumerate(("train", "val", "test")):
+        numbers = {name: count[place] for name, count in by_class.items()}
+        if not any(numbers.values()):
+            continue
+        low, high = min(numbers.values()), max(numbers.values())
+        fewest = [name for name, count in numbers.items() if count == low]
+        shown = ", ".join(fewest[:3]) + (", ..." if len(fewest) > 3 else "") if low < high else ""
+        table.add_row(part, f"{sum(numbers.values()):,}", f"{low}" if low == high else f"{low} to {high}", escape(shown))
     return table

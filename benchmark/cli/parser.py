@@ -173,6 +173,11 @@ def add_report_command(parser: argparse.ArgumentParser) -> None:
     add_report(parser)
 
 
+def add_verify(parser: argparse.ArgumentParser) -> None:
+    """The hashes of a results folder."""
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("results"), metavar="DIR", help="the --out of a run")
+
+
 def add_eval_module(parser: argparse.ArgumentParser) -> None:
     """A module that exists already, on other backbones."""
     text = "checkpoint of a method's official code, or a module.safetensors of this suite"
@@ -187,6 +192,15 @@ def add_eval_module(parser: argparse.ArgumentParser) -> None:
     add_device(parser)
     text = "where features are kept"
     parser.add_argument("--cache", type=Path, default=Path("results/features"), metavar="DIR", help=text)
+
+
+def add_check_data(parser: argparse.ArgumentParser) -> None:
+    """A data set."""
+    parser.add_argument("name", help="a data set, or a folder or CSV of your own")
+    text = "where a picture with a few images of each class is written"
+    parser.add_argument("--sheet", type=Path, default=Path("check-data.png"), metavar="PNG", help=text)
+    add_pairs_file(parser)
+    add_data(parser)
 
 
 def add_methods(parser: argparse.ArgumentParser) -> None:
@@ -233,8 +247,10 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     RUN: ("train on the old backbone, reuse on newer ones, and report (the default)", add_run),
     "init": ("write a commented pairs.yaml", add_init),
     "analyse": ("explain why modules survive an upgrade, and what to do if they do not", add_analyse),
+    "verify": ("say what in a results folder is damaged, stale or was edited", add_verify),
     "report": ("write the report again from finished results", add_report_command),
     "eval-module": ("evaluate a module that you have on other backbones", add_eval_module),
+    "check-data": ("print what is read of a data set, and what looks wrong", add_check_data),
     "methods": ("list the methods, or describe one", add_methods),
     "new-method": ("write a working, commented skeleton of a new method", add_new_method),
     "check-method": ("check a method against the contract on tiny CLIPs", add_check_method),

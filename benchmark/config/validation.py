@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar, get_args
 
@@ -10,18 +11,21 @@ from pydantic import BaseModel, ValidationError
 
 from benchmark.config.errors import UserError
 
+SHORT = reprlib.Repr()
+"""Shows a value without building its whole text, which a few nested YAML aliases make endless."""
+SHORT.maxlevel, SHORT.maxstring, SHORT.maxother = 2, 80, 80
 M = TypeVar("M", bound=BaseModel)
 
 
-def check(model: type[M], content: Mapping[str, Any], *, where: str) -> M:
-    """Validate ``content``; the first problem becomes one line with its key path and a fix."""
+def check(model: type[M], content: Mapping[str, Any], *, where: str, fix: str = "") -> M:
+    """Validate ``content``; the first problem becomes one line with its key path and a fix, which is ``fix`` if given."""
     try:
         return model.model_validate(content)
     except ValidationError as error:
         problems = error.errors()
         # A misspelt key also leaves the right one missing: report the former.
         problem = next((item for item in problems if item["type"] == "extra_forbidden"), problems[0])
-        raise UserError(_say(problem), where=f"{where}: {_path(problem['loc'])}", fix=_fix(problem, model)) from None
+        raise UserError(_say(problem), where=f"{where}: {_path(problem['loc'])}", fix=fix or _fix(problem, model)) from None
 
 
 def _path(location: Sequence[int | str]) -> str:
@@ -48,7 +52,7 @@ def _fix(problem: Any, model: type[BaseModel]) -> str:
         return f"add {problem['loc'][-1]!r}"
     if problem["type"] == "too_short":
         return "name at least one"
-    return f"you gave {problem['input']!r}"[:120]
+    return f"you gave {SHORT.repr(problem['input'])}"
 
 
 def _models(model: type[BaseModel]) -> Iterator[type[BaseModel]]:

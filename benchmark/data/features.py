@@ -6,18 +6,17 @@ Features are kept on disk, keyed by backbone, preprocessing and images, so that 
 from __future__ import annotations
 
 import hashlib
-import os
+import itertools
 from collections import OrderedDict
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from benchmark.backbones.clip import Backbone
 from benchmark.data.batch import Batch
+from benchmark.data.cache import SUFFIX, load_array, save_array
 from benchmark.data.dataset import Augmentation, Examples
 from benchmark.data.views import Decoder, Views, allocate
 
@@ -27,6 +26,10 @@ IN_MEMORY = 256 * 2**20
 """Bytes of pixels that are kept in memory; larger arrays go to a file."""
 
 
+Visits = Iterable[tuple[torch.Tensor, torch.Tensor]]
+"""(rows (B,), views (B,)) of the batches of a training: which examples, each in which view."""
+
+
 class Bank:
     """Views of a set of examples: pixels (V, N, 3, H, W) or features (V, N, d), and labels (N,).
 
@@ -34,12 +37,26 @@ class Bank:
     """
 
     def __init__(
-        self, views: torch.Tensor, labels: torch.Tensor, normalise: Callable[[torch.Tensor], torch.Tensor] | None = None
+        self,
+        views: torch.Tensor,
+        labels: torch.Tensor,
+        normalise: Callable[[torch.Tensor], torch.Tensor] | None = None,
+        *,
+        fresh: bool = False,
     ) -> None:
-        self.views, self.labels, self.normalise = views, labels, normalise
+        """``fresh``: there is a view for every epoch, to be used in that one only."""
+        self.views, self.labels, self.normalise, self.fresh = views, labels, normalise, fresh
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def view_count(self) -> int:
+        return len(self.views)
+
+    def batches(self, visits: Visits) -> Iterator[Batch]:
+        """The batches of a training."""
+        return (self.batch(rows, views) for rows, views in visits)
 
     def all(self) -> Batch:
         """Every example in its first view."""
@@ -56,6 +73,30 @@ class Bank:
         return Batch(labels, pixels=self.normalise(chosen) if self.normalise else chosen)
 
 
+class Stream:
+    """Examples with a new view in every epoch, which is decoded when it is visited, a few batches ahead of its use."""
+
+    fresh = True
+
+    def __init__(self, views: Views, labels: torch.Tensor, backbone: Backbone, decoder: Decoder) -> None:
+        self.views, self.labels, self.backbone, self.decoder = views, labels, backbone, decoder
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def view_count(self) -> int:
+        return len(self.views.numbers)
+
+    def batches(self, visits: Visits) -> Iterator[Batch]:
+        """The batches of a training."""
+        ahead, visits = itertools.tee(visits)
+        wanted = ([(int(row), self.views.numbers[int(view)]) for row, view in zip(*batch, strict=True)] for batch in ahead)
+        made = self.decoder.batches(self.views, self.backbone, wanted)
+        for (rows, _), pixels in zip(visits, made, strict=True):
+            yield Batch(self.labels[rows.to(self.labels.device)], pixels=self.backbone.normalise(pixels))
+
+
 class FeatureStore:
     """Makes banks; keeps the latest tensors in memory, and features on disk in ``folder``."""
 
@@ -66,14 +107,23 @@ class FeatureStore:
         self._decoder = Decoder(threads)
         self._kept: OrderedDict[str, torch.Tensor] = OrderedDict()
 
-    def training(self, backbone: Backbone, examples: Examples, how: Augmentation, views: int, *, pixels: bool) -> Bank:
-        """A bank of ``views`` views; a single view is the plain image, several are all augmented."""
-        numbers = tuple(range(1, views + 1)) if views > 1 else (0,)
+    def training(
+        self, backbone: Backbone, examples: Examples, how: Augmentation, views: int, *, pixels: bool, fresh: bool = False
+    ) -> Bank:
+        """A bank of ``views`` views; a single view is the plain image, several are all augmented. With ``fresh``, a single
+        one is augmented too, see ``Bank``."""
+        numbers = tuple(range(1, views + 1)) if views > 1 or fresh else (0,)
         source = Views(examples.images, how, numbers)
         labels = torch.tensor(examples.labels, dtype=torch.long, device=backbone.device)
         if pixels:
-            return Bank(self._pixels(backbone, source).unflatten(0, (views, -1)), labels, backbone.normalise)
-        return Bank(self._features(backbone, source).unflatten(0, (views, -1)).to(backbone.device), labels)
+            pixel_views = self._pixels(backbone, source).unflatten(0, (views, -1))
+            return Bank(pixel_views, labels, backbone.normalise, fresh=fresh)
+        return Bank(self._features(backbone, source).unflatten(0, (views, -1)).to(backbone.device), labels, fresh=fresh)
+
+    def stream(self, backbone: Backbone, examples: Examples, how: Augmentation, views: int) -> Stream:
+        """A new augmented view for each of ``views`` epochs."""
+        labels = torch.tensor(examples.labels, dtype=torch.long, device=backbone.device)
+        return Stream(Views(examples.images, how, tuple(range(1, views + 1))), labels, backbone, self._decoder)
 
     def testing(self, backbone: Backbone, examples: Examples, *, pixels: bool) -> Bank:
         """A bank of the plain images."""
@@ -132,29 +182,12 @@ class FeatureStore:
 
     def _load(self, key: str, count: int, width: int) -> torch.Tensor | None:
         """Stored features, if they are complete and undamaged."""
-        if self.folder is None:
+        stored = None if self.folder is None else load_array(self.folder / f"{key}{SUFFIX}")
+        if stored is None or stored.shape != (count, width) or stored.dtype != np.float32:
             return None
-        try:
-            with safe_open(self.folder / f"{key}.safetensors", framework="pt") as file:  # type: ignore[no-untyped-call]
-                stored: torch.Tensor = file.get_tensor("features")
-                sha = (file.metadata() or {}).get("sha256")
-        except (OSError, SafetensorError):  # absent, truncated or not ours: compute again
-            return None
-        valid = stored.shape == (count, width) and stored.dtype == torch.float32 and _sha(stored) == sha
-        return stored if valid else None
+        return torch.from_numpy(stored)
 
     def _save(self, key: str, features: torch.Tensor) -> None:
         if self.folder is None:
             return
-        temporary = self.folder / f".{key}.{os.getpid()}"
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            save_file({"features": features.contiguous()}, temporary, {"sha256": _sha(features)})
-            os.replace(temporary, self.folder / f"{key}.safetensors")
-        except (OSError, SafetensorError):  # a cache that cannot be written only costs time
-            with suppress(OSError):
-                temporary.unlink()
-
-
-def _sha(features: torch.Tensor) -> str:
-    return hashlib.sha256(features.contiguous().numpy().tobytes()).hexdigest()
+        save_array(self.folder / f"{key}{SUFFIX}", features.numpy())

@@ -7,12 +7,12 @@ same geometry share them without loss.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import tempfile
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,8 +25,8 @@ from benchmark.backbones.clip import Backbone
 from benchmark.config.errors import UserError
 from benchmark.data.dataset import Augmentation, Images
 
-_SAMPLING = threading.Lock()
-"""torchvision uses torch's global generator; the draws of a view must not depend on other threads."""
+AHEAD = 2
+"""Batches that are made before they are asked for."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,11 @@ class Views:
 
     def make(self, index: int, backbone: Backbone) -> torch.Tensor:
         """Pixels uint8 (3, H, W) of one view of one image; index = view * N + image."""
-        view, row = self.numbers[index // len(self.images)], index % len(self.images)
+        view, row = divmod(index, len(self.images))
+        return self.draw(row, self.numbers[view], backbone)
+
+    def draw(self, row: int, view: int, backbone: Backbone) -> torch.Tensor:
+        """Pixels uint8 (3, H, W) of an image in the view of a number, which need not be one of ``numbers``."""
         image = self.images[row].convert("RGB")
         if view:
             seed = hashlib.sha256(f"{self._digest} {row} {view}".encode()).hexdigest()[:12]
@@ -66,12 +70,10 @@ def augment(image: Image.Image, how: Augmentation, seed: int, size: int) -> Imag
     from torchvision import transforms  # slow to import
     from torchvision.transforms import functional
 
-    with _drawing(seed):
-        angle = float(torch.empty(1).uniform_(-how.rotate, how.rotate)) if how.rotate else 0.0
-        box = None
-        if how.crop:
-            box = transforms.RandomResizedCrop.get_params(image, list(how.crop), [3 / 4, 4 / 3])  # type: ignore[arg-type]
-        mirrored = how.flip and bool(torch.rand(1) < 0.5)
+    drawn = torch.Generator().manual_seed(seed)
+    angle = _uniform(-how.rotate, how.rotate, drawn) if how.rotate else 0.0
+    box = crop_box(*image.size, how.crop, drawn) if how.crop else None
+    mirrored = how.flip and bool(torch.rand(1, generator=drawn) < 0.5)
     if angle:
         image = functional.rotate(image, angle, transforms.InterpolationMode.BILINEAR, fill=[255, 255, 255])
     if box:
@@ -79,24 +81,32 @@ def augment(image: Image.Image, how: Augmentation, seed: int, size: int) -> Imag
     return functional.hflip(image) if mirrored else image
 
 
-@contextmanager
-def _drawing(seed: int) -> Iterator[None]:
-    """Seed torch's generator on the CPU for a while; afterwards its state is as before. (``torch.manual_seed`` would also
-    record the call for GPUs that are not in use, at a hundred times the cost.)"""
-    with _SAMPLING:
-        before = torch.default_generator.get_state()
-        torch.default_generator.manual_seed(seed)
-        try:
-            yield
-        finally:
-            torch.default_generator.set_state(before)
+def crop_box(width: int, height: int, share: tuple[float, float], drawn: torch.Generator) -> tuple[int, int, int, int]:
+    """(top, left, height, width) of a random crop that keeps a share of the area in the given range, with an aspect ratio of
+    3/4 to 4/3. The draws are those of torchvision's ``RandomResizedCrop``, which only takes torch's global generator: that
+    one belongs to the thread that trains."""
+    shortest, longest = torch.log(torch.tensor([3 / 4, 4 / 3])).tolist()
+    for _ in range(10):
+        area = width * height * _uniform(*share, drawn)
+        aspect = float(torch.exp(torch.empty(1).uniform_(shortest, longest, generator=drawn)))
+        w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
+        if 0 < w <= width and 0 < h <= height:
+            top = int(torch.randint(0, height - h + 1, (1,), generator=drawn))
+            return top, int(torch.randint(0, width - w + 1, (1,), generator=drawn)), h, w
+    w = min(width, round(height * 4 / 3))  # none fits: the largest central one
+    h = min(height, round(width / (3 / 4)))
+    return (height - h) // 2, (width - w) // 2, h, w
+
+
+def _uniform(low: float, high: float, drawn: torch.Generator) -> float:
+    return float(torch.empty(1).uniform_(low, high, generator=drawn))
 
 
 class Decoder:
-    """Makes pixels in several threads; Pillow decodes and resizes without holding the GIL."""
+    """Makes pixels in background threads; Pillow decodes and resizes without holding the GIL."""
 
     def __init__(self, threads: int = 1) -> None:
-        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+        self._pool = ThreadPoolExecutor(threads)
 
     def fill(self, views: Views, backbone: Backbone, out: torch.Tensor) -> None:
         """Put all pixels into ``out``: uint8 (V * N, 3, H, W)."""
@@ -104,26 +114,33 @@ class Decoder:
         def fill_row(index: int) -> None:
             out[index] = views.make(index, backbone)
 
-        for _ in self._pool.map(fill_row, range(views.count)) if self._pool else map(fill_row, range(views.count)):
+        for _ in self._pool.map(fill_row, range(views.count)):
             pass
 
     def chunks(self, views: Views, backbone: Backbone, size: int) -> Iterator[torch.Tensor]:
-        """The pixels in order, ``size`` at a time; while one chunk is in use, the next is being made."""
-        starts = range(0, views.count, size)
+        """The pixels in order, ``size`` at a time."""
+        every = [(row, number) for number in views.numbers for row in range(len(views.images))]
+        return self.batches(views, backbone, (every[start : start + size] for start in range(0, len(every), size)))
 
-        def begin(start: int) -> Callable[[], list[torch.Tensor]]:
-            indices = range(start, min(start + size, views.count))
-            if self._pool is None:
-                return lambda: [views.make(index, backbone) for index in indices]
-            futures = [self._pool.submit(views.make, index, backbone) for index in indices]
-            return lambda: [future.result() for future in futures]
+    def batches(
+        self, views: Views, backbone: Backbone, wanted: Iterable[Sequence[tuple[int, int]]]
+    ) -> Iterator[torch.Tensor]:
+        """Pixels uint8 (B, 3, H, W) of the images and view numbers of each batch; while one is in use, the next are being
+        made."""
+        coming = iter(wanted)
+        begun: deque[list[Future[torch.Tensor]]] = deque()
 
-        upcoming = begin(0) if views.count else None
-        for start in starts:
-            assert upcoming is not None
-            current = upcoming
-            upcoming = begin(start + size) if start + size < views.count else None
-            yield torch.stack(current())
+        def begin() -> None:
+            batch = next(coming, None)
+            if batch is not None:
+                begun.append([self._pool.submit(views.draw, row, number, backbone) for row, number in batch])
+
+        for _ in range(AHEAD):
+            begin()
+        while begun:
+            current = [future.result() for future in begun.popleft()]
+            begin()
+            yield torch.stack(current)
 
 
 def allocate(shape: tuple[int, ...], folder: Path | None, largest: int) -> tuple[torch.Tensor, bool]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -21,7 +21,7 @@ from benchmark.experiment.store import FINAL
 from benchmark.experiment.worker import Context, Worker
 from benchmark.method.base import Method
 from benchmark.training.evaluation import predict
-from benchmark.training.loop import learnt_by_gradient, total_steps, train
+from benchmark.training.loop import learnt_by_gradient, total_steps, train, training_images, views_of
 from benchmark.training.modules import build_method
 
 STEPS = 3
@@ -36,7 +36,10 @@ class Pace:
 
     classes: int
     step: float
+    """With decoding, if every step decodes its own images."""
     image: float
+    pixels: bool = False
+    """Whether the method runs the image tower."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +83,12 @@ def estimate(plan: Plan, context: Context, status: Callable[[str], str | None]) 
         if cell.backbone not in per_image:
             per_image[cell.backbone] = _encoding(worker, store, plan, cell.backbone)
         if trained:
-            steps, _ = total_steps(config, len(task.train), task.shots)
+            steps, per_epoch = total_steps(config, len(task.train), task.shots)
             seconds[configuration.method] += steps * _at(pace, len(task.classes), "step")
-            banks[cell.backbone, cell.task] = len(task.train) * config.views
+            views = views_of(config, pixels=pace[0].pixels)
+            if views is None:  # decoded in the steps, or encoded once for every epoch
+                views = 0 if pace[0].pixels else -(-steps // per_epoch)
+            banks[cell.backbone, cell.task, views] = len(task.train) * views
         else:
             for test in task.tests:
                 seconds[configuration.method] += len(test.examples) * _at(pace, len(test.classes), "image")
@@ -106,7 +112,8 @@ def _trials(worker: Worker, store: FeatureStore, plan: Plan, cell: Cell) -> list
         return []
     tasks = sorted(plan.tasks.values(), key=lambda task: len(task.classes))
     chosen = {len(task.classes): task for task in (tasks[0], tasks[-1])}
-    quick = config.model_copy(update={"steps": STEPS, "views": 1})
+    few_views = "fresh" if config.views in ("fresh", "auto") else 1
+    quick = config.model_copy(update={"steps": STEPS, "views": few_views})
     return [_trial(build_method(cls, quick, on, task, store), task, store) for task in chosen.values()]
 
 
@@ -114,16 +121,15 @@ def _trial(method: Method, task: Task, store: FeatureStore) -> Pace:
     pixels, config = method.needs_pixels, method.config
     step = 0.0
     if learnt_by_gradient(method):
-        few = _first(task.train, config.batch_size)
+        bank = training_images(method, replace(task, train=_first(task.train, config.batch_size)), store)
         ends: list[float] = []
-        bank = store.training(method.backbone, few, task.augmentation, 1, pixels=pixels)
         train(method, bank, shots=task.shots, seed=0, on_step=lambda *_: ends.append(_now(method)))
         step = (ends[-1] - ends[0]) / (len(ends) - 1)
-    bank = store.testing(method.backbone, _first(task.tests[0].examples, IMAGES), pixels=pixels)
-    predict(method, bank)
+    few = store.testing(method.backbone, _first(task.tests[0].examples, IMAGES), pixels=pixels)
+    predict(method, few)
     start = _now(method)
-    predict(method, bank)
-    return Pace(len(task.classes), step, (_now(method) - start) / len(bank))
+    predict(method, few)
+    return Pace(len(task.classes), step, (_now(method) - start) / len(few), pixels)
 
 
 def _encoding(worker: Worker, store: FeatureStore, plan: Plan, backbone: str) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,19 @@ from benchmark.backbones.clip import Backbone
 from benchmark.backbones.precision import Precision
 from benchmark.config import schema
 from benchmark.config.errors import UserError
+from benchmark.config.files import remove_leftovers
 from benchmark.config.validation import check
-from benchmark.data.dataset import Dataset
+from benchmark.data.batch import ClassList
+from benchmark.data.checks import same_prompts, unusable_images
+from benchmark.data.dataset import Dataset, Splits
+from benchmark.data.task import TaskId
 from benchmark.experiment import plan
 from benchmark.experiment.devices import device_kind, find_device, release_memory
 from benchmark.experiment.executor import Settings, cells_of, execute, make_chunks, make_executor
 from benchmark.experiment.plan import BackboneFacts
 from benchmark.experiment.progress import Progress
 from benchmark.experiment.store import FINAL, Store
+from benchmark.experiment.verify import remove_damaged
 from benchmark.experiment.worker import Action, Context, splits_of
 from benchmark.method import registry
 from benchmark.method.base import Method
@@ -31,6 +36,8 @@ from benchmark.method.registry import Registry
 
 IN_PROCESS = "in-process"
 PROCESS_POOL = "process-pool"
+LISTED = 50
+"""Broken images that are named."""
 
 
 @dataclass(frozen=True)
@@ -160,16 +167,17 @@ def open_session(selection: Selection, execution: Execution, methods: Registry[M
         raise UserError(f"--precision {execution.precision} needs a GPU", fix="leave it out")
     warnings: list[str] = []
     with console.status("loading backbones and data sets"):
+        splits = {name: splits_of(dataset) for name, dataset in selection.datasets.items()}
+        tasks = plan.tasks(spec, selection.datasets, splits)
         backbones = []
         for name, backbone_spec in selection.backbones.items():
             backbone = Backbone.load(name, backbone_spec)
             warnings += sanity.check(backbone) if backbone_spec.pretrained != "random" else []
+            warnings += _same_prompts(backbone, selection.datasets, splits)
             backbones.append(plan.facts(backbone, backbone_spec))
         del backbone
-        splits = {name: splits_of(dataset) for name, dataset in selection.datasets.items()}
-        tasks = plan.tasks(spec, selection.datasets, splits)
         release_memory()
-    for warning in itertools.chain(warnings, *(loaded.warnings for loaded in splits.values())):
+    for warning in dict.fromkeys(itertools.chain(warnings, *(loaded.warnings for loaded in splits.values()))):
         console.print(f"warning: {warning}", markup=False, soft_wrap=True)
     digests = {facts.name: facts.digest for facts in backbones}
     run_plan = plan.make_plan(
@@ -196,12 +204,25 @@ def open_session(selection: Selection, execution: Execution, methods: Registry[M
     return Session(spec, methods, selection.datasets, run_plan, backbones, store, context, execution)
 
 
+def _same_prompts(backbone: Backbone, datasets: Mapping[str, Dataset], splits: Mapping[str, Splits]) -> list[str]:
+    """Classes that a backbone cannot tell apart by any prompt, in sentences. Ids decide, not letters: case, blanks and
+    underscores may make no difference."""
+    found = []
+    for name, loaded in splits.items():
+        classes = ClassList(loaded.classes, datasets[name].template)
+        ids = backbone.tokenize(classes.texts()).ids.tolist()
+        found += [f"dataset {name!r}: {sentence}" for sentence in same_prompts(loaded.classes, ids)]
+    return found
+
+
 def lock(root: Path) -> FileLock:
-    """Keep a second run off the same results; the operating system releases the lock of a dead run."""
+    """Keep a second run off the same results; the operating system releases the lock of a dead run. Temporary files of runs
+    that were killed more than a day ago are removed."""
     try:
         root.mkdir(parents=True, exist_ok=True)
         lock = FileLock(root / ".lock")
         lock.acquire(timeout=0)
+        remove_leftovers(root)
     except Timeout:
         raise UserError(f"another run is writing to {root}", fix="wait for it, or choose another --out") from None
     except OSError as error:
@@ -216,7 +237,7 @@ def compute(
     *,
     actions: Mapping[str, Action] | None = None,
 ) -> None:
-    """Compute the cells of jobs that are not finished, and show the progress.
+    """Compute the cells of jobs that are not finished, or whose files are not what was written, and show the progress.
 
     Args:
         session: Whose store and workers are used.
@@ -226,11 +247,43 @@ def compute(
             chunk of its own, instead of all jobs of one backbone and task together.
     """
     store, execution = session.store, session.execution
+    _remove_damaged(store, jobs, console)
     chunks = make_chunks(jobs, store, separate=actions is not None)
     if not chunks:
         return
+    _check_images(session, {job.train.task for chunk in chunks for job in chunk}, console)
     total = sum(store.status(key) not in FINAL for key in {key for chunk in chunks for key in cells_of(chunk)})
     context = replace(session.context, actions=dict(actions or {}))
     executor = make_executor(execution.executor, context, execution.settings)
     with Progress(total, console) as progress:
         execute(executor, chunks, progress.on_cell, progress.tick)
+
+
+def _remove_damaged(store: Store, jobs: Sequence[plan.Job], console: Console) -> None:
+    """Remove the finished cells that do not verify, and say so."""
+    with console.status("checking finished cells"):
+        problems = remove_damaged(store, jobs)
+    if problems:
+        key, problem = next(iter(problems.items()))
+        cells = f"{len(problems)} finished cells do" if len(problems) > 1 else "1 finished cell does"
+        text = f"warning: {cells} not verify and will be computed again, the first: {store.folder(key)}: {problem}"
+        console.print(text, markup=False, soft_wrap=True)
+
+
+def _check_images(session: Session, tasks: Collection[TaskId], console: Console) -> None:
+    """Look at every image file that tasks use, so that all broken ones are named at once and before the work.
+
+    Raises:
+        UserError: some cannot be used.
+    """
+    used = [task for task in session.plan.tasks.values() if task.id in tasks]
+    with console.status("looking at the image files"):
+        problems = unusable_images(
+            [part for task in used for part in (task.train, task.val, *(t.examples for t in task.tests))]
+        )
+    for problem in problems[:LISTED]:
+        console.print(f"- {problem}", markup=False, soft_wrap=True)
+    if problems:
+        more = "" if len(problems) <= LISTED else f"the first {LISTED} of "
+        what = f"{len(problems)} image{'s' if len(problems) > 1 else ''} cannot be used"
+        raise UserError(what, fix=f"mend or remove {more}what is listed above")

@@ -1,63 +1,55 @@
-"""What a cell leaves on disk: one folder named by the hash of its full configuration, finished by an atomic record."""
+"""What a cell leaves on disk: one folder named by the hash of its full configuration, with a record and the files of which
+the record has the hashes. The folder appears in one go when the cell is finished."""
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
-import uuid
+import shutil
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors.torch
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
 from benchmark.config.errors import UserError
-from benchmark.method.checkpoints import HEADER
+from benchmark.config.files import STAGING, cannot_write, sha256, temporary_name, write_through
 
-SCHEMA = 1
-"""Version of the record's layout."""
+SCHEMA = 2
+"""Version of the record's layout; 1 had no hashes, so its cells are computed again."""
 FINAL = frozenset({"ok", "incompatible", "diverged"})
 """Statuses that another run would only repeat; all others are tried again."""
-CONFIDENCE = "~confidence"
-"""Ends the names of arrays of confidences."""
 ACCEPTED = frozenset({"ok", "incompatible", "skipped"})
 """Statuses of cells that do not make a run fail."""
-FORMER_STATUSES = {"unfit": "incompatible"}
-"""What records of earlier versions call a status."""
 STATUSES = ("ok", "failed", "oom", "diverged", "timeout", "killed", "blocked", "incompatible", "skipped")
+RECORD, MODULE, PREDICTIONS = "record.json", "module.safetensors", "predictions.npz"
+CONFIDENCE = "~confidence"
+"""Ends the names of arrays of confidences."""
+SEAL = "sha256"
+"""Name of the record's hash of everything else in it."""
+AGAIN = "run the same command again: it computes the cell again"
 
 
 def cell_hash(config: Mapping[str, Any]) -> str:
     """Name of a cell: hash of its whole resolved configuration, whatever the order of keys."""
-    return hashlib.sha256(json.dumps(config, sort_keys=True, allow_nan=False).encode()).hexdigest()[:20]
+    return sha256(json.dumps(config, sort_keys=True, allow_nan=False).encode())[:20]
 
 
-def write_atomically(file: Path, content: bytes) -> None:
-    """Write a file so that a reader, or a crash, sees either all of it or none.
-
-    Raises:
-        UserError: the disk is full or the folder cannot be written.
-    """
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as handle:
-            handle.write(content)
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(temporary, file)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise UserError(
-            f"cannot write {file}: {error.strerror}", fix="free some disk space or choose another --out"
-        ) from error
+def predictions_file(
+    predictions: Mapping[str, np.ndarray], confidences: Mapping[str, np.ndarray] | None = None
+) -> dict[str, bytes]:
+    """Predicted labels by test set, and their confidences in half precision, as a file of a cell."""
+    halved = {f"{name}{CONFIDENCE}": values.astype(np.float16) for name, values in (confidences or {}).items()}
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **predictions, **halved)  # type: ignore[arg-type]
+    return {PREDICTIONS: buffer.getvalue()}
 
 
 @dataclass(frozen=True)
@@ -70,71 +62,110 @@ class Store:
         return self.root / "cells" / key[:2] / key
 
     def record(self, key: str) -> dict[str, Any] | None:
-        """The finished record of a cell, or None where there is none, or a torn or foreign one."""
+        """The finished record of a cell; None where there is none, or one that is torn, foreign or edited."""
         try:
-            content = json.loads((self.folder(key) / "record.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            content = json.loads((self.folder(key) / RECORD).read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
             return None
-        if not isinstance(content, dict) or content.get("schema") != SCHEMA or content.get("key") != key:
+        sound = isinstance(content, dict) and content.get("schema") == SCHEMA and content.get("key") == key
+        if not sound or content.get(SEAL) != _seal(content) or content.get("status") not in STATUSES:
             return None
-        status = content.get("status")
-        return content | {"status": FORMER_STATUSES.get(status, status)}  # type: ignore[arg-type]
+        return content  # type: ignore[no-any-return]
 
     def status(self, key: str) -> str | None:
         record = self.record(key)
         return None if record is None else str(record["status"])
 
-    def write(self, key: str, config: Mapping[str, Any], status: str, **content: Any) -> None:
-        """Write a cell's record; everything else that the cell leaves must be on disk before."""
-        record = {"schema": SCHEMA, "key": key, "status": status, "config": config, **content}
-        text = json.dumps(record, indent=1, sort_keys=True) + "\n"
-        write_atomically(self.folder(key) / "record.json", text.encode())
+    def write(
+        self, key: str, config: Mapping[str, Any], status: str, *, files: Mapping[str, bytes] | None = None, **content: Any
+    ) -> None:
+        """Finish a cell, unless another process has finished it before.
 
-    def save_module(self, key: str, tensors: Mapping[str, torch.Tensor], about: Mapping[str, Any]) -> str:
-        """Store a module, fp32 only, with the description ``about`` in the file's header; returns the file's SHA-256."""
-        folder = self.folder(key)
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / f".module.{uuid.uuid4().hex[:8]}"
+        Args:
+            key: Its name.
+            config: All that its result depends on.
+            status: One of ``STATUSES``.
+            files: What it leaves beside the record, by name.
+            **content: What else the record says.
+
+        Raises:
+            UserError: the disk is full or the folder cannot be written.
+        """
+        files = files or {}
+        hashes = {name: sha256(data) for name, data in files.items()}
+        record = {"schema": SCHEMA, "key": key, "status": status, "config": config, "files": hashes, **content}
+        record = json.loads(json.dumps(record))  # as it will be read
+        text = json.dumps(record | {SEAL: _seal(record)}, indent=1, sort_keys=True) + "\n"
+        staged = self.root / STAGING / temporary_name(key)
         try:
-            described = {HEADER: json.dumps(dict(about), sort_keys=True)}
-            save_file({name: value.contiguous() for name, value in tensors.items()}, temporary, described)
-            content = temporary.read_bytes()
+            staged.mkdir(parents=True)
+            for name, data in {**files, RECORD: text.encode()}.items():
+                write_through(staged / name, data)
+            self._publish(staged, key)
         except OSError as error:
-            raise UserError(f"cannot write {folder}: {error.strerror}", fix="free some disk space") from error
+            raise cannot_write(self.folder(key), error) from error
         finally:
-            temporary.unlink(missing_ok=True)
-        write_atomically(folder / "module.safetensors", content)
-        return hashlib.sha256(content).hexdigest()
+            shutil.rmtree(staged, ignore_errors=True)
 
-    def load_module(self, key: str, sha: str) -> dict[str, torch.Tensor]:
+    def _publish(self, staged: Path, key: str) -> None:
+        """Give a finished folder its name. A final record that is there already stays, anything else is replaced."""
+        folder = self.folder(key)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        for _ in range(10):  # others may be doing the same
+            try:
+                os.rename(staged, folder)
+                return
+            except OSError:
+                if not folder.exists():
+                    raise
+            if self.status(key) in FINAL:
+                return
+            self.drop(key)
+        os.rename(staged, folder)
+
+    def drop(self, key: str) -> None:
+        """Remove a cell, so that it is computed again."""
+        aside = self.root / STAGING / temporary_name(key)
+        try:
+            aside.parent.mkdir(parents=True, exist_ok=True)
+            os.rename(self.folder(key), aside)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise cannot_write(self.folder(key), error) from error
+        shutil.rmtree(aside, ignore_errors=True)
+
+    def damage(self, key: str) -> str:
+        """What is wrong with a cell's record or files; "" if nothing is."""
+        record = self.record(key)
+        if record is None:
+            return "its record is damaged or was edited" if (self.folder(key) / RECORD).exists() else "it has no record"
+        for name, sha in record["files"].items():
+            try:
+                content = (self.folder(key) / name).read_bytes()
+            except OSError as error:
+                return f"{name} cannot be read: {error.strerror}"
+            if sha256(content) != sha:
+                return f"{name} is damaged or was edited"
+        return ""
+
+    def load_module(self, key: str) -> dict[str, torch.Tensor]:
         """A stored module.
 
         Raises:
             UserError: the file is missing, or is not the one that was written.
         """
-        file = self.folder(key) / "module.safetensors"
-        fix = f"remove {file.parent} and run again"
+        content = self._content(key, MODULE)
         try:
-            if hashlib.sha256(file.read_bytes()).hexdigest() != sha:
-                raise UserError(f"{file} is not the module that was trained", fix=fix)
-            return load_file(file)
-        except (OSError, SafetensorError) as error:
-            raise UserError(f"{file} cannot be read: {error}", fix=fix) from error
-
-    def save_predictions(
-        self, key: str, predictions: Mapping[str, np.ndarray], confidences: Mapping[str, np.ndarray] | None = None
-    ) -> None:
-        """Store predicted labels by test set, and their confidences in half precision."""
-        halved = {f"{name}{CONFIDENCE}": values.astype(np.float16) for name, values in (confidences or {}).items()}
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, **predictions, **halved)  # type: ignore[arg-type]
-        write_atomically(self.folder(key) / "predictions.npz", buffer.getvalue())
+            return safetensors.torch.load(content)
+        except SafetensorError as error:
+            raise UserError(f"{self.folder(key) / MODULE} cannot be read: {error}", fix=AGAIN) from error
 
     def predictions(self, key: str) -> dict[str, np.ndarray]:
         """Predicted labels by test set.
 
         Raises:
-            UserError: the file is missing or broken.
+            UserError: the file is missing, or is not the one that was written.
         """
         return {name: labels for name, labels in self._arrays(key).items() if not name.endswith(CONFIDENCE)}
 
@@ -142,22 +173,33 @@ class Store:
         """Largest probability of each image by test set.
 
         Raises:
-            UserError: the file is missing or broken.
+            UserError: the file is missing, or is not the one that was written.
         """
         return {
             name.removesuffix(CONFIDENCE): values for name, values in self._arrays(key).items() if name.endswith(CONFIDENCE)
         }
 
     def _arrays(self, key: str) -> dict[str, np.ndarray]:
-        """All that is stored of an evaluation's images.
-
-        Raises:
-            UserError: the file is missing or broken.
-        """
-        file = self.folder(key) / "predictions.npz"
+        content = self._content(key, PREDICTIONS)
         try:
-            with np.load(file, allow_pickle=False) as stored:
+            with np.load(io.BytesIO(content), allow_pickle=False) as stored:
                 return {name: stored[name] for name in stored.files}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            fix = f"remove {file.parent} and run again"
-            raise UserError(f"{file} cannot be read: {' '.join(str(error).split())}", fix=fix) from error
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            what = f"{self.folder(key) / PREDICTIONS} cannot be read: {' '.join(str(error).split())}"
+            raise UserError(what, fix=AGAIN) from error
+
+    def _content(self, key: str, name: str) -> bytes:
+        """A file of a cell, as it was written."""
+        file, record = self.folder(key) / name, self.record(key)
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            raise UserError(f"{file} cannot be read: {error.strerror}", fix=AGAIN) from error
+        if record is None or sha256(content) != record["files"].get(name):
+            raise UserError(f"{file} is damaged or was edited", fix=AGAIN)
+        return content
+
+
+def _seal(record: Mapping[str, Any]) -> str:
+    """Hash of a record without its seal."""
+    return sha256(json.dumps({name: value for name, value in record.items() if name != SEAL}, sort_keys=True).encode())

@@ -17,15 +17,17 @@ from benchmark.backbones.precision import Precision
 from benchmark.backbones.seal import Seal
 from benchmark.config.errors import UserError
 from benchmark.config.schema import BackboneSpec, FolderSpec
+from benchmark.data.checks import checked
 from benchmark.data.dataset import Dataset, Splits
 from benchmark.data.features import FeatureStore
 from benchmark.data.task import Task, TaskId, make_task, other_test_sets
 from benchmark.experiment.devices import cores, peak_memory_mb
 from benchmark.experiment.isolation import clean, described, exits_are_errors, switches_kept
 from benchmark.experiment.plan import Cell, Job, restore
-from benchmark.experiment.store import FINAL, Store
+from benchmark.experiment.store import FINAL, MODULE, Store, predictions_file
 from benchmark.method import registry
 from benchmark.method.base import Incompatible
+from benchmark.method.checkpoints import module_file
 from benchmark.training.evaluation import Predictions
 from benchmark.training.loop import Diverged
 from benchmark.training.modules import Module, evaluate_module, train_module
@@ -38,13 +40,25 @@ def splits_of(dataset: Dataset) -> Splits:
     """A data set's images, read once in a process and its forks."""
     key = (dataset.name, dataset.data_root)
     if key not in _LOADED:
-        _LOADED[key] = dataset.load()
+        _LOADED[key] = checked(dataset, _load(dataset))
     return _LOADED[key]
+
+
+def _load(dataset: Dataset) -> Splits:
+    """What a data set's ``load`` returns; whatever else it does is one line with its name."""
+    try:
+        with switches_kept(), exits_are_errors():
+            return dataset.load()
+    except UserError:
+        raise
+    except Exception as error:
+        what = f"load() failed: {described(error)}"
+        raise UserError(what, where=f"dataset {dataset.name!r}", fix="mend it, or leave it out of --datasets") from error
 
 
 Action = Callable[["Worker", Cell, Cell, Mapping[str, Any]], dict[str, Any]]
 """Computes a cell of another kind than training and evaluation. Called with a worker, the cell, the training cell of its
-module and that cell's record; returns the content of the cell's record."""
+module and that cell's record; returns what to write about the cell, see ``Store.write``."""
 Report = Callable[[str, str, str, str], None]
 """Called with (event, key, status, reason): event is "start" or "end" of a cell."""
 
@@ -149,7 +163,8 @@ class Worker:
         damage = self._repair(self._backbones if last else (cell.backbone,))
         if damage:
             outcome = _Outcome("failed", damage, log=outcome.log)
-        about = {"seconds": seconds, "peak_mb": self._peak_mb(), "plugin": self.methods[cell.configuration.method].digest}
+        digest = self.methods[cell.configuration.method].digest
+        about: dict[str, Any] = {"seconds": seconds, "peak_mb": self._peak_mb(), "plugin": digest}
         if outcome.log:
             about["traceback"] = outcome.log
         self.store.write(cell.key, cell.config, outcome.status, reason=outcome.reason, **about, **outcome.content)
@@ -171,6 +186,7 @@ class Worker:
 
     def _train(self, cell: Cell) -> dict[str, Any]:
         backbone, task = self.backbone(cell.backbone), self.task(cell.task)
+        _require_same(cell, "split", task.split_hash())
         cls = self.methods[cell.configuration.method].cls
         config = restore(cls, cell.settings)
         method, log = train_module(cls, config, backbone, task, self.features, precision=self.context.precision)
@@ -185,7 +201,7 @@ class Worker:
             "tensors": {name: list(value.shape) for name, value in tensors.items()},
         }
         return {
-            "module": self.store.save_module(cell.key, tensors, about),
+            "files": {MODULE: module_file(tensors, about)},
             "parameters": sum(value.numel() for value in tensors.values()),
             "steps": log.steps,
             "train_seconds": log.seconds,
@@ -197,24 +213,16 @@ class Worker:
 
     def _evaluate(self, cell: Cell, trained: Cell, record: Mapping[str, Any]) -> dict[str, Any]:
         backbone, task = self.backbone(cell.backbone), self.task(cell.task)
-        module = self.module(trained, record)
+        _require_same(cell, "tests", task.test_hash())
+        module = self.module(trained)
         predictions = evaluate_module(module, backbone, task, self.features, precision=self.context.precision)
-        return self.keep(cell, predictions)
+        return evaluated(predictions, record)
 
-    def module(self, trained: Cell, record: Mapping[str, Any]) -> Module:
+    def module(self, trained: Cell) -> Module:
         """The module that a finished training left."""
         cls = self.methods[trained.configuration.method].cls
-        tensors = self.store.load_module(trained.key, record["module"])
+        tensors = self.store.load_module(trained.key)
         return Module(cls, restore(cls, trained.settings), tensors, self.task(trained.task).classes)
-
-    def keep(self, cell: Cell, predictions: Mapping[str, Predictions]) -> dict[str, Any]:
-        """Store the predictions of an evaluation; returns what its record says about them."""
-        self.store.save_predictions(
-            cell.key,
-            {part: some.predicted for part, some in predictions.items()},
-            {part: some.confidences for part, some in predictions.items() if some.confidences is not None},
-        )
-        return {"accuracy": {part: some.accuracy for part, some in predictions.items()}}
 
     def backbone(self, name: str) -> Backbone:
         if name not in self._backbones:
@@ -241,6 +249,28 @@ class Worker:
         if self.context.device.startswith("cuda"):
             return torch.cuda.max_memory_allocated() / 2**20
         return peak_memory_mb()
+
+
+def _require_same(cell: Cell, what: str, found: str) -> None:
+    """Check that this process has read the images that the plan was made with.
+
+    Raises:
+        UserError: it has not.
+    """
+    if cell.config[what] != found:
+        reason = f"dataset {cell.task.dataset!r} gives other images each time it is loaded"
+        raise UserError(reason, fix="draw them with a fixed seed in its load()")
+
+
+def evaluated(predictions: Mapping[str, Predictions], trained: Mapping[str, Any]) -> dict[str, Any]:
+    """What to write about an evaluation; ``trained`` is the record of the training that made its module."""
+    predicted = {part: some.predicted for part, some in predictions.items()}
+    confidences = {part: some.confidences for part, some in predictions.items() if some.confidences is not None}
+    return {
+        "files": predictions_file(predicted, confidences),
+        "accuracy": {part: some.accuracy for part, some in predictions.items()},
+        "read": {MODULE: trained["files"][MODULE]},
+    }
 
 
 def blocked_by(trained: dict[str, Any] | None, *, incompatible: bool = False) -> str:

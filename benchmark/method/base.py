@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -53,8 +53,10 @@ class MethodConfig(Strict):
     anneal: Literal["epoch", "step"] = "epoch"
     """Whether the cosine moves once per epoch or once per step."""
     min_lr: float = Field(default=0.0, ge=0)
-    views: int = Field(default=4, ge=1)
-    """Augmented views of each training image that are made once and drawn from; 1 means the plain image only."""
+    views: Annotated[int, Field(ge=1)] | Literal["fresh", "auto"] = "auto"
+    """Augmented views of each training image that are made once and drawn from; 1 means the plain image only. "fresh" takes
+    a new view at every visit, as the official code does. "auto" is "fresh" for methods that run the image tower, and
+    ``CACHED_VIEWS`` for those whose features are encoded once."""
     crop: Crop | None = None
     """Range of the share of the area that a random crop keeps, as far as the data set allows it; None takes the data set's
     own range."""
@@ -64,6 +66,12 @@ class MethodConfig(Strict):
     """Whether batches are drawn from the pool of all views of all images, instead of one view of each image per epoch."""
     grad_clip: float | None = Field(default=None, gt=0)
     """Largest gradient norm; None, the published setting of all methods here, does not clip."""
+
+
+CACHED_VIEWS = 16
+"""Views of methods on encoded features, unless a configuration says otherwise; docs/views.md has the measurements."""
+COMMON_PRESETS: dict[str, dict[str, Any]] = {"small": {"views": 4}}
+"""What the presets of all methods change, unless a method's own preset says otherwise."""
 
 
 class AdamWConfig(MethodConfig):
@@ -152,7 +160,8 @@ class Method(nn.Module):
     @classmethod
     def preset(cls, name: str, protocol: str, shots: int, dataset: str) -> dict[str, Any]:
         """All changes to ``Config``'s defaults under a preset."""
-        return {**cls.presets.get(name, {}), **(cls.official(protocol, shots, dataset) if name == "paper" else {})}
+        common = {**COMMON_PRESETS.get(name, {}), **cls.presets.get(name, {})}
+        return {**common, **(cls.official(protocol, shots, dataset) if name == "paper" else {})}
 
     @classmethod
     def depths(cls, backbone: Backbone) -> list[dict[str, Any]]:

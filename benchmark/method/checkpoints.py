@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
@@ -45,6 +46,12 @@ class StoredModule:
     """Those that it was trained on, where the file tells."""
     described: Mapping[str, Any] = field(default_factory=dict)
     """All that this suite wrote about its training; empty for other files."""
+
+
+def module_file(tensors: Mapping[str, torch.Tensor], about: Mapping[str, Any]) -> bytes:
+    """A module as the content of a ``module.safetensors``: its tensors, and their description ``about`` in the header."""
+    described = {HEADER: json.dumps(dict(about), sort_keys=True)}
+    return safetensors.torch.save({name: value.contiguous() for name, value in tensors.items()}, described)
 
 
 def read_module(file: Path, methods: Registry[Method], method: str | None = None) -> StoredModule:

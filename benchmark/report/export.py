@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmark.experiment.store import write_atomically
+from benchmark.config.files import write_atomically
 from benchmark.report.contents import Report
 from benchmark.report.model import AnalysisSection, Figure
 from benchmark.report.numbers import ascii_number, ascii_text, number, slug

@@ -11,7 +11,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from benchmark.analysis.findings import Findings
-from benchmark.experiment.store import write_atomically
+from benchmark.config.files import write_atomically
 from benchmark.report import analysis_view, details, export, numbers, sections, summary, table_prep, tables, words
 from benchmark.report.contents import PairView, Report
 from benchmark.report.method_rows import headline

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
 
 from benchmark.config.errors import UserError
-from benchmark.experiment.store import Store, write_atomically
+from benchmark.config.files import sha256, write_atomically
+from benchmark.config.validation import check
 from benchmark.method.base import Info
-from benchmark.results.legacy import modern_facts, modernise
-from benchmark.results.provenance import About, DatasetAbout, PublishedRow
+from benchmark.results import image_covariance
+from benchmark.results.legacy import modern_facts
+from benchmark.results.provenance import About, DatasetAbout
 from benchmark.results.summary import COLUMNS
-from benchmark.results.tables import write_csv
-from benchmark.training.checks.capability import Capability
+from benchmark.results.table_files import csv_content, read_csv
+from benchmark.results.tables import RUN_COLUMNS
 
 FILE = "run.json"
 """What a report says beyond the CSVs."""
 SCHEMA = 2
 """Version of the tables' columns and of run.json; 1 had other words (see ``legacy``)."""
+AGAIN = "run the benchmark on it again"
+RUN_REQUIRED = [name for name in RUN_COLUMNS if name not in ("train_seconds", "steps")]
+"""The first version did not have those two."""
+RUN_NUMBERS = ("seconds", "train_seconds", "peak_mb", "parameters", "steps")
 CELL = [name for name in COLUMNS if name not in ("value", "n", "status", "reason")]
 
 
@@ -43,58 +50,78 @@ class RunResults:
     """What the methods declare, by name."""
 
 
+class _Facts(BaseModel):
+    """The content of run.json."""
+
+    model_config = ConfigDict(extra="ignore")
+    version: int = Field(default=1, alias="schema")
+    about: About
+    datasets: dict[str, DatasetAbout]
+    methods: dict[str, Info] = {}
+    tables: dict[str, str] = {}
+    """SHA-256 of the CSVs by file name; earlier versions did not write it."""
+
+
 def save(run: RunResults) -> None:
     """Write the tables and run.json into the results folder."""
-    store = Store(run.folder)
-    for name, table in (("results", run.results), ("runs", run.runs), ("uncertainty", run.uncertainty)):
-        write_csv(table, store, f"{name}.csv")
-    content = {
+    tables = {"results.csv": run.results, "runs.csv": run.runs, "uncertainty.csv": run.uncertainty}
+    files = {name: csv_content(table) for name, table in tables.items()}
+    facts = {
         "schema": SCHEMA,
         "about": asdict(run.about),
         "datasets": {name: asdict(dataset) for name, dataset in run.datasets.items()},
         "methods": {name: asdict(info) for name, info in run.methods.items()},
+        "tables": {name: sha256(content) for name, content in files.items()},
     }
-    write_atomically(run.folder / FILE, (json.dumps(content, indent=1) + "\n").encode())
+    for name, content in files.items():
+        write_atomically(run.folder / name, content)
+    write_atomically(run.folder / FILE, (json.dumps(facts, indent=1) + "\n").encode())
 
 
 def read(folder: Path) -> RunResults:
     """A results folder, also one that an earlier version wrote.
 
     Raises:
-        UserError: something is missing or broken.
+        UserError: something is missing, damaged or was edited.
     """
     try:
-        facts = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        if facts.get("schema", 1) > SCHEMA:
-            raise UserError(f"{folder} was written by a later version", fix="update this checkout")
-        facts = modern_facts(facts)
-        results, runs, uncertainty = (_table(folder / name) for name in ("results.csv", "runs.csv", "uncertainty.csv"))
-        methods = {name: Info(**_with_tuples(info)) for name, info in facts.get("methods", {}).items()}
-        datasets = {name: DatasetAbout(**dataset) for name, dataset in facts["datasets"].items()}
-        return RunResults(folder, results, runs, uncertainty, _about(facts["about"]), datasets, methods)
+        facts = _facts(folder / FILE)
+        for name, sha in facts.tables.items():
+            if sha256((folder / name).read_bytes()) != sha:
+                what = f"{folder / name} is not the table that {FILE} belongs to: it is damaged or was edited"
+                raise UserError(what, fix=AGAIN)
+        return RunResults(
+            folder,
+            read_csv(folder / "results.csv", COLUMNS, numbers=("value", "n"), integers=("shots", "seed")),
+            read_csv(
+                folder / "runs.csv",
+                RUN_REQUIRED,
+                numbers=RUN_NUMBERS,
+                integers=("seed",),
+            ),
+            read_csv(folder / "uncertainty.csv", image_covariance.COLUMNS, numbers=("covariance", "drawings", "shots")),
+            facts.about,
+            facts.datasets,
+            facts.methods,
+        )
     except FileNotFoundError as error:
         fix = "run the benchmark first, or name its --out"
         raise UserError(f"{folder} has no finished results: no {Path(error.filename).name}", fix=fix) from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        problem = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise UserError(f"{folder} cannot be read: {problem}", fix="run the benchmark on it again") from None
+    except (OSError, ValueError, csv.Error) as error:
+        raise UserError(f"{folder} cannot be read: {type(error).__name__}: {error}", fix=AGAIN) from None
 
 
-def _table(file: Path) -> pd.DataFrame:
-    """A CSV; an empty field is an empty text, in a column of numbers NaN."""
-    numbers = ("value", "n", "seconds", "train_seconds", "peak_mb", "parameters", "steps")
-    return modernise(pd.read_csv(file, keep_default_na=False, na_values={name: [""] for name in numbers}))
-
-
-def _about(facts: dict[str, Any]) -> About:
-    published = [PublishedRow(**row) for row in facts["published"]]
-    capabilities = [Capability(**_with_tuples(capability)) for capability in facts["capabilities"]]
-    pairs = [tuple(pair) for pair in facts["pairs"]]
-    return About(**{**facts, "published": published, "capabilities": capabilities, "pairs": pairs})
-
-
-def _with_tuples(fields: dict[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
+def _facts(file: Path) -> _Facts:
+    """The checked content of run.json."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError(f"{FILE} is nested too deeply") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{FILE} holds no object")
+    if isinstance(content.get("schema"), int) and content["schema"] > SCHEMA:
+        raise UserError(f"{file.parent} was written by a later version", fix="update this checkout")
+    return check(_Facts, modern_facts(content), where=str(file), fix=AGAIN)
 
 
 def merge(runs: Sequence[RunResults]) -> RunResults:

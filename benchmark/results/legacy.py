@@ -1,7 +1,7 @@
 """Tables and facts of earlier versions, translated to the current names.
 
 Schema 1 called an incompatible module "unfit", a shifted test set a "variant", and named repairs and analyses
-differently. ``Store`` does the same for records.
+differently.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark.experiment.store import FORMER_STATUSES
-
+STATUSES = {"unfit": "incompatible"}
 COLUMNS = {"variant": "test_set", "figure": "quantity"}
 REPAIRS = {"remap": "procrustes"}
 REPAIR_LABELS = {"remap": "Procrustes alignment"}
@@ -25,13 +24,14 @@ def modernise(table: pd.DataFrame) -> pd.DataFrame:
         table["repair"] = table["repair"].replace(REPAIRS)
         table["label"] = table["label"].replace(REPAIR_LABELS)
     if "status" in table:
-        table["status"] = table["status"].replace(FORMER_STATUSES)
+        table["status"] = table["status"].replace(STATUSES)
     return table
 
 
 def modern_facts(facts: dict[str, Any]) -> dict[str, Any]:
     """The content of run.json as this version would have written it."""
-    for dataset in facts.get("datasets", {}).values():
-        if "variant_of" in dataset:
+    datasets = facts.get("datasets")
+    for dataset in datasets.values() if isinstance(datasets, dict) else ():
+        if isinstance(dataset, dict) and "variant_of" in dataset:
             dataset["shift_of"] = dataset.pop("variant_of")
     return facts

@@ -1,9 +1,7 @@
-"""The CSVs, derived from the records: results.csv (values) and runs.csv (time, memory, sizes)."""
+"""The tables, derived from the records: results (values) and runs (time, memory, sizes)."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
@@ -13,7 +11,7 @@ import pandas as pd
 
 from benchmark.data.task import Task
 from benchmark.experiment.plan import Cell, Configuration, Plan
-from benchmark.experiment.store import Store, write_atomically
+from benchmark.experiment.store import Store
 from benchmark.results.metric import PRIMARY, all_metrics, harmonic_mean
 from benchmark.results.summary import COLUMNS
 from benchmark.training.evaluation import Predictions
@@ -143,10 +141,3 @@ def runs(plan: Plan, store: Store) -> pd.DataFrame:
         }
         rows.append(row | {name: record.get(name) for name in RUN_COLUMNS if name not in row})
     return pd.DataFrame(rows, columns=RUN_COLUMNS)
-
-
-def write_csv(table: pd.DataFrame, store: Store, name: str) -> None:
-    """Write a table with fixed columns, number format and line ends, in one go."""
-    buffer = io.StringIO()
-    table.to_csv(buffer, index=False, lineterminator="\n", quoting=csv.QUOTE_MINIMAL)
-    write_atomically(store.root / name, buffer.getvalue().encode())

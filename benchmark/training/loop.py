@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -13,10 +13,10 @@ from torch import nn
 
 from benchmark.backbones.clip import Backbone
 from benchmark.backbones.precision import Precision
-from benchmark.data.batch import FewShots
-from benchmark.data.features import Bank, FeatureStore
+from benchmark.data.batch import Batch, FewShots
+from benchmark.data.features import Bank, FeatureStore, Stream
 from benchmark.data.task import Task
-from benchmark.method.base import Method, MethodConfig
+from benchmark.method.base import CACHED_VIEWS, Method, MethodConfig
 
 
 class Diverged(Exception):
@@ -103,8 +103,7 @@ def fit(
     """
     backbone, log = method.backbone, TrainLog()
     if learnt_by_gradient(method):
-        augmentation = task.augmentation.cropped(method.config.crop)
-        bank = store.training(backbone, task.train, augmentation, method.config.views, pixels=method.needs_pixels)
+        bank = training_images(method, task, store)
         log = train(method, bank, shots=task.shots, seed=task.id.seed, precision=precision)
     if type(method).solve is not Method.solve:
         plain = store.testing(backbone, task.train, pixels=method.needs_pixels).all()
@@ -115,6 +114,26 @@ def fit(
     return log
 
 
+def views_of(config: MethodConfig, *, pixels: bool) -> int | None:
+    """How many views of a training image are made; None for a new one in every epoch."""
+    if config.views == "auto":
+        return None if pixels else CACHED_VIEWS
+    return None if config.views == "fresh" else config.views
+
+
+def training_images(method: Method, task: Task, store: FeatureStore) -> Bank | Stream:
+    """What a method is trained on: as many views of the training images as its configuration asks for."""
+    config, pixels = method.config, method.needs_pixels
+    how, views = task.augmentation.cropped(config.crop), views_of(config, pixels=pixels)
+    if views is not None:
+        return store.training(method.backbone, task.train, how, views, pixels=pixels)
+    steps, per_epoch = total_steps(config, len(task.train), task.shots)
+    epochs = -(-steps // per_epoch)
+    if pixels:
+        return store.stream(method.backbone, task.train, how, epochs)
+    return store.training(method.backbone, task.train, how, epochs, pixels=False, fresh=True)
+
+
 def _check_finite(method: Method, what: str) -> None:
     for name, value in method.named_parameters():
         if not torch.isfinite(value).all():
@@ -123,7 +142,7 @@ def _check_finite(method: Method, what: str) -> None:
 
 def train(
     method: Method,
-    bank: Bank,
+    bank: Bank | Stream,
     *,
     shots: int,
     seed: int,
@@ -149,7 +168,6 @@ def train(
     steps, per_epoch = total_steps(config, len(bank), shots)
     if not learnt_by_gradient(method):
         steps = 0
-    order = torch.Generator().manual_seed(derive_seed("order", seed))
     torch.manual_seed(derive_seed("noise", seed))  # dropout and the like
     losses: list[float] = []
     skipped = 0
@@ -157,16 +175,11 @@ def train(
         optimizer = make_optimizer(config, method)
         scaler = torch.amp.GradScaler(method.backbone.device.type, enabled=precision == "fp16")
         method.train()
-        pool = len(bank) * (len(bank.views) if config.pool_views else 1)
-        for step in range(steps):
-            if step % per_epoch == 0:
-                shuffled = torch.randperm(pool, generator=order)
-            first = (step % per_epoch) * config.batch_size
-            rows, views = _examples(config, bank, shuffled[first : first + config.batch_size], order)
+        for step, batch in enumerate(bank.batches(visits(config, bank, steps, per_epoch, seed))):
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(config, step, steps, per_epoch)
             scale = scaler.get_scale()
-            losses.append(_step(method, bank, rows, views, optimizer, scaler, precision))
+            losses.append(_step(method, batch, optimizer, scaler, precision))
             skipped += scaler.get_scale() < scale  # it is lowered after a step with an overflow, and only then
             method.after_step(step + 1, steps, per_epoch)
             if not math.isfinite(losses[-1]):
@@ -181,27 +194,35 @@ def train(
     return TrainLog(steps, seconds, losses[0] if losses else math.nan, losses[-1] if losses else math.nan, skipped)
 
 
-def _examples(
-    config: MethodConfig, bank: Bank, drawn: torch.Tensor, order: torch.Generator
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """(images, a view of each) of a batch: what was drawn from the pool of views, or random views of the drawn images."""
-    if config.pool_views:
-        return drawn % len(bank), drawn // len(bank)
-    return drawn, torch.randint(len(bank.views), (len(drawn),), generator=order)
+def visits(
+    config: MethodConfig, bank: Bank | Stream, steps: int, per_epoch: int, seed: int
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """(images, a view of each) of every batch of a training. Each image is drawn once per epoch, in the epoch's view if
+    there is one for every epoch, else in a random one; with ``pool_views`` all views of all images are drawn from like
+    images."""
+    order = torch.Generator().manual_seed(derive_seed("order", seed))
+    pool = len(bank) * (bank.view_count if config.pool_views else 1)
+    for step in range(steps):
+        epoch, place = divmod(step, per_epoch)
+        if place == 0:
+            shuffled = torch.randperm(pool, generator=order)
+        drawn = shuffled[place * config.batch_size : (place + 1) * config.batch_size]
+        if config.pool_views:
+            yield drawn % len(bank), drawn // len(bank)
+        elif bank.fresh:
+            yield drawn, torch.full_like(drawn, epoch)
+        else:
+            yield drawn, torch.randint(bank.view_count, (len(drawn),), generator=order)
 
 
 def _step(
     method: Method,
-    bank: Bank,
-    rows: torch.Tensor,
-    views: torch.Tensor,
+    batch: Batch,
     optimizer: torch.optim.Optimizer,
     scaler: torch.amp.GradScaler,
     precision: Precision,
 ) -> float:
     """One optimiser step; returns the loss."""
-    device = bank.labels.device
-    batch = bank.batch(rows.to(device), views.to(device))
     optimizer.zero_grad(set_to_none=True)
     with method.backbone.computing_in(precision):  # backward too: it computes some activations again
         loss = method.loss(batch)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from torchvision import transforms
 
 from benchmark.data.dataset import ArrayImages, Augmentation, Examples
 from benchmark.data.features import FeatureStore
-from benchmark.data.views import Decoder, Views, allocate
+from benchmark.data.views import AHEAD, Decoder, Views, allocate, crop_box
 from benchmark.training.checks.tiny_clips import pictures
 
 HOW = Augmentation(crop=(0.5, 1.0), flip=True, rotate=10)
@@ -97,3 +101,45 @@ def test_many_pixels_go_to_a_file_that_leaves_nothing(tmp_path):
     assert int(many.sum()) == 7 * 20
     assert list((tmp_path / "cache").iterdir()) == []
     assert allocate((2, 3, 4, 5), None, 96)[1] is False
+
+
+def test_crops_are_those_of_torchvision():
+    """To the pixel, for images of all shapes, also where no crop fits; torch's own generator is left alone."""
+    torch.manual_seed(1)
+    before = torch.random.get_rng_state()
+    boxes, expected = [], []
+    shapes = [(32, 32), (200, 31), (9, 300), (640, 480), (1, 1), (3, 2)]
+    for seed, (width, height) in itertools.product(range(40), shapes):
+        share = ((0.08, 1.0), (0.9, 1.0))[seed % 2]
+        boxes.append(crop_box(width, height, share, torch.Generator().manual_seed(seed)))
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            image = Image.new("RGB", (width, height))
+            expected.append(transforms.RandomResizedCrop.get_params(image, list(share), [3 / 4, 4 / 3]))
+    assert boxes == expected
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_batches_come_in_order_and_a_few_ahead(threads, photos, backbones):
+    """Each image in the view that was asked for; what is not needed yet is not asked for."""
+    views, native = views_of(photos, 1, 2, 3), backbones["native"]
+    asked, wanted = [], [[(0, 1), (5, 3)], [(2, 2)], [(1, 9), (0, 2), (7, 1)], [(3, 3)], [(4, 4)]]
+
+    def ask():
+        for batch in wanted:
+            asked.append(batch)
+            yield batch
+
+    made = Decoder(threads).batches(views, native, ask())
+    for number, batch in enumerate(wanted):
+        assert torch.equal(next(made), torch.stack([views.draw(row, view, native) for row, view in batch]))
+        assert len(asked) <= number + 1 + AHEAD
+    assert list(made) == []
+
+
+def test_an_image_that_cannot_be_read_ends_the_batches(photos, backbones):
+    made = Decoder(2).batches(views_of(photos, 1), backbones["native"], [[(0, 1)], [(99, 1)]])
+    next(made)
+    with pytest.raises(IndexError):
+        next(made)

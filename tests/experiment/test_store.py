@@ -1,4 +1,4 @@
-"""What is on disk is whole or is not there."""
+"""A cell is on disk as a whole or not at all, and is what was written or is not used."""
 
 from __future__ import annotations
 
@@ -12,10 +12,16 @@ import torch
 from safetensors import safe_open
 
 from benchmark.config.errors import UserError
-from benchmark.experiment.store import FINAL, STATUSES, Store, cell_hash, write_atomically
-from benchmark.method.checkpoints import HEADER
+from benchmark.config.files import STAGING
+from benchmark.experiment.store import FINAL, MODULE, PREDICTIONS, STATUSES, Store, cell_hash, predictions_file
+from benchmark.method.checkpoints import HEADER, module_file
 
 KEY = "ab" + "0" * 18
+
+
+@pytest.fixture
+def store(tmp_path) -> Store:
+    return Store(tmp_path)
 
 
 def test_the_hash_is_of_content_and_not_of_order():
@@ -26,119 +32,135 @@ def test_the_hash_is_of_content_and_not_of_order():
         assert cell_hash(other) != cell_hash(one)
 
 
-def test_write_is_all_or_nothing(tmp_path, monkeypatch):
-    """A crash between writing and renaming leaves the old content and no reader sees the new one."""
-    file = tmp_path / "sub" / "file"
-    write_atomically(file, b"old")
-    seen = []
-
-    def crash(source, target):
-        seen.append((os.path.getsize(source), file.read_bytes()))
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(os, "replace", crash)
-    with pytest.raises(KeyboardInterrupt):
-        write_atomically(file, b"new and longer")
-    assert seen == [(14, b"old")]
-    assert file.read_bytes() == b"old"
-
-
-def test_write_syncs_before_it_renames(tmp_path, monkeypatch):
-    order = []
-    sync, rename = os.fsync, os.replace
-    monkeypatch.setattr(os, "fsync", lambda handle: order.append("sync") or sync(handle))
-    monkeypatch.setattr(os, "replace", lambda *names: order.append("rename") or rename(*names))
-    write_atomically(tmp_path / "file", b"x")
-    assert order == ["sync", "rename"]
-
-
-def test_a_full_disk_is_a_user_error_and_leaves_nothing(tmp_path, monkeypatch):
-    def full(handle):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(UserError, match="No space left on device"):
-        write_atomically(tmp_path / "file", b"x")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_records_come_back(tmp_path):
-    store = Store(tmp_path)
+def test_records_come_back(store):
     assert store.record(KEY) is None
     assert store.status(KEY) is None
-    store.write(KEY, {"kind": "train"}, "ok", seconds=1.5)
-    assert store.status(KEY) == "ok"
+    store.write(KEY, {"kind": "train"}, "failed", reason="why", seconds=1.5, peak_mb=float("nan"))
+    assert store.status(KEY) == "failed"
     assert store.record(KEY)["seconds"] == 1.5
     assert store.record(KEY)["config"] == {"kind": "train"}
-    store.write(KEY, {"kind": "train"}, "failed", reason="why")
-    assert store.record(KEY)["reason"] == "why"
+    store.write(KEY, {"kind": "train"}, "ok", reason="")
+    assert store.record(KEY)["status"] == "ok", "what failed is replaced"
 
 
-@pytest.mark.parametrize("damage", ["torn", "empty", "list", "other key", "other schema", "binary", "temporary only"])
-def test_a_bad_record_is_no_record(tmp_path, damage):
-    store = Store(tmp_path)
-    store.write(KEY, {}, "ok")
+def test_the_first_finished_record_wins(store):
+    """Two workers that made the same cell must not mix their files."""
+    store.write(KEY, {}, "ok", files={PREDICTIONS: b"first"}, seconds=1)
+    store.write(KEY, {}, "ok", files={PREDICTIONS: b"second"}, seconds=2)
+    store.write(KEY, {}, "failed", seconds=3)
+    assert store.record(KEY)["seconds"] == 1
+    assert (store.folder(KEY) / PREDICTIONS).read_bytes() == b"first"
+    assert list((store.root / STAGING).iterdir()) == []
+
+
+def test_what_does_not_verify_does_not_win(store):
+    store.write(KEY, {}, "ok", seconds=1)
+    (store.folder(KEY) / "record.json").write_text("{}")
+    store.write(KEY, {}, "ok", seconds=2)
+    assert store.record(KEY)["seconds"] == 2
+
+
+DAMAGES = (
+    "torn empty list other-key other-schema unsealed status accuracy binary deep temporary-only".split()
+)  # of the record
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_bad_record_is_no_record(store, damage):
+    store.write(KEY, {}, "ok", accuracy={"base": 0.5})
     file = store.folder(KEY) / "record.json"
     content = json.loads(file.read_text())
     text = {
         "torn": file.read_text()[:-20],
         "empty": "",
         "list": "[]",
-        "other key": json.dumps(content | {"key": "cd" + "0" * 18}),
-        "other schema": json.dumps(content | {"schema": 0}),
+        "other-key": json.dumps(content | {"key": "cd" + "0" * 18}),
+        "other-schema": json.dumps(content | {"schema": 0}),
+        "unsealed": json.dumps({name: value for name, value in content.items() if name != "sha256"}),
+        "status": json.dumps({name: value for name, value in content.items() if name != "status"}),
+        "accuracy": json.dumps(content | {"accuracy": {"base": 0.9}}),
+        "deep": "[" * 100_000,
     }
     if damage == "binary":
         file.write_bytes(b"\xff\xfe\x00")
-    elif damage == "temporary only":
+    elif damage == "temporary-only":
         file.rename(file.with_name(".record.json.123.abc"))
     else:
         file.write_text(text[damage])
     assert store.record(KEY) is None
     assert store.status(KEY) is None
+    assert "record" in store.damage(KEY)
 
 
-def test_a_module_is_fp32_and_comes_back_bit_for_bit(tmp_path):
-    store, generator = Store(tmp_path), torch.Generator().manual_seed(0)
+def test_a_module_is_fp32_and_comes_back_bit_for_bit(store):
+    generator = torch.Generator().manual_seed(0)
     tensors = {"a.weight": torch.randn(3, 4, generator=generator), "b": torch.randn(5, 2, generator=generator).T}
-    sha = store.save_module(KEY, tensors, {"method": "x"})
-    again = store.load_module(KEY, sha)
+    content = module_file(tensors, {"method": "x"})
+    assert content == module_file(tensors, {"method": "x"}), "the same tensors are the same bytes"
+    store.write(KEY, {}, "ok", files={MODULE: content})
+    again = store.load_module(KEY)
     assert again.keys() == tensors.keys()
     assert all(torch.equal(again[name], value) and again[name].dtype == torch.float32 for name, value in tensors.items())
-    with safe_open(store.folder(KEY) / "module.safetensors", framework="pt") as file:
+    with safe_open(store.folder(KEY) / MODULE, framework="pt") as file:
         assert json.loads(file.metadata()[HEADER]) == {"method": "x"}
-    assert store.save_module(KEY, tensors, {"method": "x"}) == sha  # the same tensors are the same bytes
-    assert sorted(file.name for file in store.folder(KEY).iterdir()) == ["module.safetensors"]
+    assert sorted(file.name for file in store.folder(KEY).iterdir()) == [MODULE, "record.json"]
 
 
-def test_a_module_of_nothing(tmp_path):
-    store = Store(tmp_path)
-    assert store.load_module(KEY, store.save_module(KEY, {}, {})) == {}
+def test_a_module_of_nothing(store):
+    store.write(KEY, {}, "ok", files={MODULE: module_file({}, {})})
+    assert store.load_module(KEY) == {}
 
 
-@pytest.mark.parametrize("damage", ["changed", "cut", "gone"])
-def test_a_changed_module_is_noticed(tmp_path, damage):
-    store = Store(tmp_path)
-    sha = store.save_module(KEY, {"a": torch.zeros(8)}, {})
-    file = store.folder(KEY) / "module.safetensors"
+def change(file, damage):
     content = bytearray(file.read_bytes())
-    content[-1] ^= 1
+    content[len(content) // 2] ^= 1
     if damage == "gone":
         file.unlink()
     else:
         file.write_bytes(content if damage == "changed" else content[:-4])
-    with pytest.raises(UserError, match=r"module\.safetensors .*remove .* and run again"):
-        store.load_module(KEY, sha)
 
 
-def test_predictions_come_back(tmp_path):
-    store = Store(tmp_path)
+@pytest.mark.parametrize("damage", ["changed", "cut", "gone"])
+@pytest.mark.parametrize("name", [MODULE, PREDICTIONS])
+def test_a_changed_file_is_noticed(store, name, damage):
+    files = {MODULE: module_file({"a": torch.zeros(8)}, {})} | predictions_file({"base": np.arange(9, dtype=np.uint16)})
+    store.write(KEY, {}, "ok", files=files)
+    assert store.damage(KEY) == ""
+    change(store.folder(KEY) / name, damage)
+    assert name in store.damage(KEY)
+    with pytest.raises(UserError, match=rf"{name} .*run the same command again"):
+        (store.load_module if name == MODULE else store.predictions)(KEY)
+
+
+def test_predictions_come_back(store):
     predictions = {"base": np.array([0, 1, 65535], np.uint16), "toy-noisy": np.array([], np.uint16)}
-    store.save_predictions(KEY, predictions)
+    confidences = {"base": np.array([0.5, 0.25, 1.0])}
+    store.write(KEY, {}, "ok", files=predictions_file(predictions, confidences))
     again = store.predictions(KEY)
     assert again.keys() == predictions.keys()
-    assert all(
-        again[name].tolist() == value.tolist() and again[name].dtype == np.uint16 for name, value in predictions.items()
-    )
+    for name, value in predictions.items():
+        assert again[name].tolist() == value.tolist()
+        assert again[name].dtype == np.uint16
+    assert {name: values.tolist() for name, values in store.confidences(KEY).items()} == {"base": [0.5, 0.25, 1.0]}
+
+
+def test_a_dropped_cell_is_gone(store):
+    store.write(KEY, {}, "ok", files={MODULE: b"x"})
+    store.drop(KEY)
+    store.drop(KEY)
+    assert not store.folder(KEY).exists()
+    assert list((store.root / STAGING).iterdir()) == []
+
+
+def test_a_full_disk_is_a_user_error_and_leaves_nothing(store, monkeypatch):
+    def full(handle):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UserError, match="No space left on device"):
+        store.write(KEY, {}, "ok", files={MODULE: b"x"})
+    assert not store.folder(KEY).exists()
+    assert list((store.root / STAGING).iterdir()) == []
 
 
 def test_what_is_worth_trying_again_is_not_final():

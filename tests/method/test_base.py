@@ -67,7 +67,7 @@ def test_presets_add_what_the_official_code_sets_by_task_to_the_papers_preset_on
             return {"epochs": shots}
 
     assert Own.preset("paper", "few-shot", 4, "dtd") == {"lr": 1.0, "epochs": 4}
-    assert Own.preset("small", "few-shot", 4, "dtd") == {"lr": 2.0}
+    assert Own.preset("small", "few-shot", 4, "dtd") == {"views": 4, "lr": 2.0}
 
 
 def test_spaces_are_found_by_pattern():

@@ -22,10 +22,10 @@ from torch import nn
 
 from benchmark.data.batch import Batch, ClassList
 from benchmark.experiment.plan import restore
-from benchmark.experiment.store import Store
+from benchmark.experiment.store import MODULE, Store
 from benchmark.method import registry
 from benchmark.method.base import Incompatible
-from benchmark.method.checkpoints import HEADER, read_module
+from benchmark.method.checkpoints import HEADER, module_file, read_module
 from benchmark.training.modules import attach
 
 METHODS = registry.methods()
@@ -252,7 +252,7 @@ def stored(backbones, tmp_path):
         "tensors": {name: list(value.shape) for name, value in tensors.items()},
     }
     store = Store(tmp_path)
-    store.save_module("0" * 20, tensors, about)
+    store.write("0" * 20, {}, "ok", files={MODULE: module_file(tensors, about)})
     return SimpleNamespace(method=method, tensors=tensors, about=about, folder=store.folder("0" * 20))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmark.config.errors import UserError
-from benchmark.data.icons.duplicates import THRESHOLD, fingerprints
+from benchmark.data.duplicates import THRESHOLD, fingerprints
 from benchmark.data.icons.families import DOWNSTREAM, FAMILIES, PRETRAINING
 from benchmark.data.icons.render import ink_maps
 from pretraining import corpus

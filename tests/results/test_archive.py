@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
+
+from benchmark.results.archive import read, save
 
 SETTINGS = ["--device=cpu", "--workers=0", "--datasets=toy", "--protocols=base-to-new"]
 
@@ -52,7 +55,8 @@ def test_a_contradiction_is_named(cli, copies, tmp_path):
     table = pd.read_csv(copies["both"] / "results.csv", keep_default_na=False)
     row = table.index[(table.method == "coop") & (table.metric == "accuracy") & (table.status == "ok")][0]
     table.loc[row, "value"] = str(float(table.loc[row, "value"]) + 1)
-    table.to_csv(copies["both"] / "results.csv", index=False)
+    run = read(copies["both"])
+    save(replace(run, results=table.assign(value=pd.to_numeric(table.value))))
     done = cli("report", str(copies["one"]), str(copies["both"]), f"--report={tmp_path}/x.html")
     assert done.status == 2
     assert "1 value differs between the folders, the first: coop on native->" in done.err

@@ -15,7 +15,6 @@ from fixtures.results import DATASETS, METHODS, PAIRS, SEEDS, cell, made_up_run
 from benchmark.analysis import findings
 from benchmark.analysis.base import find_analysis
 from benchmark.config.errors import UserError
-from benchmark.experiment.store import Store
 from benchmark.report import analysis_view, export
 from benchmark.report.page import render
 from benchmark.results import archive
@@ -108,12 +107,6 @@ def test_a_folder_of_a_later_version_is_refused(folder: Path, tmp_path: Path) ->
     (tmp_path / "run.json").write_text(json.dumps(content))
     with pytest.raises(UserError, match="written by a later version"):
         archive.read(tmp_path)
-
-
-def test_records_of_early_versions_are_translated(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    store.write("ab" * 10, {}, "unfit", reason="too wide")
-    assert store.status("ab" * 10) == "incompatible"
 
 
 # --- findings ----------------------------------------------------------------------------------------------------------

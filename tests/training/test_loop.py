@@ -11,7 +11,7 @@ from torch import nn
 from benchmark.data.batch import ClassList
 from benchmark.data.dataset import Augmentation
 from benchmark.data.features import Bank, FeatureStore
-from benchmark.method.base import Info, Method, MethodConfig
+from benchmark.method.base import CACHED_VIEWS, Info, Method, MethodConfig
 from benchmark.training.checks import tiny_clips
 from benchmark.training.evaluation import predict
 from benchmark.training.loop import (
@@ -23,6 +23,9 @@ from benchmark.training.loop import (
     make_optimizer,
     total_steps,
     train,
+    training_images,
+    views_of,
+    visits,
 )
 
 
@@ -288,7 +291,7 @@ def test_a_methods_own_crops(name, scale, make):
     task, seen = tiny_clips.task(), []
 
     class Store(FeatureStore):
-        def training(self, backbone, examples, how, views, *, pixels):
+        def training(self, backbone, examples, how, views, *, pixels, fresh=False):
             seen.append(how.crop)
             return super().training(backbone, examples, how, views, pixels=pixels)
 
@@ -298,3 +301,41 @@ def test_a_methods_own_crops(name, scale, make):
     else:
         few_shots(method.config, method.backbone, task, Store(None)).encode(2)
     assert seen == [task.augmentation.cropped(scale).crop]
+
+
+# --- views -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("views", "pixels", "made"),
+    [("auto", False, CACHED_VIEWS), ("auto", True, None), ("fresh", False, None), ("fresh", True, None), (1, True, 1)],
+)
+def test_how_many_views_are_made(views, pixels, made):
+    assert views_of(MethodConfig(views=views), pixels=pixels) == made
+
+
+@pytest.mark.parametrize("pixels", [False, True])
+def test_fresh_views_are_new_in_every_epoch(make, pixels, monkeypatch):
+    """Every image of every batch is the view of its epoch, whether it was encoded before or is decoded on its way."""
+    task, store = tiny_clips.task(), FeatureStore(None)
+    method = make(epochs=3, views="fresh", batch_size=5)
+    monkeypatch.setattr(type(method), "needs_pixels", property(lambda _: pixels))
+    fit(method, task, store)
+    expected = store.training(method.backbone, task.train, task.augmentation, 3, pixels=pixels)
+    steps, per_epoch = total_steps(method.config, len(task.train), task.shots)
+    order = list(visits(method.config, training_images(method, task, store), steps, per_epoch, task.id.seed))
+    assert [int(views[0]) for _, views in order] == [step // per_epoch for step in range(steps)]
+    assert len(method.seen) == steps
+    for batch, (rows, views) in zip(method.seen, order, strict=True):
+        right = expected.batch(rows, views)
+        assert torch.equal(batch.labels, right.labels)
+        assert torch.equal(batch.pixels, right.pixels) if pixels else torch.equal(batch.features, right.features)
+
+
+def test_a_single_fresh_epoch_is_augmented(make):
+    task = tiny_clips.task()
+    method = make(epochs=1, views="fresh")
+    bank = training_images(method, task, FeatureStore(None))
+    plain = FeatureStore(None).testing(method.backbone, task.train, pixels=False)
+    assert bank.view_count == 1
+    assert not torch.equal(bank.views, plain.views)

@@ -15,7 +15,7 @@ from benchmark.analysis.repair_base import Case, all_repairs
 from benchmark.analysis.study import SPLIT, Study, gap, mean
 from benchmark.experiment.plan import Cell, Configuration, Job, Plan
 from benchmark.experiment.store import cell_hash
-from benchmark.experiment.worker import Worker
+from benchmark.experiment.worker import Worker, evaluated
 from benchmark.method.base import Incompatible
 from benchmark.results.paired import Outcome
 from benchmark.training.modules import evaluate_module, require_compatible
@@ -85,7 +85,7 @@ def _jobs(study: Study, full: Plan, cuts: Mapping[tuple[str, int], Configuration
 def repair_cell(worker: Worker, cell: Cell, trained: Cell, record: Mapping[str, Any]) -> dict[str, Any]:
     """What a worker does for a repair: repair the module, evaluate it, and record the cost."""
     repair = next(repair for repair in all_repairs() if repair.name == cell.config["strategy"])
-    module, new, task = worker.module(trained, record), worker.backbone(cell.backbone), worker.task(cell.task)
+    module, new, task = worker.module(trained), worker.backbone(cell.backbone), worker.task(cell.task)
     require_compatible(module.cls, module.config, new)
     reason = repair.incompatibility(module)
     if reason:
@@ -104,7 +104,7 @@ def repair_cell(worker: Worker, cell: Cell, trained: Cell, record: Mapping[str, 
     )
     cost = {"images": repaired.images, "labels": repaired.labels, "steps": repaired.steps, "train_seconds": seconds}
     notes = {"zero_shot_share": repaired.zero_shot_share, "notes": dict(repaired.notes)}
-    return worker.keep(cell, predictions) | cost | notes
+    return evaluated(predictions, record) | cost | notes
 
 
 @dataclass

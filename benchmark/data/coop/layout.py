@@ -16,7 +16,7 @@ from typing import ClassVar
 
 from benchmark.config.errors import UserError
 from benchmark.config.missing import Missing
-from benchmark.data.coop.files import ImageFiles, list_names
+from benchmark.data.coop.files import ImageFiles, copies, list_names
 from benchmark.data.dataset import Dataset, Examples, Splits
 
 LAYOUT = "https://github.com/KaiyangZhou/CoOp/blob/main/DATASETS.md"
@@ -39,6 +39,8 @@ class Listing:
     val: Sequence[Item]
     test: Sequence[Item]
     note: str = ""
+    warnings: tuple[str, ...] = ()
+    """What was not read."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +172,7 @@ class PhotoDataset(Dataset):
 
     def _splits(self, listing: Listing, source: Path) -> Splits:
         items = (*listing.train, *listing.val, *listing.test)
-        names = {item.label: item.name for item in items}
+        names = {item.label: item.name for item in reversed(items)}
         where, fix = f"dataset {self.name!r}: {source}", self.again
         if not names:
             raise UserError("no images in the split", where=where, fix=fix)
@@ -179,18 +181,32 @@ class PhotoDataset(Dataset):
         for part, what in ((listing.train, "training"), (listing.test, "test")):
             for label in sorted(names.keys() - {item.label for item in part}):
                 raise UserError(f"class {names[label]!r} has no {what} image", where=where, fix=fix)
+        other = next((item for item in items if item.name != names[item.label]), None)
+        if other:
+            what = f"label {other.label} has two names, {names[other.label]!r} and {other.name!r}"
+            raise UserError(what, where=where, fix=fix)
+        tested = {item.path for item in listing.test}
+        again = [item.path for item in (*listing.train, *listing.val) if item.path in tested]
+        if again:
+            what = f"{len(again):,} training or validation images are also test images, such as {again[0]}"
+            raise UserError(what, where=where, fix=fix)
         self._check_files(items)
+        files = [self._files(part) for part in (listing.train, listing.val, listing.test)]
         train, val, test = (
-            Examples(self._files(part), tuple(item.label for item in part))
-            for part in (listing.train, listing.val, listing.test)
+            Examples(images, tuple(item.label for item in part))
+            for images, part in zip(files, (listing.train, listing.val, listing.test), strict=True)
         )
+        warnings = [*listing.warnings, *(_copied(files) if self.by_content else ())]
         return Splits(
             tuple(names[label] for label in range(len(names))),
             test=test,
             train=train,
             val=val or None,
             note=listing.note,
-            warnings=self.count_warnings(classes=len(names), train=len(train), val=len(val), test=len(test)),
+            warnings=(
+                *(f"dataset {self.name!r}: {warning}" for warning in warnings),
+                *self.count_warnings(classes=len(names), train=len(train), val=len(val), test=len(test)),
+            ),
         )
 
     def _files(self, items: Sequence[Item]) -> ImageFiles:
@@ -212,6 +228,15 @@ class PhotoDataset(Dataset):
             raise UserError(count, where=f"dataset {self.name!r}: {self.images}", fix=self.incomplete)
 
 
+def _copied(files: Sequence[ImageFiles]) -> list[str]:
+    """A sentence about test images that are training or validation images, too."""
+    train, val, test = files
+    found = list(dict.fromkeys([*copies(test, train), *copies(test, val)]))
+    if not found:
+        return []
+    return [f"{len(found):,} of {len(test):,} test images are also training or validation images, such as {found[0]}"]
+
+
 def read_split(file: Path) -> Listing:
     """A split file of the CoOp family: an object with train, val and test, each a list of [path, label, class name].
 
@@ -219,7 +244,7 @@ def read_split(file: Path) -> Listing:
         UserError: the file has another format.
     """
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8-sig"))
         parts = [
             [Item(str(path).replace("\\", "/"), _label(label), str(name)) for path, label, name in content[part]]
             for part in ("train", "val", "test")

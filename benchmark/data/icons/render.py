@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 import platformdirs
 from PIL import Image, ImageDraw, ImageFont
 
+from benchmark.data.cache import SUFFIX, load_array, save_array
 from benchmark.data.icons.families import FAMILIES, Glyph
 
 SIZE = 32
@@ -100,15 +100,12 @@ def _cached(glyphs: Sequence[Glyph], kind: str, draw: Callable[[Glyph], np.ndarr
     names = [f"{glyph.family}/{glyph.style}/{glyph.name}" for glyph in glyphs]
     versions = sorted(FAMILIES[family].version() for family in {glyph.family for glyph in glyphs})
     key = hashlib.sha256("\n".join([str(RENDER_VERSION), kind, *versions, *names]).encode()).hexdigest()[:24]
-    file = cache_folder() / f"{kind}-{key}.npy"
-    try:
-        stored: np.ndarray = np.load(file, allow_pickle=False)
-        if stored.dtype == np.uint8 and len(stored) == len(glyphs):
-            return stored
-    except (OSError, ValueError, EOFError):  # absent or truncated: draw again
-        pass
+    file = cache_folder() / f"{kind}-{key}{SUFFIX}"
+    stored = load_array(file)
+    if stored is not None and stored.dtype == np.uint8 and len(stored) == len(glyphs):
+        return stored
     pictures = np.stack([draw(glyph) for glyph in glyphs])
-    _write(file, pictures)
+    save_array(file, pictures)
     return pictures
 
 
@@ -116,13 +113,3 @@ def cache_folder() -> Path:
     """Folder for rendered pictures; ``CLIP_COMPAT_CACHE`` overrides the platform's cache folder."""
     root = os.environ.get("CLIP_COMPAT_CACHE") or platformdirs.user_cache_dir("clip-compat")
     return Path(root) / "icons"
-
-
-def _write(file: Path, pictures: np.ndarray) -> None:
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".tmp", delete=False) as temporary:
-            np.save(temporary, pictures, allow_pickle=False)
-        os.replace(temporary.name, file)
-    except OSError:  # a cache that cannot be written only costs time
-        return

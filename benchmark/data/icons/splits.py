@@ -11,8 +11,8 @@ from functools import lru_cache
 import numpy as np
 
 from benchmark.data.dataset import ArrayImages, Examples, Splits
+from benchmark.data.duplicates import THRESHOLD, fingerprints, merge, similar_pairs
 from benchmark.data.icons.classes import OBJECTS, ObjectClass
-from benchmark.data.icons.duplicates import THRESHOLD, fingerprints, merge, similar_pairs
 from benchmark.data.icons.families import FAMILIES, Glyph
 from benchmark.data.icons.render import ink_maps
 

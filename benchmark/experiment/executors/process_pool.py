@@ -106,6 +106,8 @@ class ProcessPool(Executor):
         slot.since = time.monotonic()
         if event == "start":
             slot.current = key
+        elif event == "error":
+            raise UserError(reason)
         elif event == "end":
             slot.current = None
             self._finished.append(Finished(cells_of(slot.chunk)[key], status, reason))
@@ -179,7 +181,11 @@ def _worker_main(pipe: Connection, context: Context) -> None:
             chunk: Chunk = pipe.recv()
         except EOFError:
             return
-        for job in chunk:
-            worker.run(job, lambda *message: pipe.send(message))
+        try:
+            for job in chunk:
+                worker.run(job, lambda *message: pipe.send(message))
+        except UserError as error:  # a record cannot be written, so no cell can be finished
+            pipe.send(("error", "", "", str(error)))
+            return
         release_memory()
         pipe.send(("idle", "", "", ""))

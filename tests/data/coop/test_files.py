@@ -28,15 +28,23 @@ def test_images_open_as_rgb(name, with_splits):
             assert nearest == splits.test.labels[row]
 
 
-@pytest.mark.parametrize("content", [b"", b"no image", miniature.picture(0, 0, ".jpg")[:400]], ids=["empty", "text", "cut"])
-def test_an_unreadable_image_is_named_when_it_is_opened(content, tmp_path):
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "an empty file"),
+        (b"no image", "not a readable image"),
+        (miniature.picture(0, 0, ".jpg")[:400], "not a readable image"),
+    ],
+    ids=["empty", "text", "cut"],
+)
+def test_an_unreadable_image_is_named_when_it_is_opened(content, words, tmp_path):
     miniature.build(tmp_path, "eurosat")
     splits = dataset("eurosat", tmp_path).load()
     file = splits.train.images.root / splits.train.images.paths[3]
     file.write_bytes(content)
     splits = dataset("eurosat", tmp_path).load()
     assert splits.train.images[2]
-    assert user_error(lambda: splits.train.images[3]).startswith(f"{file}: not a readable image")
+    assert user_error(lambda: splits.train.images[3]).startswith(f"{file}: {words}")
 
 
 @pytest.mark.parametrize("name", FACTS)

@@ -96,7 +96,8 @@ def test_the_few_shots_are_those_of_dassl(name, seed, with_splits):
 def test_an_odd_number_of_classes_gives_base_one_more(tmp_path):
     miniature.build(tmp_path, "oxford-pets")
     rows = [["Bengal_1.jpg", label, f"breed_{label:02d}"] for label in range(37)]
-    (tmp_path / miniature.SPLIT_FILES["oxford-pets"]).write_text(json.dumps({"train": rows, "val": [], "test": rows}))
+    tests = [["Bengal_2.jpg", *row[1:]] for row in rows]
+    (tmp_path / miniature.SPLIT_FILES["oxford-pets"]).write_text(json.dumps({"train": rows, "val": [], "test": tests}))
     plugin = dataset("oxford-pets", tmp_path)
     task = make_task(plugin, plugin.load(), TaskId("oxford-pets", BASE_TO_NEW, 4, 1))
     base, new = task.tests

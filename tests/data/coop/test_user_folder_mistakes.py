@@ -61,7 +61,7 @@ def empty(root: Path) -> Path:
 
 def without_images(root: Path) -> Path:
     (flat(root) / "lorry").mkdir()
-    (root / "lorry" / "clip.gif").write_bytes(b"GIF89a")
+    (root / "lorry" / "clip.svg").write_bytes(b"<svg")
     return root
 
 

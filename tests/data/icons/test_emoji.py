@@ -11,9 +11,9 @@ from benchmark.data.icons.emoji import _code, objects_as_emoji
 
 @pytest.mark.parametrize(
     ("character", "code"),
-    [("\N{GRINNING FACE}", "1F600"), ("\N{HEAVY BLACK HEART}\ufe0f", "2764"), ("1\ufe0f\u20e3", "0031-20E3")],
+    [("\N{GRINNING FACE}", "1F600"), ("\N{HEAVY BLACK HEART}\ufe0f", "2764"), ("1\ufe0f\u20e3", "0031-FE0F-20E3")],
 )
-def test_file_names_are_code_points_without_the_variation_selector(character, code):
+def test_file_names_are_code_points_those_of_openmoji(character, code):
     assert _code(character) == code
 
 
@@ -29,3 +29,8 @@ def test_labels_follow_the_classes_that_have_emoji():
     assert (splits.train, splits.val) == (None, None)
     pixels = splits.test.images.pixels.astype(int)
     assert (np.ptp(pixels, axis=3).max((1, 2)) > 0).mean() > 0.8
+
+
+def test_keycaps_are_numbers():
+    """Their file names keep the variation selector."""
+    assert "number" in objects_as_emoji().classes

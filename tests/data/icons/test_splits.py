@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from benchmark.data.dataset import ArrayImages
+from benchmark.data.duplicates import fingerprints, similar_pairs
 from benchmark.data.icons.classes import COMPASS, OBJECTS
-from benchmark.data.icons.duplicates import fingerprints, similar_pairs
 from benchmark.data.icons.splits import Pool, shifted_test_set, split
 from benchmark.data.task import BASE_TO_NEW, TaskId, few_shot, halves, make_task
 from benchmark.method import registry

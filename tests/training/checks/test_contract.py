@@ -17,9 +17,10 @@ from safetensors.torch import load_file
 from benchmark.backbones.clip import digest
 from benchmark.data.batch import ClassList
 from benchmark.data.features import FeatureStore
-from benchmark.experiment.store import Store
+from benchmark.experiment.store import MODULE, Store
 from benchmark.method import registry
 from benchmark.method.base import Incompatible, Method, MethodConfig
+from benchmark.method.checkpoints import module_file
 from benchmark.training.checks import contract
 from benchmark.training.evaluation import predict, scores
 from benchmark.training.loop import few_shots, fit
@@ -126,7 +127,7 @@ def test_another_seed_gives_another_module(name, subjects):
 @every_learner
 def test_module_file_holds_what_is_learnt_and_nothing_else(name, on, subjects, tmp_path):
     method, store = subjects[name].trained(on), Store(tmp_path)
-    store.save_module("m" * 20, method.tensors(), {})
+    store.write("m" * 20, {}, "ok", files={MODULE: module_file(method.tensors(), {})})
     stored = load_file(store.folder("m" * 20) / "module.safetensors")
     assert stored.keys() == dict(method.named_parameters()).keys()
     assert sum(v.numel() for v in stored.values()) == sum(p.numel() for p in method.parameters())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmark.data.icons.duplicates import fingerprints, merge
+from benchmark.data.duplicates import fingerprints, merge
 
 
 def test_merging_is_transitive():

@@ -1,0 +1,57 @@
+"""Say what in a results folder is damaged, stale or was edited, without changing anything."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmark.analysis import findings
+from benchmark.cli.console import progress_console
+from benchmark.config.errors import UserError
+from benchmark.config.paths import program
+from benchmark.data.cache import damaged_arrays
+from benchmark.experiment.store import Store
+from benchmark.experiment.verify import examine
+from benchmark.results import archive
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print every problem; returns the exit status: 0 if there is none, 1 otherwise.
+
+    Raises:
+        UserError: the folder is not one of results.
+    """
+    root, count = options.folder, 0
+    if not (root / "cells").is_dir():
+        raise UserError(f"{root} is no results folder: it has no cells", fix="name the --out of a run")
+    console = Console(highlight=False)
+    problems = []
+    with progress_console().status("reading every file"):
+        for key, problem in examine(Store(root)):
+            count += 1
+            problems += [f"{Store(root).folder(key)}: {problem}"] if problem else []
+        problems += _beside_cells(root)
+    for problem in problems:
+        console.print(problem, markup=False, soft_wrap=True)
+    console.print(f"{count} cells, {len(problems)} problem{'' if len(problems) == 1 else 's'}")
+    if problems:
+        console.print(f"{program()} computes damaged cells again; use the command that made them", markup=False)
+    return 1 if problems else 0
+
+
+def _beside_cells(root: Path) -> Iterator[str]:
+    """Problems of the tables, the analyses and the cached features."""
+    if (root / archive.FILE).exists():
+        try:
+            archive.read(root)
+        except UserError as error:
+            yield error.message
+    try:
+        findings.load(root)
+    except UserError as error:
+        yield error.message
+    for file in damaged_arrays(root / "features"):
+        yield f"{file}: damaged; it will not be used"

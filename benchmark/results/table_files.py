@@ -1,0 +1,55 @@
+"""Tables as CSV files: written the same on every machine, and checked when they are read."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from benchmark.config.files import write_atomically
+from benchmark.results.legacy import modernise
+
+
+def csv_content(table: pd.DataFrame) -> bytes:
+    """A table with fixed number format and line ends."""
+    buffer = io.StringIO()
+    table.to_csv(buffer, index=False, lineterminator="\n", quoting=csv.QUOTE_MINIMAL)
+    return buffer.getvalue().encode()
+
+
+def write_csv(table: pd.DataFrame, file: Path) -> None:
+    """Write a table in one go."""
+    write_atomically(file, csv_content(table))
+
+
+def read_csv(
+    file: Path, columns: Sequence[str], *, numbers: Collection[str] = (), integers: Collection[str] = ()
+) -> pd.DataFrame:
+    """Read a table, also one with the names of an earlier version.
+
+    Args:
+        file: The CSV.
+        columns: Those that it must have.
+        numbers: Columns of finite numbers; an empty field is NaN.
+        integers: Columns of integers without empty fields. All other columns are texts.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is not such a table; says why.
+    """
+    table = modernise(pd.read_csv(file, dtype=str, keep_default_na=False, na_filter=False))
+    absent = [column for column in columns if column not in table]
+    if absent:
+        raise ValueError(f"no column {absent[0]!r}")
+    for name in (*numbers, *integers):
+        if name not in table:
+            continue
+        values = pd.to_numeric(table[name].replace("", None))
+        if np.isinf(values.astype(float)).any() or (name in integers and len(values) and values.dtype.kind != "i"):
+            raise ValueError(f"column {name!r} has a value that is not {'an integer' if name in integers else 'finite'}")
+        table[name] = values
+    return table
