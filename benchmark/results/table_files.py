@@ -42,6 +42,8 @@ def read_csv(
         ValueError: it is not such a table; says why.
     """
     table = modernise(pd.read_csv(file, dtype=str, keep_default_na=False, na_filter=False))
+    if not isinstance(table.index, pd.RangeIndex):
+        raise ValueError("a row has more fields than there are columns")
     absent = [column for column in columns if column not in table]
     if absent:
         raise ValueError(f"no column {absent[0]!r}")

@@ -15,6 +15,8 @@ BITS_PER_SAMPLE = 258
 """Tag of TIFF."""
 ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
 """What a whole file has near its end."""
+DEEP = ("PNG", "PPM")
+"""Formats whose integers have 16 bits; others have 32."""
 TAIL = 4096
 AGAIN, CONVERT = "get this file again", "convert it to 8 bits"
 
@@ -48,7 +50,7 @@ def _check_kind(file: Path) -> None:
 
 
 def _to_rgb(image: Image.Image, file: Path) -> Image.Image:
-    if image.mode == "F" or (image.mode == "I" and image.format != "PNG"):
+    if image.mode == "F" or (image.mode == "I" and image.format not in DEEP):
         kind = "floating-point numbers" if image.mode == "F" else "32-bit integers"
         raise UserError(f"its pixels are {kind} of unknown range", where=str(file), fix=CONVERT)
     if not image.mode.startswith("I"):

@@ -1,0 +1,45 @@
+"""A table is read as it was written, or refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmark.results.table_files import read_csv, write_csv
+
+TABLE = pd.DataFrame({"method": ["1", "", "a,b"], "value": [0.5, np.nan, 2.0], "seed": [1, 2, 3]})
+
+
+def read(file):
+    return read_csv(file, list(TABLE.columns), numbers=("value",), integers=("seed",))
+
+
+def test_it_comes_back(tmp_path):
+    """Texts stay texts, whatever they look like; an empty number is NaN."""
+    write_csv(TABLE, tmp_path / "x.csv")
+    pd.testing.assert_frame_equal(read(tmp_path / "x.csv"), TABLE)
+    assert (tmp_path / "x.csv").read_bytes() == b'method,value,seed\n1,0.5,1\n,,2\n"a,b",2.0,3\n'
+
+
+def test_an_empty_table_comes_back(tmp_path):
+    write_csv(TABLE[:0], tmp_path / "x.csv")
+    assert list(read(tmp_path / "x.csv").columns) == list(TABLE.columns)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("method,value\na,1\n", "no column 'seed'"),
+        ("method,value,seed\na,high,1\n", "high"),
+        ("method,value,seed\na,inf,1\n", "column 'value' has a value that is not finite"),
+        ("method,value,seed\na,1,1.5\n", "column 'seed' has a value that is not an integer"),
+        ("method,value,seed\na,1,\n", "column 'seed' has a value that is not an integer"),
+        ("method,value,seed\na,1,1,1,1\n", "more fields"),
+        ("", "No columns"),
+    ],
+)
+def test_what_is_no_such_table_is_refused(text, words, tmp_path):
+    (tmp_path / "x.csv").write_text(text)
+    with pytest.raises(ValueError, match=words):
+        read(tmp_path / "x.csv")
