@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -20,6 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     130: interrupted.
     """
     given = list(sys.argv[1:] if argv is None else argv)
+    _take_any_text()
     try:
         options = parse(given)
         options.given = given
@@ -27,13 +31,36 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Imports torch, which takes seconds: not before the options are known to be valid.
         name = "list_plugins" if getattr(options, "list", False) else options.command.replace("-", "_")
         command = importlib.import_module(f"benchmark.cli.{name}")
-        return int(command.run(options))
+        status = int(command.run(options))
+        sys.stdout.flush()
+        return status
     except UserError as error:
         _say(f"error: {error}", style="bold red")
         return error.exit_code
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EPIPE):
+            raise
+        return _output_lost(error)
     except KeyboardInterrupt:
         _say("interrupted: finished cells are kept; run the same command again to resume")
         return INTERRUPTED
+
+
+def _take_any_text() -> None:
+    """Names may have letters that the terminal's encoding lacks; they are shown as question marks."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _output_lost(error: OSError) -> int:
+    """The end of a command whose standard output takes no more. Nobody needs to be told that reads no further."""
+    with contextlib.suppress(OSError, ValueError):  # what is left in the buffer must not fail again at the exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if error.errno == errno.ENOSPC:
+        _say(f"error: cannot write: {error.strerror} (fix: free some disk space)", style="bold red")
+        return UserError.exit_code
+    return 0
 
 
 def _prepare_environment(*, fetch: bool) -> None:

@@ -98,10 +98,18 @@ def add_out(group: argparse._ActionsContainer) -> None:
     group.add_argument("--out", type=Path, default=Path("results"), metavar="DIR", help=text)
 
 
+def page(text: str) -> Path:
+    """A file for the report."""
+    file = Path(text)
+    if file.suffix.lower() not in (".html", ".htm"):
+        raise argparse.ArgumentTypeError(f"the report is an HTML page: write {text.rstrip('/')}.html")
+    return file
+
+
 def add_report(group: argparse._ActionsContainer) -> None:
     """Where the report is written."""
     text = "where the report is written"
-    group.add_argument("--report", type=Path, default=Path("reports/compat.html"), metavar="FILE", help=text)
+    group.add_argument("--report", type=page, default=Path("reports/compat.html"), metavar="FILE", help=text)
 
 
 def add_optional_report(group: argparse._ArgumentGroup) -> None:

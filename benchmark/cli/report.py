@@ -8,12 +8,14 @@ from dataclasses import replace
 from benchmark import report
 from benchmark.analysis import findings
 from benchmark.cli.console import progress_console
+from benchmark.cli.execution import require_writable
 from benchmark.method import registry
 from benchmark.results.archive import RunResults, merge, read
 
 
 def run(options: argparse.Namespace) -> int:
     """Write the page; returns the exit status."""
+    require_writable(options.report)
     folders = list(dict.fromkeys(options.folders))
     merged = _with_methods(merge([read(folder) for folder in folders]))
     report.write(options.report, merged, findings.merge({folder: findings.load(folder) for folder in folders}))

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections import Counter
-from pathlib import Path
 
 import torch
 from rich.console import Console
 
 from benchmark.cli.console import plan_table, progress_console, time_table
-from benchmark.cli.execution import execution_of, spec_of
+from benchmark.cli.execution import execution_of, require_writable, spec_of
 from benchmark.cli.list_plugins import warn_of_broken
-from benchmark.config.errors import UserError
 from benchmark.experiment import preflight
 from benchmark.experiment.plan import edited
 from benchmark.experiment.session import Session, compute, lock, open_session, registries, select
@@ -43,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
         _print_plan(session)
         return 0
     if options.report:
-        _check_writable(options.report)
+        require_writable(options.report)
     with lock(session.store.root):
         _warn_of_edits(session, console)
         compute(session, session.plan.jobs, console)
@@ -51,16 +48,6 @@ def run(options: argparse.Namespace) -> int:
         from benchmark.cli.finish import finish
 
         return finish(session, options.report, options.given)
-
-
-def _check_writable(report: Path) -> None:
-    """Find out before the work, not after it, that the report cannot be written."""
-    try:
-        report.parent.mkdir(parents=True, exist_ok=True)
-        if report.is_dir() or not os.access(report.parent, os.W_OK):
-            raise OSError("it is a folder" if report.is_dir() else "permission denied")
-    except OSError as error:
-        raise UserError(f"--report {report} cannot be written: {error}", fix="choose another file") from None
 
 
 def _warn_of_edits(session: Session, console: Console) -> None:

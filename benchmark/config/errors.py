@@ -3,7 +3,22 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
+
+LONGEST = 2000
+"""Characters of a message; a longer one is cut."""
+
+
+def clean(message: object, longest: int = LONGEST) -> str:
+    """A text on one line that any file and terminal takes: without control characters and lone surrogates, cut."""
+    try:
+        text = str(message)
+    except Exception as error:  # a plugin's exception may fail at this too
+        text = f"an error whose text cannot be made ({type(error).__name__})"
+    text = text[: 4 * longest].encode("utf-8", "replace").decode("utf-8")
+    text = " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f]", " ", text).split())
+    return text if len(text) <= longest else text[: longest - 3] + "..."
 
 
 class UserError(Exception):
@@ -14,7 +29,8 @@ class UserError(Exception):
     def __init__(self, message: str, *, where: str | None = None, fix: str | None = None) -> None:
         self.message, self.where, self.fix = message, where, fix
         text = f"{where}: {message}" if where else message
-        super().__init__(" ".join((f"{text} (fix: {fix})" if fix else text).split()))  # one line, whatever the input had
+        end = f" (fix: {clean(fix)})" if fix else ""
+        super().__init__(clean(text, LONGEST) + end)
 
 
 def did_you_mean(name: str, known: Mapping[str, object] | Sequence[str]) -> str:

@@ -55,6 +55,11 @@ def cannot_write(file: Path, error: OSError) -> UserError:
     return UserError(f"cannot write {file}: {error.strerror}", fix="free some disk space or choose another --out")
 
 
+def slug(text: str) -> str:
+    """A text as part of a file's name."""
+    return "-".join("".join(c if c.isalnum() else " " for c in text.lower()).split())
+
+
 def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 

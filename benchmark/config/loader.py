@@ -2,30 +2,83 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from benchmark.config import paths
+from benchmark.config import paths, schema
 from benchmark.config.errors import UserError, did_you_mean
 from benchmark.config.schema import BackboneSpec, RunSpec
 from benchmark.config.validation import check
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """Safe loader that refuses a key given twice (YAML would silently keep the last)."""
+class _Loader(yaml.SafeLoader):
+    """Safe loader that refuses a key given twice (YAML would silently keep the last), and takes numbers as they are written
+    where they are names."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
+        seen: set[str] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, str | int | float | bool | None):
-                raise yaml.constructor.ConstructorError(None, None, "a key must be a plain word", key_node.start_mark)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
-            seen.add(key)
+            if key_node.tag == MERGE:  # "<<: *other" brings keys that may be given again
+                continue
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise _problem("a key must be a plain word", key_node)
+            if key_node.tag in NOT_WORDS:
+                raise _problem(f"put this key in quotes: {key_node.value!r}, or YAML reads a truth value", key_node)
+            if key_node.value in seen:
+                raise _problem(f"key {key_node.value!r} is given twice", key_node)
+            key_node.tag = WORD  # a number is a name here, as it is written
+            seen.add(key_node.value)
         return super().construct_mapping(node, deep)
+
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
+        value = super().construct_scalar(node)
+        if isinstance(value, str) and re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", value):
+            raise _problem("a control character in a text", node)
+        return value
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> Any:
+        number = schema.Written(super().construct_yaml_int(node))
+        number.text = node.value
+        return number
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+MERGE, WORD = "tag:yaml.org,2002:merge", "tag:yaml.org,2002:str"
+NOT_WORDS = ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:null")
+LARGEST = 100_000
+"""Nodes of a YAML, with aliases written out."""
+
+
+def _problem(text: str, node: yaml.Node) -> yaml.constructor.ConstructorError:
+    return yaml.constructor.ConstructorError(None, None, text, node.start_mark)
+
+
+def _parse(text: str) -> Any:
+    """The content of a YAML; one whose aliases are nested until they fill the memory is refused before it is built."""
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if _size(node, {}) > LARGEST:
+            raise _problem("too large with its aliases written out", node)
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _size(node: yaml.Node, known: dict[int, int]) -> int:
+    """Nodes below and with a node; ``known`` has those of the nodes that were counted before."""
+    if id(node) not in known:
+        known[id(node)] = LARGEST + 1  # a node inside itself has no end
+        parts = node.value if isinstance(node, yaml.SequenceNode) else ()
+        if isinstance(node, yaml.MappingNode):
+            parts = [part for pair in node.value for part in pair]
+        known[id(node)] = 1 + sum(_size(part, known) for part in parts)
+    return known[id(node)]
 
 
 DEFAULT = "pairs.yaml"
@@ -49,13 +102,15 @@ def load(path: Path) -> RunSpec:
         UserError: the file is missing, is not YAML, or breaks the schema.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise UserError("no such file", where=str(path), fix="check --upgrade-pairs") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        raise UserError("is not UTF-8", where=str(path), fix="save it as UTF-8 in an editor") from None
+    except OSError as error:
         raise UserError(f"cannot be read ({error})", where=str(path), fix="check the path and its permissions") from None
     try:
-        content = yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader subclass
+        content = _parse(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)

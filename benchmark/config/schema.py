@@ -8,7 +8,14 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from benchmark.config.files import slug
 from benchmark.config.paths import RELEASES
+
+
+class Written(int):
+    """An integer in a YAML, with its text."""
+
+    text: str
 
 
 class Strict(BaseModel):
@@ -31,7 +38,30 @@ def _is_a_range(crop: tuple[float, float]) -> tuple[float, float]:
     return crop
 
 
-Names = Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1)]
+def _none_twice(names: tuple[str, ...]) -> tuple[str, ...]:
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{twice!r} is given twice")
+    return names
+
+
+def _as_written(value: object) -> object:
+    """A number where a name belongs is taken as it was written: 007 is a fine name of a class."""
+    return value.text if isinstance(value, Written) else value
+
+
+def _is_a_name(name: str) -> str:
+    if not re.fullmatch(NAME, name):
+        what = "a name begins with a letter or digit, and has up to 60 letters, digits, blanks and - _ . + @"
+        raise ValueError(f"{what}; {name[:60]!r} does not")
+    return name
+
+
+NAME = r"[^\W_][\w.+@ -]{0,59}"
+"""Of backbones: names become parts of file names, tables and addresses."""
+Word = Annotated[str, BeforeValidator(_as_written)]
+Some = Annotated[tuple[Word, ...], BeforeValidator(_listed), Field(min_length=1)]
+Names = Annotated[Some, AfterValidator(_none_twice)]
 Crop = Annotated[tuple[float, float], BeforeValidator(_listed), AfterValidator(_is_a_range)]
 """Range of the share of an image's area that a random crop keeps."""
 
@@ -44,8 +74,8 @@ class BackboneSpec(Strict):
     only. Random weights must be requested with ``pretrained: random``, never by leaving a key out.
     """
 
-    model: str
-    pretrained: str | None = None
+    model: Annotated[str, Field(min_length=1)]
+    pretrained: Annotated[Word, Field(min_length=1)] | None = None
     seed: int = 0
     """Seed of the random weights when ``pretrained: random``; unused otherwise."""
     title: str | None = None
@@ -84,9 +114,9 @@ class FolderSpec(Strict):
     title: str | None = None
     template: str = "a photo of a {}."
     context_words: str = "a photo of a"
-    class_names: dict[str, str] = Field(default_factory=dict)
+    class_names: dict[Word, Word] = Field(default_factory=dict)
     """Names of classes in prompts, by folder name or label; for others the folder name or label is used."""
-    base: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
+    base: Annotated[tuple[Word, ...], BeforeValidator(_listed)] = ()
     """The base classes of base-to-new; without, the first half in sorted order."""
     shots: Annotated[int, Field(ge=1)] = 16
     crop: Crop | None = (0.08, 1.0)
@@ -125,12 +155,15 @@ class FolderSpec(Strict):
 class UpgradeSpec(Strict):
     """One old backbone and the newer ones that replace it; a list expands to one upgrade each."""
 
-    old: str
-    new: Names
+    old: Word
+    new: Some
 
 
 PROTOCOLS = ("base-to-new", "few-shot", "domain", "cross-dataset")
-Numbers = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_numbered), Field(min_length=1)]
+MANY = 100_000
+"""More shots or a larger seed is a slip of the finger."""
+Seed = Annotated[int, Field(ge=0, le=MANY)]
+Numbers = Annotated[tuple[Annotated[int, Field(ge=1, le=MANY)], ...], BeforeValidator(_numbered), Field(min_length=1)]
 
 
 class ProtocolSpec(Strict):
@@ -168,7 +201,7 @@ TAKEN = ("all", "base", "new", "H")
 class RunSpec(Strict):
     """A whole ``pairs.yaml``."""
 
-    backbones: Annotated[dict[str, BackboneSpec], Field(min_length=1)]
+    backbones: Annotated[dict[Annotated[Word, AfterValidator(_is_a_name)], BackboneSpec], Field(min_length=1)]
     upgrades: Annotated[tuple[UpgradeSpec, ...], BeforeValidator(_listed), Field(min_length=1)]
     datasets: Names = ("all",)
     folders: dict[str, FolderSpec] = Field(default_factory=dict)
@@ -180,8 +213,8 @@ class RunSpec(Strict):
     )
     preset: Literal["paper", "small"] = "paper"
     """Hyper-parameters: the papers' (real CLIPs), or those chosen for towers of icon-world size."""
-    shots: Annotated[int, Field(ge=1)] = 16
-    seeds: Annotated[tuple[int, ...], BeforeValidator(_listed), Field(min_length=1)] = (1, 2, 3)
+    shots: Annotated[int, Field(ge=1, le=MANY)] = 16
+    seeds: Annotated[tuple[Seed, ...], BeforeValidator(_listed), Field(min_length=1)] = (1, 2, 3)
     plugins: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
     """The user's own folders of methods and data sets, each with a subfolder methods/ or datasets/; relative to the YAML."""
     data_root: str | None = None
@@ -189,12 +222,22 @@ class RunSpec(Strict):
     warning: str | None = None
     """Printed with every table that shows the run's numbers."""
 
+    @field_validator("backbones")
+    @classmethod
+    def _files_can_be_told_apart(cls, backbones: dict[str, BackboneSpec]) -> dict[str, BackboneSpec]:
+        known: dict[str, str] = {}
+        for name in backbones:
+            other = known.setdefault(slug(name), name)
+            if other != name:
+                raise ValueError(f"{other!r} and {name!r} would share the names of their files; rename one")
+        return backbones
+
     @field_validator("folders")
     @classmethod
     def _plain_names(cls, folders: dict[str, FolderSpec]) -> dict[str, FolderSpec]:
         for name in folders:
-            if not re.fullmatch(r"[\w.-]+", name) or name in TAKEN:
-                fix = f"use letters, digits, '-', '_', '.', and none of {', '.join(TAKEN)}"
+            if not re.fullmatch(r"[^\W_][\w.-]{0,59}", name) or name in TAKEN:
+                fix = f"use up to 60 letters, digits, '-', '_', '.', and none of {', '.join(TAKEN)}"
                 raise ValueError(f"a data set cannot be called {name!r}: {fix}")
         return folders
 

@@ -52,6 +52,8 @@ def _fix(problem: Any, model: type[BaseModel]) -> str:
         return f"add {problem['loc'][-1]!r}"
     if problem["type"] == "too_short":
         return "name at least one"
+    if problem["type"] == "string_type" and isinstance(problem["input"], bool):
+        return "put it in quotes: YAML reads yes, no, on and off as true and false"
     return f"you gave {SHORT.repr(problem['input'])}"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import re
 import signal
 import sys
 import threading
@@ -13,6 +12,8 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
+
+from benchmark.config.errors import clean
 
 LONGEST = 500
 """Characters of a reason."""
@@ -55,20 +56,9 @@ def switches_kept() -> Iterator[None]:
         np.random.set_state(numpy_draws)
 
 
-def clean(message: object) -> str:
-    """An error's text on one line that any file and terminal takes: without control characters and lone surrogates, cut."""
-    try:
-        text = str(message)
-    except Exception as error:  # a plugin's exception may fail at this too
-        text = f"an error whose text cannot be made ({type(error).__name__})"
-    text = text[: 4 * LONGEST].encode("utf-8", "replace").decode("utf-8")
-    text = " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f]", " ", text).split())
-    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
-
-
 def described(error: BaseException) -> str:
     """The kind of an error and its text, cleaned."""
-    return clean(f"{type(error).__name__}: {clean(error)}")
+    return clean(f"{type(error).__name__}: {clean(error, LONGEST)}", LONGEST)
 
 
 @contextmanager
@@ -78,7 +68,7 @@ def exits_are_errors() -> Iterator[None]:
     try:
         yield
     except (SystemExit, GeneratorExit) as error:
-        raise RuntimeError(f"{type(error).__name__} was raised: {clean(error)}") from error
+        raise RuntimeError(f"{type(error).__name__} was raised: {clean(error, LONGEST)}") from error
     except KeyboardInterrupt as error:
         if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
             raise

@@ -15,14 +15,14 @@ import torch
 from benchmark.backbones.clip import Backbone
 from benchmark.backbones.precision import Precision
 from benchmark.backbones.seal import Seal
-from benchmark.config.errors import UserError
+from benchmark.config.errors import UserError, clean
 from benchmark.config.schema import BackboneSpec, FolderSpec
 from benchmark.data.checks import checked
 from benchmark.data.dataset import Dataset, Splits
 from benchmark.data.features import FeatureStore
 from benchmark.data.task import Task, TaskId, make_task, other_test_sets
 from benchmark.experiment.devices import cores, peak_memory_mb
-from benchmark.experiment.isolation import clean, described, exits_are_errors, switches_kept
+from benchmark.experiment.isolation import LONGEST, described, exits_are_errors, switches_kept
 from benchmark.experiment.plan import Cell, Job, restore
 from benchmark.experiment.store import FINAL, MODULE, Store, predictions_file
 from benchmark.method import registry
@@ -102,13 +102,13 @@ def _attempt(work: Callable[[], dict[str, Any]]) -> _Outcome:
         with exits_are_errors():
             return _Outcome("ok", content=work())
     except Incompatible as error:
-        return _Outcome("incompatible", clean(error))
+        return _Outcome("incompatible", clean(error, LONGEST))
     except Diverged as error:
-        return _Outcome("diverged", clean(error))
+        return _Outcome("diverged", clean(error, LONGEST))
     except (torch.OutOfMemoryError, MemoryError) as error:
-        return _Outcome("oom", clean(str(error).split("\n")[0]))
+        return _Outcome("oom", clean(str(error).split("\n")[0], LONGEST))
     except UserError as error:
-        return _Outcome("failed", clean(error))
+        return _Outcome("failed", clean(error, LONGEST))
     except Exception as error:
         status = "oom" if "can't allocate memory" in clean(error) else "failed"
         log = traceback.format_exc(limit=-20)[-4000:].encode("utf-8", "replace").decode()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import inspect
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from types import ModuleType
 from typing import Any, Generic, TypeVar
 
 from benchmark.config import paths
-from benchmark.config.errors import UserError, did_you_mean
+from benchmark.config.errors import UserError, clean, did_you_mean
 from benchmark.config.schema import FolderSpec
 from benchmark.data.coop.user_folder import user_folder
 from benchmark.data.dataset import Dataset
@@ -31,11 +32,8 @@ class Plugin(Generic[T]):
     name: str
     cls: type[T]
     file: Path
-
-    @property
-    def digest(self) -> str:
-        """Hash of the file, to tell when a plugin was edited without raising its version."""
-        return hashlib.sha256(self.file.read_bytes()).hexdigest()[:16]
+    digest: str = ""
+    """Hash of the file when it was read, to tell when a plugin was edited without raising its version."""
 
 
 @dataclass
@@ -107,22 +105,31 @@ def _discover(
             continue
         slug = file.stem.replace("_", "-")
         try:
+            digest = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
             module = _load(f"_clip_compat_{folder.name}_{place}.{file.stem}", file)
             classes = _classes(module, base, file)
             named = {name_of(cls): cls for cls in classes}
             if len(named) < len(classes):
                 raise TypeError(f"{file} gives one name to two classes")
+            for name in named:
+                _check_name(name)
             aliases = {alias: name for name, cls in named.items() for alias in aliases_of(cls)}
         except (Exception, SystemExit) as error:  # whatever a plugin's import raises must affect that plugin only
-            registry.broken[slug] = f"{file}: {type(error).__name__}: {error}"
+            registry.broken[slug] = clean(f"{file}: {type(error).__name__}: {clean(error)}")
             continue
         for name in (*named, *aliases):
             taken = registry.plugins.get(registry.aliases.get(name, name))
             if taken:
                 what = f"two files define the {registry.kind} {name!r}: {taken.file} and {file}"
                 raise UserError(what, fix="rename one of them")
-        registry.plugins |= {name: Plugin(name, cls, file) for name, cls in named.items()}
+        registry.plugins |= {name: Plugin(name, cls, file, digest) for name, cls in named.items()}
         registry.aliases |= aliases
+
+
+def _check_name(name: object) -> None:
+    """Names become parts of file names, addresses and what users type."""
+    if not isinstance(name, str) or not re.fullmatch(r"[^\W_][\w.-]{0,59}", name):
+        raise TypeError(f"{clean(name, 80)!r} cannot be a name: use up to 60 letters, digits, '-', '_' and '.'")
 
 
 def _classes(module: ModuleType, base: type[T], file: Path) -> list[type[T]]:

@@ -19,9 +19,10 @@ from pandas.api.types import is_bool_dtype, is_integer_dtype, is_numeric_dtype
 from benchmark.analysis.base import Analysis, all_analyses
 from benchmark.analysis.findings import Finding, Findings
 from benchmark.config.discovery import classes_in
+from benchmark.config.files import slug
 from benchmark.report import analyses
 from benchmark.report.model import AnalysisSection, Figure
-from benchmark.report.numbers import arrow, duration, plural, signed, slug
+from benchmark.report.numbers import arrow, duration, plural, signed
 from benchmark.report.table import Column, Table
 
 SCRIPT = "python run_benchmark.py"

@@ -13,10 +13,11 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
+from benchmark.config.files import slug
 from benchmark.report import table_prep
 from benchmark.report.drawing import BLACK, PAGE, PAPER, SERIES, SOFT, spread, styled, tidy, wrap
 from benchmark.report.model import Figure, MethodRow, Scope
-from benchmark.report.numbers import signed, slug
+from benchmark.report.numbers import signed
 from benchmark.report.table import NAN
 
 DEPTHS: dict[str, tuple[str, str, Any]] = {

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 
-from benchmark.config.files import write_atomically
+from benchmark.config.files import slug, write_atomically
 from benchmark.report.contents import Report
 from benchmark.report.model import AnalysisSection, Figure
-from benchmark.report.numbers import ascii_number, ascii_text, number, slug
+from benchmark.report.numbers import ascii_number, ascii_text, number
 from benchmark.report.table import Plain, Table
 
 
@@ -66,10 +67,10 @@ def report_tables(report: Report) -> Iterator[Table]:
 def csv(table: Table) -> str:
     """A table as CSV with rounded numbers, empty where a value is missing."""
     rows = [
-        [ascii_text(value) if isinstance(value, str) else ascii_number(value, digits) for value, digits in line]
+        [harmless(ascii_text(value)) if isinstance(value, str) else ascii_number(value, digits) for value, digits in line]
         for line in _with_digits(table)
     ]
-    frame = pd.DataFrame(rows, columns=[ascii_text(name) for name in table.header()])
+    frame = pd.DataFrame(rows, columns=[harmless(ascii_text(name)) for name in table.header()])
     return frame.to_csv(index=False, lineterminator="\n")
 
 
@@ -88,8 +89,19 @@ def markdown_table(table: Table) -> str:
     """A table in Markdown."""
     marks = ["---:" if numeric else "---" for numeric in _numeric(table)]
     lines = [table.header(), marks, *([_text(*cell) for cell in line] for line in _with_digits(table))]
-    escaped = [[cell.replace("|", "\\|") for cell in line] for line in lines]
+    escaped = [[plain(cell).replace("|", "\\|") for cell in line] for line in lines]
     return "\n".join(f"| {' | '.join(line)} |" for line in escaped) + "\n"
+
+
+def plain(text: str) -> str:
+    """A text in Markdown that is neither HTML nor a link, whatever names it has."""
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return text.replace("[", "\\[").replace("]", "\\]")
+
+
+def harmless(text: str) -> str:
+    """A cell that no spreadsheet takes for a formula."""
+    return f"'{text}" if re.match(r"[=@\t]|[+-](?![\d.])", text) else text
 
 
 def _with_digits(table: Table) -> list[list[tuple[Plain, int]]]:
@@ -109,17 +121,19 @@ def _text(value: Plain, digits: int) -> str:
 
 def markdown(report: Report, folder: str) -> str:
     """The report in short as Markdown: the answer, a table for each upgrade, the analyses."""
-    parts = ["# How well fine-tuned CLIP modules survive a backbone update", report.headline]
+    parts = ["# How well fine-tuned CLIP modules survive a backbone update", plain(report.headline)]
     if report.run.about.warning:
-        parts.append(f"> **{report.run.about.warning}**")
-    parts += [f"- **{item.pair}: {item.decision}.** {item.sentence} {item.repair}".rstrip() for item in report.answers]
-    parts += [f"- **{key.value}** {key.label}" + (f" ({key.note})" if key.note else "") for key in report.numbers]
+        parts.append(f"> **{plain(report.run.about.warning)}**")
+    for item in report.answers:
+        parts.append(f"- **{plain(f'{item.pair}: {item.decision}.')}** {plain(f'{item.sentence} {item.repair}'.rstrip())}")
+    for key in report.numbers:
+        parts.append(f"- **{plain(key.value)}** {plain(key.label)}" + (f" ({plain(key.note)})" if key.note else ""))
     if report.picture:
         parts.append(_image(report.picture, folder))
     if report.overview:
         parts += ["## All upgrades", markdown_table(report.overview)]
     for view in report.pairs:
-        parts += [f"## {view.name}", *(f"- {sentence}" for sentence in view.findings)]
+        parts += [f"## {plain(view.name)}", *(f"- {plain(sentence)}" for sentence in view.findings)]
         if view.rows:
             parts.append(markdown_table(view.table))
         if view.metrics:
@@ -127,17 +141,19 @@ def markdown(report: Report, folder: str) -> str:
         parts += [_image(drawing, folder) for drawing in view.drawings]
     for analysis in report.analyses:
         parts += _analysis(analysis, folder)
-    parts.append(f"Made {report.run.about.created} with `{report.run.about.command}`.")
+    command = report.run.about.command.replace("`", "'")
+    parts.append(f"Made {plain(report.run.about.created)} with `{command}`.")
     return "\n\n".join(parts).replace("\n\n- ", "\n- ") + "\n"
 
 
 def _analysis(view: AnalysisSection, folder: str) -> list[str]:
     if not view.provenance:
-        return [f"## {view.title}", f"{view.question} Not run: `{view.command}`"]
-    parts = [f"## {view.title}", f"{view.question} {view.provenance}", *(f"- {sentence}" for sentence in view.findings)]
+        return [f"## {plain(view.title)}", f"{view.question} Not run: `{view.command}`"]
+    parts = [f"## {plain(view.title)}", plain(f"{view.question} {view.provenance}")]
+    parts += [f"- {plain(sentence)}" for sentence in view.findings]
     parts += [_image(figure, folder) for figure in view.figures]
     return parts + [markdown_table(table) for table in view.tables if len(table.rows) <= 40]
 
 
 def _image(figure: Figure, folder: str) -> str:
-    return f"![{figure.title}]({folder}/figures/{figure.name}.svg)"
+    return f"![{plain(figure.title)}]({folder}/figures/{figure.name}.svg)"

@@ -52,11 +52,6 @@ def listing(items: Sequence[str]) -> str:
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" if items else ""
 
 
-def slug(text: str) -> str:
-    """A text as part of a file's name."""
-    return "-".join("".join(c if c.isalnum() else " " for c in text.lower()).split())
-
-
 def plural(number_of: int, noun: str) -> str:
     return f"{number_of} {noun}" if number_of == 1 else f"{number_of} {noun}s"
 

@@ -10,10 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 
+from benchmark.config.files import slug
 from benchmark.report.charts import DEPTHS
 from benchmark.report.drawing import AXIS, BAD, GOOD, INK, MID, SOFT, front, label_right, log_axis, styled, tidy
 from benchmark.report.model import CostRow, Figure, MethodRow, Scope
-from benchmark.report.numbers import signed, slug
+from benchmark.report.numbers import signed
 
 VERDICTS = {"helps": (GOOD, "^"), "harms": (BAD, "v"), "no effect": (MID, "s"), "undecided": (MID, "o")}
 """Colour and marker by verdict."""

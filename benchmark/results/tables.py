@@ -118,7 +118,8 @@ class _Reader:
     ) -> dict[str, Any]:
         shown = None if value is None else round(value, 4)
         values = {"split": split, "test_set": test_set, "metric": metric, "value": shown, "n": count}
-        return same | values | {"status": status, "reason": reason}
+        # A spreadsheet would take a reason that begins with such a sign for a formula.
+        return same | values | {"status": status, "reason": reason.lstrip("=+-@ ")}
 
 
 def runs(plan: Plan, store: Store) -> pd.DataFrame:

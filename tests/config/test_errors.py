@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmark.config.errors import UserError, did_you_mean
+from benchmark.config.errors import LONGEST, UserError, clean, did_you_mean
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,34 @@ def test_the_line_has_place_and_fix(where, fix, text):
 )
 def test_suggestions(name, known, text):
     assert did_you_mean(name, known) == text
+
+
+class Silent(Exception):
+    def __str__(self) -> str:
+        raise KeyError("no text")
+
+
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        ("two\nlines\tand a tab", "two lines and a tab"),
+        ("a lone \ud800 surrogate", "a lone ? surrogate"),
+        ("\x1b[31mred\x1b[0m", "[31mred [0m"),
+        (Silent(), "an error whose text cannot be made (KeyError)"),
+        ("", ""),
+    ],
+)
+def test_texts_are_cleaned(message, text):
+    assert clean(message) == text
+
+
+def test_long_texts_are_cut():
+    text = clean("x" * 10**7)
+    assert len(text) == LONGEST
+    assert text.endswith("...")
+
+
+def test_a_message_is_short_whatever_it_quotes():
+    line = str(UserError("x" * 10**6, where="\x1b[31m here", fix="y" * 10**6))
+    assert len(line) < 2 * LONGEST + 10
+    assert line.startswith("[31m here: xxx")

@@ -163,7 +163,7 @@ def test_missing_file_folder_and_binary(tmp_path):
         with pytest.raises(UserError, match=words):
             loader.load(path)
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00\x01\x80")
-    with pytest.raises(UserError, match=r"binary\.yaml: (cannot be read|not valid)"):
+    with pytest.raises(UserError, match=r"binary\.yaml: is not UTF-8"):
         loader.load(tmp_path / "binary.yaml")
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.experiment.isolation import LONGEST, clean, exits_are_errors, switches_kept
+from benchmark.experiment.isolation import exits_are_errors, switches_kept
 
 
 def state() -> tuple:
@@ -63,31 +63,6 @@ def test_switches_are_put_back(name, fails):
     except ValueError:
         assert fails
     assert state() == before
-
-
-class Silent(Exception):
-    def __str__(self) -> str:
-        raise KeyError("no text")
-
-
-@pytest.mark.parametrize(
-    ("message", "text"),
-    [
-        ("two\nlines\tand a tab", "two lines and a tab"),
-        ("a lone \ud800 surrogate", "a lone ? surrogate"),
-        ("\x1b[31mred\x1b[0m", "[31mred [0m"),
-        (Silent(), "an error whose text cannot be made (KeyError)"),
-        ("", ""),
-    ],
-)
-def test_texts_are_cleaned(message, text):
-    assert clean(message) == text
-
-
-def test_long_texts_are_cut():
-    text = clean("x" * 10**7)
-    assert len(text) == LONGEST
-    assert text.endswith("...")
 
 
 @pytest.mark.parametrize("error", [SystemExit(0), SystemExit("bye"), GeneratorExit()])

@@ -91,3 +91,20 @@ def test_latex_escapes_and_aligns() -> None:
 def test_markdown_table_escapes_bars() -> None:
     text = export.markdown_table(simple("t", ("a|b", "n"), (("c|d", 2.0),)))
     assert text == "| a\\|b | n |\n| --- | ---: |\n| c\\|d | 2.0 |\n"
+
+
+def test_names_are_neither_html_nor_links_nor_formulas() -> None:
+    rows = [
+        ("<script>alert(1)</script>", 1.0),
+        ("[x](javascript:alert(1))", 2.0),
+        ("=HYPERLINK(1)", 3.0),
+        ("@x", -4.0),
+        ("-1.5", 5.0),
+    ]
+    table = simple("T", ("Method", "Lift"), rows)
+    text = export.markdown_table(table)
+    assert "<script>" not in text
+    assert "[x](" not in text
+    assert "\\[x\\](javascript" in text
+    cells = [line.split(",")[0] for line in export.csv(table).splitlines()[1:]]
+    assert cells == ["<script>alert(1)</script>", "[x](javascript:alert(1))", "'=HYPERLINK(1)", "'@x", "-1.5"]
