@@ -1,6 +1,6 @@
 """CLIP-LoRA: low-rank updates of the attention projections of both towers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
@@ -20,9 +20,14 @@ POSITIONS = {
     "up": (2 / 3, 1.0),
     "half-bottom": (0.0, 0.5),
     "half-up": (0.5, 1.0),
-    "top3": (0.75, 1.0),
+    "top3": (9 / 12, 1.0),
+    "top2": (10 / 12, 1.0),
+    "top1": (11 / 12, 1.0),
+    "top": (11 / 12, 1.0),
 }
 """Shares of a tower's depth. On 12 layers: 0-11, 0-3, 4-7, 8-11, 0-5, 6-11 and 9-11, the sets of the official code."""
+LARGE = (1024, 24)
+"""Width and layers of the vision tower of ViT-L/14."""
 OFFICIAL_ROLES = {"q_proj": "q", "k_proj": "k", "v_proj": "v", "proj": "out"}
 """Projections by their names in the official code's files."""
 
@@ -63,7 +68,9 @@ class ClipLora(Method):
         min_lr: float = Field(default=1e-6, ge=0)
         drop_last: bool = False
         encoder: Literal["both", "text", "vision"] = "both"
-        position: Literal["all", "bottom", "mid", "up", "half-bottom", "half-up", "top3"] = "all"
+        position: Literal["all", "bottom", "mid", "up", "half-bottom", "half-up", "top", "top1", "top2", "top3"] = "all"
+        vision_layers: Annotated[tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(tuple)] | None = None
+        """Layers of the image tower in place of ``position``'s, for files of the official code that name others."""
         roles: Annotated[tuple[Literal["q", "k", "v", "out"], ...], BeforeValidator(tuple)] = ("q", "k", "v")
         rank: int = Field(default=2, ge=1)
         alpha: float = Field(default=1.0, gt=0)
@@ -77,6 +84,10 @@ class ClipLora(Method):
 
     @classmethod
     def incompatibility(cls, config: Any, backbone: Backbone) -> str | None:
+        for name in _towers(config):
+            depth = len(tower(backbone, name).blocks)
+            if max(_layers(config, name, depth), default=0) >= depth:
+                return f"the {name} tower has only {depth} layers"
         return unknown_attention(backbone, _towers(config))
 
     @classmethod
@@ -103,6 +114,7 @@ class ClipLora(Method):
         border = changes[0] if changes else len(layers) // 2
         text = {"text": len(layers), "vision": 0, "both": border}[encoder]
         tensors: dict[str, torch.Tensor] = {}
+        settings: dict[str, Any] = {}
         places = []
         for encoder_name, part in (("text", layers[:text]), ("vision", layers[text:])):
             if not part:
@@ -110,6 +122,10 @@ class ClipLora(Method):
             first, last = POSITIONS[position]
             depth = round(len(part) / (last - first))
             start = round(first * depth)
+            if encoder_name == "vision" and widths[-1] == LARGE[0] and depth != LARGE[1]:
+                # Lists of layers that were made for 12 layers, or stop early; the other layers are unchanged.
+                depth, start = LARGE[1], round(first * 12)
+                settings["vision_layers"] = list(range(start, start + len(part)))
             places.append(f"{encoder_name} layers {start}-{start + len(part) - 1} of {depth}")
             for number, layer in enumerate(part, start):
                 for name, pair in layer.items():
@@ -118,7 +134,7 @@ class ClipLora(Method):
                         raise Incompatible(f"its matrices are not of the rank {metadata['r']} that it names")
                     key = f"{encoder_name}_{number}_{OFFICIAL_ROLES[name]}"
                     tensors[f"lora.down.{key}"], tensors[f"lora.up.{key}"] = down, up
-        settings = {
+        settings |= {
             "encoder": encoder,
             "position": position,
             "roles": [role for name, role in OFFICIAL_ROLES.items() if name in layers[0]],
@@ -137,9 +153,9 @@ class ClipLora(Method):
         self.lora = LowRank(self.sites, config.rank, config.alpha, config.dropout)
 
     def _chosen(self, name: TowerName) -> list[Projection]:
-        first, last = (round(share * len(tower(self.backbone, name).blocks)) for share in POSITIONS[self.config.position])
+        layers = _layers(self.config, name, len(tower(self.backbone, name).blocks))
         sites = projections(self.backbone, name)
-        return [site for site in sites if first <= site.layer < last and site.role in self.config.roles]
+        return [site for site in sites if site.layer in layers and site.role in self.config.roles]
 
     def class_features(self) -> torch.Tensor:
         if self.config.encoder == "vision":
@@ -194,6 +210,14 @@ class ClipLoraVision(ClipLora):
         """CLIP-LoRA's, with its flag ``--encoder vision``."""
 
         encoder: Literal["both", "text", "vision"] = "vision"
+
+
+def _layers(config: Any, name: TowerName, depth: int) -> Sequence[int]:
+    """The layers of a tower of some depth that are changed."""
+    if name == "vision" and config.vision_layers is not None:
+        return config.vision_layers  # type: ignore[no-any-return]
+    first, last = (round(share * depth) for share in POSITIONS[config.position])
+    return range(first, last)
 
 
 def _towers(config: Any) -> tuple[TowerName, ...]:

@@ -196,6 +196,9 @@ def test_clip_lora(settings, target, pixels, tmp_path):
         ("half-bottom", range(6), range(6)),
         ("half-up", range(6, 12), range(6, 12)),
         ("top3", range(9, 12), range(9, 12)),
+        ("top2", range(10, 12), range(10, 12)),
+        ("top1", range(11, 12), range(11, 12)),
+        ("top", range(11, 12), range(11, 12)),
         ("all", range(12), range(24)),
         ("half-bottom", range(6), range(12)),
         ("half-up", range(6, 12), range(12, 24)),
@@ -216,10 +219,33 @@ def test_clip_lora_layers_of_real_towers(position, text, vision, tmp_path):
         assert module.tensors[f"lora.up.{tower}_{layer}_v"].shape == (width, 2)
 
 
+@pytest.mark.parametrize(("position", "vision"), [("all", range(21)), ("half-up", range(6, 12)), ("bottom", range(4))])
+def test_clip_lora_layers_that_a_list_for_vit_l_leaves_out(position, vision, tmp_path):
+    """They are unchanged, and the module still fits the 24 layers."""
+    text = {"all": range(12), "half-up": range(6, 12), "bottom": range(4)}[position]
+    sites = [("text", 768)] * len(text) + [("vision", 1024)] * len(vision)
+    weights = {
+        f"layer_{i}": {"q_proj": {"w_lora_A": torch.zeros(2, width), "w_lora_B": torch.zeros(width, 2)}}
+        for i, (_, width) in enumerate(sites)
+    }
+    metadata = {"r": 2, "alpha": 1, "encoder": "both", "params": ["q"], "position": position}
+    module = read_module(save({"weights": weights, "metadata": metadata}, tmp_path / "lora_weights.pt"), METHODS)
+    assert module.settings["vision_layers"] == list(vision)
+    layers = [("text", layer) for layer in text] + [("vision", layer) for layer in vision]
+    assert module.tensors.keys() == {f"lora.{part}.{tower}_{layer}_q" for part in ("down", "up") for tower, layer in layers}
+
+
+def test_clip_lora_on_chosen_layers_of_the_image_tower(backbones):
+    cls = METHODS["clip-lora"].cls
+    method = cls(cls.Config(vision_layers=[1]), backbones["native"], CLASSES)
+    assert {site.layer for site in method.sites if site.tower == "vision"} == {1}
+    assert "has only" in cls.incompatibility(cls.Config(vision_layers=[99]), backbones["native"])
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda file: file["metadata"].update(position="top1"), "'top1'"),
+        (lambda file: file["metadata"].update(position="top9"), "'top9'"),
         (lambda file: file["metadata"].update(encoder="audio"), "'audio'"),
         (lambda file: file["metadata"].update(r=4), "not of the rank 4"),
         (lambda file: file["weights"]["layer_1"].pop("q_proj"), "same known projections"),
