@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import warnings
 import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import open_clip
 import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2
+from safetensors.torch import save_file
 from torch import nn
 
 import benchmark.backbones.icon_towers  # noqa: F401 - lets local-dir folders name the small timm towers
-from benchmark.config.errors import UserError, did_you_mean
+from benchmark.backbones.checkpoint_file import LFS, Refused, described, named_tensors, read_file
+from benchmark.config.errors import UserError, clean, did_you_mean
 from benchmark.config.schema import BackboneSpec
 
 
@@ -22,8 +27,7 @@ def create_model(name: str, spec: BackboneSpec) -> tuple[nn.Module, Any, Any]:
     where = f"backbone {name!r}"
     check_names(name, spec)
     random = spec.pretrained == "random"
-    weights = None if random else spec.pretrained
-    with warnings.catch_warnings():
+    with _readable_weights(spec, where) as weights, warnings.catch_warnings():
         warnings.filterwarnings("error", message=".*QuickGELU.*")
         warnings.filterwarnings("ignore", message=".*(TorchScript|torch.jit).*")
         if random:
@@ -42,9 +46,66 @@ def create_model(name: str, spec: BackboneSpec) -> tuple[nn.Module, Any, Any]:
         except UserError:
             raise
         except Exception as error:  # open_clip raises many kinds for weights it cannot read
-            text = " ".join(str(error).split())[:300]
-            raise UserError(f"{where}: cannot be loaded: {text}", fix="check 'model' and 'pretrained'") from error
+            reason, fix = _diagnosis(spec) or (f"cannot be loaded: {clean(error, 300)}", "check 'model' and 'pretrained'")
+            raise UserError(f"{where}: {reason}", fix=fix) from error
     return model, transform, tokenizer
+
+
+@contextmanager
+def _readable_weights(spec: BackboneSpec, where: str) -> Iterator[str | None]:
+    """What open_clip takes for ``pretrained``. A file in which the weights are wrapped, or lie beside other objects, is read
+    safely and unwrapped into a temporary one.
+
+    Raises:
+        UserError: a file has no weights of open_clip's.
+    """
+    file = None if spec.pretrained is None else Path(spec.pretrained)
+    if spec.pretrained == "random":
+        yield None
+    elif file is None or not file.is_file() or _is_archive(spec.pretrained):
+        yield spec.pretrained
+    else:
+        try:
+            content = read_file(file)
+        except Refused as error:
+            fix = "if you trust its author, save its state_dict alone"
+            raise UserError(f"{where}: {file} is refused, because it would call {error}", fix=fix) from None
+        except UserError as error:
+            raise UserError(f"{where}: {error.where}: {error.message}", fix=error.fix) from None
+        state = named_tensors(content)
+        if state is None:
+            raise UserError(f"{where}: {file} holds no weights, but {described(content)}", fix="give another file")
+        if any(name.startswith(("text_model.", "vision_model.")) for name in state):
+            fix = "give the file of open_clip, such as hf-hub:ORGANISATION/REPOSITORY"
+            raise UserError(f"{where}: {file} has the names of transformers, not of open_clip", fix=fix)
+        if isinstance(content, Mapping) and content.keys() == state.keys() and file.suffix == ".safetensors":
+            yield spec.pretrained
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            plain = Path(folder) / "weights.safetensors"
+            save_file({name: value.contiguous().clone() for name, value in state.items()}, plain)
+            yield str(plain)
+
+
+def _diagnosis(spec: BackboneSpec) -> tuple[str, str] | None:
+    """(reason, fix) of the usual mistakes in a model folder."""
+    folder = spec.folder
+    if folder is None:
+        return None
+    for file in sorted(folder.iterdir()):
+        start = file.open("rb").read(64) if file.is_file() else b""
+        if start.startswith(LFS):
+            return f"{file} is a Git LFS pointer, not the file", "run 'git lfs pull' in its repository"
+        if file.suffix in (".bin", ".pt", ".pth") and start[8:9] == b"{":
+            return f"{file} is a safetensors file", "rename it to open_clip_model.safetensors"
+    try:
+        config = json.loads((folder / "open_clip_config.json").read_text(encoding="utf-8"))
+        merges = config["model_cfg"]["text_cfg"].get("tokenizer_kwargs", {}).get("bpe_path")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return f"open_clip_config.json in {folder} has no model: {clean(error, 100)}", "copy the folder again"
+    if merges and not (folder / merges).is_file():
+        return f"its tokenizer's {merges} is not in {folder}", "copy the folder again"
+    return None
 
 
 def _is_archive(file: str | None) -> bool:

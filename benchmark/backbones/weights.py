@@ -6,6 +6,7 @@ A run never downloads: it looks here first, and the hub's libraries are told to 
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import logging
 from collections.abc import Mapping
@@ -42,6 +43,10 @@ def missing(name: str, spec: BackboneSpec) -> Missing | None:
     except HFValidationError as error:
         fix = "write hf-hub:ORGANISATION/REPOSITORY"
         raise UserError(f"{spec.model!r}: {error}", where=f"backbone {name!r}", fix=fix) from None
+    packages = _packages(spec)
+    if packages:
+        how = f"pip install {' '.join(packages)}"
+        return Missing(f"tokenizer of backbone {name!r}", f"not installed: {', '.join(packages)}", how)
     if not absent:
         return None
     how = "run with --prepare where there is a network, or put the file into the cache"
@@ -89,6 +94,19 @@ def _needs(spec: BackboneSpec) -> list[tuple[str, bool]]:
         url = str(about["url"])
         weights = [(url, (Path("~/.cache/clip").expanduser() / url.rpartition("/")[2]).is_file())]
     return weights + _tokenizer(open_clip.get_model_config(spec.model) or {})
+
+
+def _packages(spec: BackboneSpec) -> list[str]:
+    """Packages that a tokenizer from the hub needs and that are not installed."""
+    if spec.model.startswith("hf-hub:"):
+        config = _model_config(_cached(spec.model.removeprefix("hf-hub:"), CONFIG))
+    elif spec.folder is not None:
+        config = _model_config(str(spec.folder / CONFIG))
+    else:
+        config = open_clip.get_model_config(spec.model) or {}
+    text = config.get("text_cfg", {})
+    needs = ["transformers"] if text.get("hf_tokenizer_name") or text.get("hf_model_name") else []
+    return [name for name in needs if importlib.util.find_spec(name) is None]
 
 
 def _tokenizer(config: Mapping[str, Any]) -> list[tuple[str, bool]]:

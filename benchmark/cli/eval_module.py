@@ -24,7 +24,9 @@ from benchmark.data.task import test_task
 from benchmark.experiment import preflight
 from benchmark.experiment.devices import cores, find_device
 from benchmark.experiment.session import registries
+from benchmark.experiment.worker import splits_of
 from benchmark.method.checkpoints import StoredModule, read_module
+from benchmark.training.loop import Diverged
 from benchmark.training.modules import Comparison, Module, compare_to_zero_shot
 
 
@@ -37,7 +39,7 @@ class Row(NamedTuple):
 
 
 def run(options: argparse.Namespace) -> int:
-    """Evaluate and print; returns the exit status."""
+    """Evaluate and print; returns the exit status, 1 if a data set could not be evaluated."""
     torch.set_num_threads(cores())
     console = progress_console()
     spec = spec_of(options)
@@ -52,16 +54,23 @@ def run(options: argparse.Namespace) -> int:
     datasets = [plugins[name].cls(root) for name in dict.fromkeys(options.dataset)]
     preflight.require(backbones, datasets, console)
     features = FeatureStore(options.cache, threads=cores())
-    rows = []
+    rows: list[Row] = []
+    failed: list[str] = []
     for name, chosen in backbones.items():
         backbone = Backbone.load(name, chosen, device)
         for warning in sanity.check(backbone) if chosen.pretrained != "random" else []:
             console.print(f"warning: {warning}", markup=False, soft_wrap=True)
         for dataset in datasets:
-            comparison = compare_to_zero_shot(module, backbone, test_task(dataset, dataset.load()), features)
-            rows.append(Row(dataset.name, name, comparison))
+            try:
+                comparison = compare_to_zero_shot(module, backbone, test_task(dataset, splits_of(dataset)), features)
+            except (UserError, Diverged) as error:  # the other rows are worth having
+                failed.append(f"{dataset.name} on {name}: {error}")
+            else:
+                rows.append(Row(dataset.name, name, comparison))
     _print(stored, rows, Console(highlight=False))
-    return 0
+    for line in failed:
+        console.print(f"error: {line}", style="bold red", markup=False, soft_wrap=True)
+    return 1 if failed else 0
 
 
 def _backbone(name: str, spec: RunSpec) -> BackboneSpec:

@@ -28,7 +28,7 @@ class UserError(Exception):
 
     def __init__(self, message: str, *, where: str | None = None, fix: str | None = None) -> None:
         self.message, self.where, self.fix = message, where, fix
-        text = f"{where}: {message}" if where else message
+        text = f"{clean(where, LONGEST // 4)}: {message}" if where else message
         end = f" (fix: {clean(fix)})" if fix else ""
         super().__init__(clean(text, LONGEST) + end)
 

@@ -52,12 +52,12 @@ def _as_written(value: object) -> object:
 
 def _is_a_name(name: str) -> str:
     if not re.fullmatch(NAME, name):
-        what = "a name begins with a letter or digit, and has up to 60 letters, digits, blanks and - _ . + @"
+        what = "a name begins with a letter or digit, and has up to 60 letters, digits, blanks and - _ . + @ ( )"
         raise ValueError(f"{what}; {name[:60]!r} does not")
     return name
 
 
-NAME = r"[^\W_][\w.+@ -]{0,59}"
+NAME = r"[^\W_][\w.+@() -]{0,59}"
 """Of backbones: names become parts of file names, tables and addresses."""
 Word = Annotated[str, BeforeValidator(_as_written)]
 Some = Annotated[tuple[Word, ...], BeforeValidator(_listed), Field(min_length=1)]

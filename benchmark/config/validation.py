@@ -39,7 +39,7 @@ def _say(problem: Any) -> str:
     if problem["type"] == "missing":
         return f"key {problem['loc'][-1]!r} is missing"
     if problem["type"] == "too_short":
-        return "the list is empty"
+        return "the text is empty" if isinstance(problem["input"], str) else "the list is empty"
     return str(problem["msg"]).removeprefix("Value error, ")
 
 
@@ -51,7 +51,7 @@ def _fix(problem: Any, model: type[BaseModel]) -> str:
     if problem["type"] == "missing":
         return f"add {problem['loc'][-1]!r}"
     if problem["type"] == "too_short":
-        return "name at least one"
+        return "fill it in" if isinstance(problem["input"], str) else "name at least one"
     if problem["type"] == "string_type" and isinstance(problem["input"], bool):
         return "put it in quotes: YAML reads yes, no, on and off as true and false"
     return f"you gave {SHORT.repr(problem['input'])}"

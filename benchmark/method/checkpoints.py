@@ -7,12 +7,8 @@ training code leaves next to them become empty shells; a file that would call an
 from __future__ import annotations
 
 import json
-import pickle
-import re
 import shlex
-import warnings
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,8 +16,8 @@ from typing import Any
 import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
 
+from benchmark.backbones.checkpoint_file import Refused, described, read_file
 from benchmark.config.errors import UserError
 from benchmark.config.validation import check
 from benchmark.method.base import Incompatible, Method, Official, shape_mismatch
@@ -66,20 +62,28 @@ def read_module(file: Path, methods: Registry[Method], method: str | None = None
         UserError: the file is missing, broken or refused, or belongs to no method or to several.
     """
     content = _content(file)
-    described = _description(file)
-    if described is not None:
-        owner, official = _stored(file, described, content, methods)
+    description = _description(file)
+    if description is not None:
+        owner, official = _stored(file, description, content, methods)
         if method not in (None, owner):
             raise UserError(f"is a module of {owner}, not of {method}", where=str(file))
     else:
         owner, official = _ask(file, content, methods, method)
     check(methods[owner].cls.Config, official.settings, where=str(file))
-    tensors = {name: value.detach().cpu().float().contiguous().clone() for name, value in official.tensors.items()}
+    tensors = {name: _dense(value, name, file) for name, value in official.tensors.items()}
     for name, value in tensors.items():
         if not bool(value.isfinite().all()):
             fix = "its training diverged: give another checkpoint"
             raise UserError(f"{name} has values that are not finite", where=str(file), fix=fix)
-    return StoredModule(owner, official.settings, tensors, official.note, official.classes, described or {})
+    return StoredModule(owner, official.settings, tensors, official.note, official.classes, description or {})
+
+
+def _dense(value: torch.Tensor, name: str, file: Path) -> torch.Tensor:
+    """A tensor in fp32 on the CPU, which owns its memory."""
+    if value.is_quantized or value.layout != torch.strided:
+        kind = "quantised" if value.is_quantized else "sparse"
+        raise UserError(f"{name} is {kind}", where=str(file), fix="save it as a dense tensor of floating-point numbers")
+    return value.detach().cpu().float().contiguous().clone()
 
 
 def _ask(file: Path, content: Mapping[str, Any], methods: Registry[Method], only: str | None) -> tuple[str, Official]:
@@ -107,11 +111,10 @@ def _ask(file: Path, content: Mapping[str, Any], methods: Registry[Method], only
     if reasons:
         raise UserError(f"cannot be used ({'; '.join(reasons)})", where=str(file), fix="give another checkpoint")
     known = sorted(name for name, plugin in methods.plugins.items() if "from_official" in vars(plugin.cls))
-    keys = ", ".join(repr(key)[:60] for key in sorted(map(str, content))[:5]) or "nothing"
     fix = (
         f"give a checkpoint of the official code of {', '.join(known) or 'a method'}, or a module.safetensors of this suite"
     )
-    raise UserError(f"is not a checkpoint of any method (it holds {keys})", where=str(file), fix=fix)
+    raise UserError(f"is not a checkpoint of any method (it holds {described(content)})", where=str(file), fix=fix)
 
 
 def _description(file: Path) -> dict[str, Any] | None:
@@ -170,26 +173,13 @@ def _stored(
 
 def _content(file: Path) -> dict[str, Any]:
     """What a file holds: a checkpoint's dictionary."""
-    where = str(file)
-    if file.is_dir():
-        raise UserError("is a folder", where=where, fix="name the checkpoint file in it")
     try:
-        with file.open("rb"):
-            pass
-    except FileNotFoundError:
-        raise UserError("no such file", where=where, fix="check the path") from None
-    except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror}", where=where, fix="check its permissions") from None
-    try:
-        content = load_file(file) if file.suffix == ".safetensors" else _unpickled(file)
-    except Exception as error:  # damaged files make torch and safetensors raise many kinds
-        refused = re.search(r"GLOBAL (\S+)", str(error)) if isinstance(error, pickle.UnpicklingError) else None
-        if refused:
-            raise UserError(f"refused, because it would call {refused[1]!r}", where=where, fix=_resave(file)) from None
-        raise UserError("is damaged or not a checkpoint", where=where, fix="download or copy it again") from None
+        content = read_file(file)
+    except Refused as error:
+        raise UserError(f"refused, because it would call {str(error)!r}", where=str(file), fix=_resave(file)) from None
     if not isinstance(content, Mapping):
         problem = f"holds a {type(content).__name__}, not a dictionary"
-        raise UserError(problem, where=where, fix="give a checkpoint with a state_dict")
+        raise UserError(problem, where=str(file), fix="give a checkpoint with a state_dict")
     return dict(content)
 
 
@@ -202,54 +192,3 @@ def _resave(file: Path) -> str:
         f"torch.save({{k: c[k] for k in {kept} if k in c}}, {json.dumps(str(new))})"
     )
     return f"if you trust its author, save its tensors alone with python -c {shlex.quote(code)} and give {new}"
-
-
-def _unpickled(file: Path) -> Any:
-    allow: Callable[[Any], AbstractContextManager[Any]] | None = getattr(torch.serialization, "safe_globals", None)
-    with allow(_SHELLS) if allow else nullcontext(), warnings.catch_warnings():  # torch 2.4 cannot allow
-        warnings.simplefilter("ignore")
-        return torch.load(file, map_location="cpu", weights_only=True)
-
-
-class _Shell:
-    """Takes the place of an optimiser, a scheduler or a NumPy number in a pickle, and keeps nothing of it."""
-
-    def __init__(self, *_: object) -> None: ...
-
-    def __setstate__(self, state: object) -> None: ...
-
-
-def _shell(path: str) -> Any:
-    """A shell that torch takes for ``path``; nothing of the real object is imported or called."""
-    module, name = path.rsplit(".", 1)
-    return type(name, (_Shell,), {"__module__": module, "__qualname__": name})
-
-
-def _dictionary(path: str) -> Any:
-    """The same for a dictionary's class; torch fills in plain dictionaries only."""
-    module, name = path.rsplit(".", 1)
-
-    def empty(*_: object) -> dict[Any, Any]:
-        return {}
-
-    empty.__module__, empty.__name__, empty.__qualname__ = module, name, name
-    return empty
-
-
-_SHELLS = [
-    _shell(path)
-    for path in (
-        "torch.optim.sgd.SGD",
-        "torch.optim.adam.Adam",
-        "torch.optim.adamw.AdamW",
-        "torch.optim.rmsprop.RMSprop",
-        "torch.optim.lr_scheduler.CosineAnnealingLR",
-        "torch.optim.lr_scheduler.MultiStepLR",
-        "torch.optim.lr_scheduler.StepLR",
-        "numpy.dtype",
-        "numpy.core.multiarray.scalar",
-        "numpy._core.multiarray.scalar",
-    )
-] + [_dictionary(path) for path in ("builtins.dict", "collections.defaultdict")]
-"""What Dassl's checkpoints name next to tensors: its warm-up scheduler's state holds the scheduler that follows, and that
-one its optimiser."""

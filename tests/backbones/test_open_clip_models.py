@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
 
+import numpy as np
 import open_clip
 import pytest
 import torch
+from fixtures.folders import refusal
 from safetensors.torch import load_file, save_file
 
 from benchmark.backbones.clip import Backbone
@@ -100,3 +103,77 @@ def test_a_folder_can_be_loaded_from_anywhere(backbone_folders, backbones, monke
     loaded = Backbone.load("b", BackboneSpec(model=f"local-dir:{backbone_folders['eva']}"))
     assert loaded.tokenize(TEXTS).ids.tolist() == backbones["eva"].tokenize(TEXTS).ids.tolist()
     assert loaded.tokenizer.vocab_size == backbones["eva"].text.token_embedding.num_embeddings
+
+
+# --- files and folders as people have them -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tiny(monkeypatch, load_backbone):
+    """The tiny CLIP as an architecture of open_clip's, and its weights."""
+    original = load_backbone("native")
+    cfg = json.loads(json.dumps(CONFIGS["native"]))
+    cfg["text_cfg"]["vocab_size"] = original.model.token_embedding.num_embeddings
+    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "tiny-test", cfg)
+    return original
+
+
+WRAPPED = {
+    "a numpy number": lambda state: {"best": np.float64(0.5), "state_dict": state},
+    "options": lambda state: {"args": argparse.Namespace(lr=1), "model": state},
+    "compiled": lambda state: {f"_orig_mod.{name}": value for name, value in state.items()},
+    "parallel": lambda state: {"state_dict": {f"module.{name}": value for name, value in state.items()}},
+}
+
+
+@pytest.mark.parametrize("kind", WRAPPED)
+def test_wrapped_weights_are_loaded(kind, tiny, tmp_path):
+    torch.save(WRAPPED[kind](tiny.model.state_dict()), tmp_path / "w.pt")
+    loaded = Backbone.load("b", BackboneSpec(model="tiny-test", pretrained=str(tmp_path / "w.pt")))
+    assert loaded.digest == tiny.digest
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({"text_model.a": torch.ones(1), "vision_model.b": torch.ones(1)}, "the names of transformers"),
+        ({"epoch": 1, "optimizer": {}}, "holds no weights, but 'epoch', 'optimizer'"),
+        ({"a": torch.ones(1), "b": torch.ones(1)}, "cannot be loaded"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+        (b"hello", "damaged or not a checkpoint"),
+    ],
+)
+def test_other_files_are_told_apart(content, words, tiny, tmp_path):
+    file = tmp_path / "w.pt"
+    file.write_bytes(content) if isinstance(content, bytes) else torch.save(content, file)
+    line = refusal(lambda: Backbone.load("b", BackboneSpec(model="tiny-test", pretrained=str(file))))
+    assert words in line
+    assert "backbone 'b'" in line
+
+
+def pointer(folder):
+    (folder / "open_clip_model.safetensors").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+
+
+def renamed(folder):
+    (folder / "open_clip_model.safetensors").rename(folder / "open_clip_pytorch_model.bin")
+
+
+def without_merges(folder):
+    config = json.loads((folder / "open_clip_config.json").read_text())
+    (folder / config["model_cfg"]["text_cfg"]["tokenizer_kwargs"]["bpe_path"]).unlink()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (pointer, "git lfs pull"),
+        (renamed, "is a safetensors file (fix: rename it to open_clip_model.safetensors"),
+        (without_merges, "is not in"),
+        (lambda folder: (folder / "open_clip_config.json").write_text("[]"), "has no model"),
+    ],
+)
+def test_the_usual_mistakes_in_a_folder(change, words, backbone_folders, tmp_path):
+    folder = shutil.copytree(backbone_folders["native"], tmp_path / "w")
+    change(folder)
+    assert words in refusal(lambda: Backbone.load("b", BackboneSpec(model=f"local-dir:{folder}")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import logging
 
@@ -76,7 +77,8 @@ def test_a_repository_of_the_hub_needs_its_description_too(hub, tiny_state):
 
 
 @pytest.mark.parametrize("form", ["tag", "repository"])
-def test_a_tokenizer_that_open_clip_does_not_have(form, hub):
+def test_a_tokenizer_that_open_clip_does_not_have(form, hub, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
     spec = BackboneSpec(model="wordy", pretrained="hub")
     hub.put("org/tiny", "open_clip_model.safetensors")
     if form == "repository":
@@ -85,6 +87,15 @@ def test_a_tokenizer_that_open_clip_does_not_have(form, hub):
     assert lacking(spec) == "not on this machine: tokenizer of org/words"
     hub.put("org/words", "tokenizer.json")
     assert lacking(spec) == ""
+
+
+def test_the_package_of_such_a_tokenizer_is_asked_for_first(hub, monkeypatch):
+    """And not found missing in the middle of loading."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    hub.put("org/tiny", "open_clip_model.safetensors")
+    found = weights.missing("b", BackboneSpec(model="wordy", pretrained="hub"))
+    assert (found.reason, found.how) == ("not installed: transformers", "pip install transformers")
+    assert weights.missing("b", BackboneSpec(model="tiny", pretrained="random")) is None
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"model_cfg": 3}', b"\xff"])

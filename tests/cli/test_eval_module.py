@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from fixtures.folders import flat, pairs_file
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -171,14 +172,14 @@ def test_a_folder_of_the_yaml(evaluate, checkpoint, backbone_folders, tmp_path):
             file.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pictures([label], seed=number)[0]).save(file)
     content = {
-        "backbones": {"old[/]": {"model": f"local-dir:{backbone_folders['native']}"}},
+        "backbones": {"old (1)": {"model": f"local-dir:{backbone_folders['native']}"}},
         "folders": {"mine": {"path": "data"}},
     }
-    content |= {"upgrades": [{"old": "old[/]", "new": "old[/]"}]}
+    content |= {"upgrades": [{"old": "old (1)", "new": "old (1)"}]}
     (tmp_path / "pairs.yaml").write_text(yaml.safe_dump(content))
-    done = evaluate(checkpoint, "old[/]", "mine", f"--upgrade-pairs={tmp_path}/pairs.yaml")
+    done = evaluate(checkpoint, "old (1)", "mine", f"--upgrade-pairs={tmp_path}/pairs.yaml")
     assert done.status == 0, done.err
-    assert list(figures(done.out)) == [("mine", "old[/]", "all")]
+    assert list(figures(done.out)) == [("mine", "old (1)", "all")]
 
 
 @pytest.mark.parametrize(
@@ -203,7 +204,7 @@ MISTAKES = {
     "unknown backbone": ({"on": "nativ"}, "did you mean 'native'?; or write MODEL:PRETRAINED"),
     "unknown model": ({"on": "ViT-B-99:openai"}, "unknown model 'ViT-B-99'"),
     "unknown tag": ({"on": "ViT-B-32:opnai"}, "did you mean 'openai'"),
-    "no tag": ({"on": "ViT-B-32:"}, "'' is neither a tag of ViT-B-32 nor a file"),
+    "no tag": ({"on": "ViT-B-32:"}, "pretrained: the text is empty"),
     "no folder": ({"on": "local-dir:/nowhere"}, "no open_clip_config.json"),
     "an empty name": ({"on": "native,"}, "there is an empty name"),
     "unknown data set": ({"dataset": "toyy"}, "did you mean 'toy'"),
@@ -293,3 +294,17 @@ def test_a_setting_that_the_method_does_not_have(evaluate, tmp_path):
     about = {"method": "coop", "settings": {"n_ctxx": 4}, "backbone": {"name": "x"}, "tensors": {"context": [4, 32]}}
     save_file({"context": torch.zeros(4, 32)}, tmp_path / "module.safetensors", {HEADER: json.dumps(about)})
     assert "did you mean 'n_ctx'" in refusal(evaluate(tmp_path / "module.safetensors"))
+
+
+def test_what_fails_on_one_data_set_leaves_the_others(tmp_path, checkpoint, backbone_folders):
+    """One broken image in the second costs that row only, and the exit status tells."""
+    for name in ("good", "bad"):
+        flat(tmp_path / name)
+    for file in (tmp_path / "bad" / "cat").iterdir():
+        file.write_bytes(b"")
+    folders = {name: {"path": name} for name in ("good", "bad")}
+    pairs_file(tmp_path, backbone_folders, folders)
+    done = evaluate(checkpoint, "native,eva", "good,bad", f"--upgrade-pairs={tmp_path}/pairs.yaml")
+    assert done.status == 1
+    assert {(dataset, backbone) for dataset, backbone, _ in figures(done.out)} == {("good", "native"), ("good", "eva")}
+    assert done.err.count("error: bad on ") == 2

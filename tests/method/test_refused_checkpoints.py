@@ -168,3 +168,12 @@ def test_a_method_that_fails_at_a_file_costs_itself_only(tmp_path):
     file = save(dassl({"ctx": torch.zeros(4, 32)}), tmp_path / "model.pth.tar-5")
     assert read_module(file, registry.methods_in(tmp_path)).method == "coop"
     assert "two: KeyError: 'no'" in refusal(file, methods=registry.methods_in(tmp_path), method="two")
+
+
+@pytest.mark.parametrize("kind", ["sparse", "quantised"])
+def test_tensors_that_are_not_plain(kind, tmp_path):
+    plain = torch.zeros(4, 32)
+    value = plain.to_sparse() if kind == "sparse" else torch.quantize_per_tensor(plain, 0.1, 0, torch.qint8)
+    file = tmp_path / "prompt.pth"
+    torch.save({"state_dict": {"ctx": value}}, file)
+    assert f"is {kind}" in refusal(file)
