@@ -22,6 +22,8 @@ from benchmark.data.views import Decoder, Views, allocate
 
 CHUNK = 256
 """Images that go through a tower at once."""
+KEPT = 4 * 2**30
+"""Bytes of tensors that a store keeps in memory, apart from the latest."""
 IN_MEMORY = 256 * 2**20
 """Bytes of pixels that are kept in memory; larger arrays go to a file."""
 
@@ -169,7 +171,7 @@ class FeatureStore:
 
     def _keep(self, key: str, tensor: torch.Tensor) -> None:
         self._kept[key] = tensor
-        while len(self._kept) > self.keep:
+        while len(self._kept) > 1 and (len(self._kept) > self.keep or sum(t.nbytes for t in self._kept.values()) > KEPT):
             self._kept.popitem(last=False)
 
     def _encode(self, backbone: Backbone, views: Views) -> torch.Tensor:

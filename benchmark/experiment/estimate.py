@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 
 from benchmark.data.dataset import Examples
 from benchmark.data.features import FeatureStore
-from benchmark.data.task import Task
+from benchmark.data.task import Task, TaskId
+from benchmark.experiment.apart import each_apart
 from benchmark.experiment.plan import Cell, Plan, restore
 from benchmark.experiment.store import FINAL
 from benchmark.experiment.worker import Context, Worker
@@ -28,6 +30,8 @@ STEPS = 3
 """Training steps of a trial; the first is not counted."""
 IMAGES = 32
 """Test images of a trial."""
+SECONDS = 900.0
+"""Longest trials of one method."""
 
 
 @dataclass(frozen=True)
@@ -58,28 +62,19 @@ class RunTime:
 
 def estimate(plan: Plan, context: Context, status: Callable[[str], str | None]) -> RunTime:
     """Time a few steps per method and add up the work that is left of a plan. ``status``: that of a cell by its key."""
+    left = list(_left(plan, status))
+    paces, failed = _measure(plan, context, [cell for cell, _ in left])
     worker = Worker(context)
     store = FeatureStore(None, threads=context.decoders)
-    paces: dict[tuple[str, str, str], list[Pace]] = {}
-    failed: dict[str, str] = {}
     per_image: dict[str, float] = {}
     seconds: dict[str, float] = defaultdict(float)
     banks: dict[tuple[object, ...], int] = {}
-    for cell, trained in _left(plan, status):
+    for cell, trained in left:
         configuration, task = cell.configuration, plan.tasks[cell.task]
-        config = restore(worker.methods[configuration.method].cls, cell.settings)
-        if configuration.method in failed:
-            continue
-        key = (configuration.method, configuration.label, cell.backbone)
-        if key not in paces:
-            try:
-                paces[key] = _trials(worker, store, plan, cell)
-            except (torch.OutOfMemoryError, RuntimeError) as error:
-                failed[configuration.method] = str(error).split("\n")[0]
-                continue
-        pace = paces[key]
+        pace = paces.get((configuration.method, configuration.label, cell.backbone))
         if not pace:
             continue
+        config = restore(worker.methods[configuration.method].cls, cell.settings)
         if cell.backbone not in per_image:
             per_image[cell.backbone] = _encoding(worker, store, plan, cell.backbone)
         if trained:
@@ -104,14 +99,45 @@ def _left(plan: Plan, status: Callable[[str], str | None]) -> Iterator[tuple[Cel
                 yield cell, cell is job.train
 
 
-def _trials(worker: Worker, store: FeatureStore, plan: Plan, cell: Cell) -> list[Pace]:
+Key = tuple[str, str, str]
+"""Method, configuration and backbone."""
+
+
+def _measure(plan: Plan, context: Context, cells: Sequence[Cell]) -> tuple[dict[Key, list[Pace]], dict[str, str]]:
+    """The paces of every method, each measured in a process apart, and the reasons of those that could not be."""
+    tasks = sorted(plan.tasks.values(), key=lambda task: len(task.classes))
+    trials: dict[str, dict[Key, Cell]] = defaultdict(dict)
+    for cell in cells:
+        method = cell.configuration.method
+        trials[method].setdefault((method, cell.configuration.label, cell.backbone), cell)
+    paces: dict[Key, list[Pace]] = {}
+    failed: dict[str, str] = {}
+    work = partial(_paces, context, dict(trials), (tasks[0].id, tasks[-1].id))
+    for method, found, reason in each_apart(work, list(trials), SECONDS):
+        if reason:
+            failed[method] = reason
+        else:
+            paces |= found or {}
+    return paces, failed
+
+
+def _paces(
+    context: Context, trials: Mapping[str, Mapping[Key, Cell]], ends: tuple[TaskId, TaskId], methods: Sequence[str]
+) -> Iterator[dict[Key, list[Pace]]]:
+    worker = Worker(context)
+    store = FeatureStore(None, threads=context.decoders)
+    tasks = [worker.task(task) for task in dict.fromkeys(ends)]
+    for method in methods:
+        yield {key: _trials(worker, store, tasks, cell) for key, cell in trials[method].items()}
+
+
+def _trials(worker: Worker, store: FeatureStore, tasks: Sequence[Task], cell: Cell) -> list[Pace]:
     """Trials on the tasks with the fewest and the most classes; none if the method does not work on the backbone."""
     cls, on = worker.methods[cell.configuration.method].cls, worker.backbone(cell.backbone)
     config = restore(cls, cell.settings)
     if cls.incompatibility(config, on):
         return []
-    tasks = sorted(plan.tasks.values(), key=lambda task: len(task.classes))
-    chosen = {len(task.classes): task for task in (tasks[0], tasks[-1])}
+    chosen = {len(task.classes): task for task in tasks}
     few_views = "fresh" if config.views in ("fresh", "auto") else 1
     quick = config.model_copy(update={"steps": STEPS, "views": few_views})
     return [_trial(build_method(cls, quick, on, task, store), task, store) for task in chosen.values()]

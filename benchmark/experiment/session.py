@@ -26,6 +26,7 @@ from benchmark.experiment import plan
 from benchmark.experiment.devices import device_kind, find_device, release_memory
 from benchmark.experiment.executor import Settings, cells_of, execute, make_chunks, make_executor
 from benchmark.experiment.plan import BackboneFacts
+from benchmark.experiment.probe import probe
 from benchmark.experiment.progress import Progress
 from benchmark.experiment.store import FINAL, Store
 from benchmark.experiment.verify import remove_damaged
@@ -127,9 +128,11 @@ def expand(path: Path) -> Path:
 
 
 def registries(spec: schema.RunSpec) -> tuple[Registry[Method], Registry[Dataset]]:
-    """The methods and data sets that a run may name."""
+    """The methods and data sets that a run may name. Files that end or hold up a process when they are imported are among
+    the broken ones, and are not imported here."""
     plugins = tuple(map(Path, spec.plugins))
-    return registry.methods(plugins), registry.datasets(plugins, spec.folders)
+    skipped = probe(plugins)
+    return registry.methods(plugins, skipped), registry.datasets(plugins, spec.folders, skipped)
 
 
 def select(
@@ -198,6 +201,7 @@ def open_session(selection: Selection, execution: Execution, methods: Registry[M
         device=device,
         precision=execution.precision,
         plugins=tuple(map(Path, spec.plugins)),
+        skipped=methods.skipped,
         folders=spec.folders,
         data_root=Path(spec.data_root) if spec.data_root else None,
     )

@@ -75,6 +75,8 @@ class Context:
     precision: Precision
     plugins: tuple[Path, ...] = ()
     """The user's folders of methods and data sets."""
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    """Files of plugins that must not be imported, and why; see ``probe``."""
     folders: Mapping[str, FolderSpec] = field(default_factory=dict)
     data_root: Path | None = None
     threads: int = 1
@@ -127,8 +129,8 @@ class Worker:
 
     def __post_init__(self) -> None:
         torch.set_num_threads(self.context.threads)
-        self.methods = registry.methods(self.context.plugins)
-        self.datasets = registry.datasets(self.context.plugins, self.context.folders)
+        self.methods = registry.methods(self.context.plugins, self.context.skipped)
+        self.datasets = registry.datasets(self.context.plugins, self.context.folders, self.context.skipped)
         self.features = FeatureStore(self.context.cache, threads=self.context.decoders, deferred=True)
         self.store = Store(self.context.store)
 

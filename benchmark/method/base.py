@@ -68,7 +68,7 @@ class MethodConfig(Strict):
     """Largest gradient norm; None, the published setting of all methods here, does not clip."""
 
 
-CACHED_VIEWS = 16
+CACHED_VIEWS = 64
 """Views of methods on encoded features, unless a configuration says otherwise; docs/views.md has the measurements."""
 COMMON_PRESETS: dict[str, dict[str, Any]] = {"small": {"views": 4}}
 """What the presets of all methods change, unless a method's own preset says otherwise."""

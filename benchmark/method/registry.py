@@ -45,6 +45,8 @@ class Registry(Generic[T]):
     aliases: dict[str, str] = field(default_factory=dict)
     """Other names by which users may ask for a plugin."""
     broken: dict[str, str] = field(default_factory=dict)
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    """Files that must not be imported, and why."""
     listed: Callable[[type[T]], bool] = lambda cls: True
     """False for a plugin that "all" leaves out."""
 
@@ -91,6 +93,17 @@ def matches(name: str, pattern: str) -> bool:
     return pattern == "all" or fnmatchcase(name, pattern)
 
 
+def plugin_files(*folders: Path) -> list[Path]:
+    """The files of folders that may define plugins."""
+    return [file for folder in folders for file in sorted(folder.glob("*.py")) if not file.name.startswith("_")]
+
+
+def import_file(file: Path) -> ModuleType:
+    """Import a plugin's file; whatever it raises is raised."""
+    place = hashlib.sha256(str(file.parent).encode()).hexdigest()[:8]
+    return _load(f"_clip_compat_{file.parent.name}_{place}.{file.stem}", file)
+
+
 def _discover(
     registry: Registry[T],
     base: type[T],
@@ -99,14 +112,14 @@ def _discover(
     aliases_of: Callable[[Any], Sequence[str]],
 ) -> None:
     """Add the plugins of a folder to a registry."""
-    place = hashlib.sha256(str(folder).encode()).hexdigest()[:8]
-    for file in sorted(folder.glob("*.py")):
-        if file.name.startswith("_"):
-            continue
+    for file in plugin_files(folder):
         slug = file.stem.replace("_", "-")
+        if str(file) in registry.skipped:
+            registry.broken[slug] = f"{file}: {registry.skipped[str(file)]}"
+            continue
         try:
             digest = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
-            module = _load(f"_clip_compat_{folder.name}_{place}.{file.stem}", file)
+            module = import_file(file)
             classes = _classes(module, base, file)
             named = {name_of(cls): cls for cls in classes}
             if len(named) < len(classes):
@@ -167,36 +180,44 @@ def _load(name: str, file: Path) -> ModuleType:
     return module
 
 
-def methods(plugins: tuple[Path, ...] = ()) -> Registry[Method]:
-    """The methods that come with the suite and those in the ``methods/`` of the user's folders.
+NONE: Mapping[str, str] = {}
+
+
+def methods(plugins: tuple[Path, ...] = (), skipped: Mapping[str, str] = NONE) -> Registry[Method]:
+    """The methods that come with the suite and those in the ``methods/`` of the user's folders; ``skipped`` has files that
+    must not be imported, and why.
 
     Raises:
         UserError: two have the same name.
     """
-    return methods_in(*paths.plugin_folders("methods", plugins))
+    return methods_in(*paths.plugin_folders("methods", plugins), skipped=skipped)
 
 
-def methods_in(*folders: Path) -> Registry[Method]:
+def methods_in(*folders: Path, skipped: Mapping[str, str] = NONE) -> Registry[Method]:
     """The methods of some folders."""
-    registry: Registry[Method] = Registry("method", listed=lambda cls: cls.info.listed)
+    registry: Registry[Method] = Registry("method", skipped=skipped, listed=lambda cls: cls.info.listed)
     for folder in folders:
         _discover(registry, Method, folder, lambda cls: _declared(cls, "info").name, lambda cls: cls.info.aliases)
     return registry
 
 
-def datasets(plugins: tuple[Path, ...] = (), own: Mapping[str, FolderSpec] | None = None) -> Registry[Dataset]:
+def datasets(
+    plugins: tuple[Path, ...] = (), own: Mapping[str, FolderSpec] | None = None, skipped: Mapping[str, str] = NONE
+) -> Registry[Dataset]:
     """The data sets that come with the suite, those in the ``datasets/`` of the user's folders, and those that a YAML
-    describes.
+    describes; ``skipped`` has files that must not be imported, and why.
 
     Raises:
         UserError: two have the same name.
     """
-    return datasets_in(*paths.plugin_folders("datasets", plugins), own=own)
+    return datasets_in(*paths.plugin_folders("datasets", plugins), own=own, skipped=skipped)
 
 
-def datasets_in(*folders: Path, own: Mapping[str, FolderSpec] | None = None) -> Registry[Dataset]:
+def datasets_in(
+    *folders: Path, own: Mapping[str, FolderSpec] | None = None, skipped: Mapping[str, str] = NONE
+) -> Registry[Dataset]:
     """The data sets of some folders, and those that a YAML describes."""
-    registry: Registry[Dataset] = Registry("dataset")
+    registry: Registry[Dataset] = Registry("dataset", skipped=skipped)
     for folder in folders:
         _discover(registry, Dataset, folder, lambda cls: _declared(cls, "name"), lambda cls: ())
     for name, spec in (own or {}).items():

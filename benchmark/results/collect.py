@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
@@ -46,7 +46,7 @@ def collect(session: Session, command: str) -> RunResults:
 
 def _capabilities(session: Session) -> tuple[list[Capability], dict[str, str]]:
     """What the methods of a session can do, and why that is not known of some."""
-    check = partial(_check_some, session.context.plugins)
+    check = partial(_check_some, session.context.plugins, session.context.skipped)
     capabilities, unknown = [], {}
     for name, capability, reason in each_apart(check, _sound_methods(session), CHECK_SECONDS):
         if capability:
@@ -56,9 +56,9 @@ def _capabilities(session: Session) -> tuple[list[Capability], dict[str, str]]:
     return capabilities, unknown
 
 
-def _check_some(plugins: tuple[Path, ...], names: Sequence[str]) -> Iterator[Capability | None]:
+def _check_some(plugins: tuple[Path, ...], skipped: Mapping[str, str], names: Sequence[str]) -> Iterator[Capability | None]:
     """Looks methods up itself: classes of plugins cannot be sent to another process."""
-    methods = registry.methods(plugins)
+    methods = registry.methods(plugins, skipped)
     return check_capabilities({name: methods[name].cls for name in names})
 
 

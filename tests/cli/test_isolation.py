@@ -136,3 +136,60 @@ def test_every_record_can_be_read(trouble):
     place, _ = trouble
     for file in (place / "beside" / "cells").glob("*/*/record.json"):
         json.loads(file.read_text(encoding="utf-8"))
+
+
+ENDS = {
+    "exits": ("methods", "import os\nclass Bad:\n    os._exit(0)\n", "it ended the process"),
+    "quits": ("methods", "raise SystemExit(0)\n", "SystemExit: 0"),
+    "data-exits": ("datasets", "import os\nos._exit(0)\n", "it ended the process"),
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_a_file_that_ends_the_process_is_named_and_left_out(name, own_world, tmp_path):
+    """A run beside it is computed; a run that asks for it did nothing, and says so by its exit status."""
+    kind, text, words = ENDS[name]
+    (own_world.root / kind / f"{name.replace('-', '_')}.py").write_text(text)
+    options = ["--device=cpu", "--workers=1", "--protocols=base-to-new", "--datasets=toy", "--no-report"]
+    options.append(f"--out={tmp_path}/out")
+    done = own_world.call(*options, "--methods=zero-shot")
+    assert done.status == 0, done.err
+    assert f"{name!r} is broken and left out" in done.err
+    assert words in done.err
+    asked = f"--methods={name}" if kind == "methods" else f"--datasets={name}"
+    done = own_world.call(*options, asked)
+    assert done.status == 2
+    assert words in done.err
+
+
+LOADS = {
+    "raises": ("raise ValueError('no disk')", "load() failed: ValueError: no disk"),
+    "exits": ("raise SystemExit(0)", "SystemExit was raised"),
+    "nothing": ("return None", "load() returned NoneType"),
+    "label": ("return Splits(NAMES, train=examples([0, 1], 2, 1), test=examples([0, 1], 2, 2))", "has no training image"),
+}
+
+
+@pytest.mark.parametrize("name", LOADS)
+def test_a_data_set_that_cannot_be_used_is_named(name, own_world, tmp_path):
+    body, words = LOADS[name]
+    text = (own_world.root / "datasets" / "toy.py").read_text()
+    start = text.index("    def load(self):")
+    (own_world.root / "datasets" / "toy.py").write_text(text[:start] + f"    def load(self):\n        {body}\n")
+    options = ["--device=cpu", "--workers=1", "--protocols=base-to-new", "--datasets=toy", f"--out={tmp_path}/out"]
+    options += ["--no-report", "--methods=zero-shot"]
+    done = own_world.call(*options)
+    assert done.status == 2
+    assert "dataset 'toy'" in done.err
+    assert words in done.err
+
+
+def test_trials_for_an_estimate_cannot_harm_the_driver(own_world, tmp_path):
+    """``--dry-run`` tries every method, in a process apart."""
+    text = BAD.format(name="bad", body="os._exit(0)")
+    (own_world.root / "methods" / "bad.py").write_text(text)
+    options = ["--device=cpu", "--protocols=base-to-new", "--datasets=toy", f"--out={tmp_path}/out", "--dry-run"]
+    done = own_world.call(*options, "--methods=bad,coop")
+    assert done.status == 0, done.err
+    assert "could not be tried: it ended the process" in done.out
+    assert "coop" in done.out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from fixtures.command import use_checkout
 
 from benchmark.cli import run
 from benchmark.experiment import estimate
@@ -16,6 +17,7 @@ def prepared(cli, world, tmp_path, monkeypatch):
     monkeypatch.setattr(run, "_print_plan", lambda session: held.setdefault("session", session))
     methods = "--methods=coop,clip-lora,zero-shot"
     assert cli(methods, "--dry-run", "--device=cpu", f"--out={tmp_path}/o", "--set=coop.steps=7").status == 0
+    use_checkout(monkeypatch, world.root)  # trials read the data sets themselves
     return held["session"]
 
 
@@ -26,7 +28,7 @@ def test_the_sum_is_that_of_its_parts(prepared, monkeypatch):
         "clip-lora": [Pace(4, 1.0, 0.0)],
         "zero-shot": [Pace(4, 0, 0)],
     }
-    monkeypatch.setattr(estimate, "_trials", lambda worker, features, plan, cell: paces[cell.configuration.method])
+    monkeypatch.setattr(estimate, "_trials", lambda worker, features, tasks, cell: paces[cell.configuration.method])
     monkeypatch.setattr(estimate, "_encoding", lambda *_: 0.1)
     found = estimate.estimate(plan, prepared.context, store.status)
 
@@ -55,14 +57,14 @@ def test_what_is_done_costs_nothing(prepared, monkeypatch):
 
 
 def test_a_method_that_cannot_be_tried_is_named(prepared, monkeypatch):
-    def trials(worker, features, plan, cell):
+    def trials(worker, features, tasks, cell):
         if cell.configuration.method == "clip-lora":
             raise RuntimeError("CUDA out of memory.\nTried to allocate")
         return [Pace(4, 1.0, 0.1)]
 
     monkeypatch.setattr(estimate, "_trials", trials)
     found = estimate.estimate(prepared.plan, prepared.context, prepared.store.status)
-    assert found.failed == {"clip-lora": "CUDA out of memory."}
+    assert found.failed == {"clip-lora": "RuntimeError: CUDA out of memory. Tried to allocate"}
     assert found.methods["coop"] > 0
 
 

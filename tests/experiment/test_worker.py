@@ -65,6 +65,20 @@ def test_what_is_finished_is_not_computed_again(run):
     assert run.told == []
 
 
+def test_images_that_differ_from_the_plans_are_not_used(run, monkeypatch):
+    """A data set that draws others at each load, in a worker that loads it again."""
+    real = module.splits_of
+
+    def other(dataset):
+        splits = real(dataset)
+        return replace(splits, train=splits.train.pick(range(len(splits.train) - 1, -1, -1)))
+
+    monkeypatch.setattr(module, "splits_of", other)
+    run.worker.run(run.job, run.report)
+    assert statuses(run) == ["failed", "blocked", "blocked"]
+    assert "gives other images each time it is loaded" in run.worker.store.record(run.job.train.key)["reason"]
+
+
 @pytest.mark.parametrize(
     ("error", "status", "others", "reason"),
     [
