@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -13,8 +13,8 @@ from pydantic import TypeAdapter
 
 from benchmark.analysis.base import Analysis, all_analyses
 from benchmark.config.errors import UserError
-from benchmark.config.files import write_atomically
-from benchmark.results.table_files import read_csv, write_csv
+from benchmark.config.files import sha256, write_atomically
+from benchmark.results.table_files import csv_content, read_csv
 
 FOLDER = "analysis"
 """Inside a results folder."""
@@ -34,6 +34,8 @@ class Provenance:
     seeds: tuple[int, ...]
     device: str
     warning: str | None = None
+    table: str = ""
+    """SHA-256 of the CSV; earlier versions did not write it."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,10 @@ Findings = Mapping[str, Sequence[Finding]]
 def save(root: Path, name: str, finding: Finding) -> Path:
     """Write a finding into a results folder, in place of an earlier one on the same data set; returns the CSV."""
     file = root / FOLDER / f"{name}-{finding.provenance.dataset}.csv"
-    write_csv(finding.table, file)
-    write_atomically(file.with_suffix(".json"), (json.dumps(asdict(finding.provenance), indent=1) + "\n").encode())
+    content = csv_content(finding.table)
+    provenance = asdict(replace(finding.provenance, table=sha256(content)))
+    write_atomically(file, content)
+    write_atomically(file.with_suffix(".json"), (json.dumps(provenance, indent=1) + "\n").encode())
     return file
 
 
@@ -76,6 +80,8 @@ def load(root: Path) -> dict[str, list[Finding]]:
 def _read(file: Path, analysis: Analysis) -> Finding:
     try:
         provenance = TypeAdapter(Provenance).validate_json(file.with_suffix(".json").read_bytes())
+        if provenance.table and provenance.table != sha256(file.read_bytes()):
+            raise ValueError(f"it is not the table that {file.stem}.json belongs to: it is damaged or was edited")
         return Finding(read_csv(file, analysis.columns, numbers=analysis.number_columns), provenance)
     except (OSError, ValueError, csv.Error) as error:
         what = f"{file} cannot be read: {' '.join(str(error).split())[:200]}"

@@ -293,7 +293,7 @@ def backbone_table(backbones: Sequence[Mapping[str, Any]]) -> Table:
             str(backbone.get("name") or ""),
             Text(str(backbone.get("title") or ""), note=str(backbone.get("note") or "")),
             str(backbone.get("model") or ""),
-            *(float(backbone.get(name) or NAN) for name in ("embed_dim", "text_width", "context_length")),
+            *(_size(backbone.get(name)) for name in ("embed_dim", "text_width", "context_length")),
             str(backbone.get("digest") or ""),
         )
         for backbone in backbones
@@ -325,3 +325,7 @@ def dataset_table(datasets: Mapping[str, DatasetAbout], notes: Mapping[str, str]
         for dataset in datasets.values()
     )
     return Table("data sets", columns, lines)
+
+
+def _size(value: object) -> float:
+    return float(value) if isinstance(value, int | float) and value else NAN

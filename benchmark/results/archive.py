@@ -29,6 +29,7 @@ SCHEMA = 2
 AGAIN = "run the benchmark on it again"
 RUN_REQUIRED = [name for name in RUN_COLUMNS if name not in ("train_seconds", "steps")]
 """The first version did not have those two."""
+COUNTS = ("drawings", "shots")
 RUN_NUMBERS = ("seconds", "train_seconds", "peak_mb", "parameters", "steps")
 CELL = [name for name in COLUMNS if name not in ("value", "n", "status", "reason")]
 
@@ -99,7 +100,7 @@ def read(folder: Path) -> RunResults:
                 numbers=RUN_NUMBERS,
                 integers=("seed",),
             ),
-            read_csv(folder / "uncertainty.csv", image_covariance.COLUMNS, numbers=("covariance", "drawings", "shots")),
+            read_csv(folder / "uncertainty.csv", image_covariance.COLUMNS, numbers=("covariance",), integers=COUNTS),
             facts.about,
             facts.datasets,
             facts.methods,

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmark.config.files import write_atomically
 from benchmark.results.legacy import modernise
 
 
@@ -19,11 +18,6 @@ def csv_content(table: pd.DataFrame) -> bytes:
     buffer = io.StringIO()
     table.to_csv(buffer, index=False, lineterminator="\n", quoting=csv.QUOTE_MINIMAL)
     return buffer.getvalue().encode()
-
-
-def write_csv(table: pd.DataFrame, file: Path) -> None:
-    """Write a table in one go."""
-    write_atomically(file, csv_content(table))
 
 
 def read_csv(

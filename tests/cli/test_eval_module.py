@@ -296,7 +296,7 @@ def test_a_setting_that_the_method_does_not_have(evaluate, tmp_path):
     assert "did you mean 'n_ctx'" in refusal(evaluate(tmp_path / "module.safetensors"))
 
 
-def test_what_fails_on_one_data_set_leaves_the_others(tmp_path, checkpoint, backbone_folders):
+def test_what_fails_on_one_data_set_leaves_the_others(evaluate, tmp_path, checkpoint, backbone_folders):
     """One broken image in the second costs that row only, and the exit status tells."""
     for name in ("good", "bad"):
         flat(tmp_path / name)
