@@ -34,6 +34,8 @@ class Analysis(ABC):
     """True if it says why modules survive; False if it says what to do."""
     text_columns: ClassVar[tuple[str, ...]]
     number_columns: ClassVar[tuple[str, ...]]
+    flag_columns: ClassVar[tuple[str, ...]] = ()
+    """Those of the text columns that hold True and False."""
     former_names: ClassVar[tuple[str, ...]] = ()
     """Its names in earlier versions, which its files may still have."""
     Settings: ClassVar[type[Strict]] = NoSettings

@@ -82,7 +82,8 @@ def _read(file: Path, analysis: Analysis) -> Finding:
         provenance = TypeAdapter(Provenance).validate_json(file.with_suffix(".json").read_bytes())
         if provenance.table and provenance.table != sha256(file.read_bytes()):
             raise ValueError(f"it is not the table that {file.stem}.json belongs to: it is damaged or was edited")
-        return Finding(read_csv(file, analysis.columns, numbers=analysis.number_columns), provenance)
+        numbers, flags = analysis.number_columns, analysis.flag_columns
+        return Finding(read_csv(file, analysis.columns, numbers=numbers, flags=flags), provenance)
     except (OSError, ValueError, csv.Error) as error:
         what = f"{file} cannot be read: {' '.join(str(error).split())[:200]}"
         raise UserError(what, fix=f"remove it, or run 'analyse {analysis.name}' again") from None

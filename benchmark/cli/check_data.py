@@ -22,6 +22,7 @@ from benchmark.data.dataset import Dataset, Examples, Splits
 from benchmark.data.duplicates import LARGEST, Place, find_duplicates
 from benchmark.experiment.session import expand, registries
 from benchmark.experiment.worker import splits_of
+from benchmark.report.numbers import plural
 
 FEW = 10
 """Examples of one kind of problem that are shown."""
@@ -40,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
         parts = {"train": splits.train, "val": splits.val, "test": splits.test}
         present = {name: part for name, part in parts.items() if part is not None}
         broken = unusable_images(present.values())
-        problems = [*broken[:FEW], *([f"{len(broken)} images cannot be used"] if broken else [])]
+        problems = [*broken[:FEW], *([f"{plural(len(broken), 'image')} cannot be used"] if broken else [])]
         problems += [*splits.warnings, *_prompts(dataset, splits), *_duplicates(splits, present)]
     for problem in problems:
         console.print(f"- {problem}", markup=False, soft_wrap=True)

@@ -161,7 +161,7 @@ class UpgradeSpec(Strict):
 
 PROTOCOLS = ("base-to-new", "few-shot", "domain", "cross-dataset")
 MANY = 100_000
-"""More shots or a larger seed is a slip of the finger."""
+"""More shots, or a larger seed, are a slip of the finger."""
 Seed = Annotated[int, Field(ge=0, le=MANY)]
 Numbers = Annotated[tuple[Annotated[int, Field(ge=1, le=MANY)], ...], BeforeValidator(_numbered), Field(min_length=1)]
 

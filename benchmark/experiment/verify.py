@@ -15,7 +15,7 @@ THREADS = 4
 
 def remove_damaged(store: Store, jobs: Sequence[Job]) -> dict[str, str]:
     """Remove the finished cells of ``jobs`` that do not verify, so that they are computed again; returns what was wrong, by
-    key. With a training go the evaluations of its module."""
+    key. A training takes the evaluations of its module with it."""
     keys = list(dict.fromkeys(cell.key for job in jobs for cell in (job.train, *job.evals)))
     problems = {key: problem for key, problem in _damages(store, keys) if problem}
     for job in jobs:

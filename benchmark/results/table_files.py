@@ -21,7 +21,12 @@ def csv_content(table: pd.DataFrame) -> bytes:
 
 
 def read_csv(
-    file: Path, columns: Sequence[str], *, numbers: Collection[str] = (), integers: Collection[str] = ()
+    file: Path,
+    columns: Sequence[str],
+    *,
+    numbers: Collection[str] = (),
+    integers: Collection[str] = (),
+    flags: Collection[str] = (),
 ) -> pd.DataFrame:
     """Read a table, also one with the names of an earlier version.
 
@@ -29,7 +34,8 @@ def read_csv(
         file: The CSV.
         columns: Those that it must have.
         numbers: Columns of finite numbers; an empty field is NaN.
-        integers: Columns of integers without empty fields. All other columns are texts.
+        integers: Columns of integers without empty fields.
+        flags: Columns of True and False. All other columns are texts.
 
     Raises:
         OSError: the file cannot be read.
@@ -48,4 +54,8 @@ def read_csv(
         if np.isinf(values.astype(float)).any() or (name in integers and len(values) and values.dtype.kind != "i"):
             raise ValueError(f"column {name!r} has a value that is not {'an integer' if name in integers else 'finite'}")
         table[name] = values
+    for name in flags:
+        if not table[name].isin(["True", "False"]).all():
+            raise ValueError(f"column {name!r} has a value that is neither True nor False")
+        table[name] = table[name] == "True"
     return table

@@ -152,12 +152,12 @@ def test_a_file_that_ends_the_process_is_named_and_left_out(name, own_world, tmp
     (own_world.root / kind / f"{name.replace('-', '_')}.py").write_text(text)
     options = ["--device=cpu", "--workers=1", "--protocols=base-to-new", "--datasets=toy", "--no-report"]
     options.append(f"--out={tmp_path}/out")
-    done = own_world.call(*options, "--methods=zero-shot")
+    done = own_world.call(*options, "--methods=zero-shot", probed=True)
     assert done.status == 0, done.err
     assert f"{name!r} is broken and left out" in done.err
     assert words in done.err
     asked = f"--methods={name}" if kind == "methods" else f"--datasets={name}"
-    done = own_world.call(*options, asked)
+    done = own_world.call(*options, asked, probed=True)
     assert done.status == 2
     assert words in done.err
 

@@ -50,6 +50,7 @@ def test_a_reader_that_stops_is_no_error(world):
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 def test_a_terminal_without_the_letters(own_world):
     """Names with ü on one that knows ASCII only."""
     pairs = own_world.root / "pairs.yaml"
@@ -71,6 +72,7 @@ sys.exit(main())
 """
 
 
+@pytest.mark.slow
 def test_a_user_without_a_home(own_world, tmp_path):
     """As in a container with ``--user 12345``: no HOME and no entry in the list of users."""
     options = ["--methods=zero-shot", "--datasets=toy", "--device=cpu", f"--out={tmp_path}/results", "--no-report"]

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from benchmark.config.errors import UserError
-from benchmark.config.files import DAY, STAGING, remove_leftovers, temporary_name, write_atomically
+from benchmark.config.files import DAY, STAGING, remove_leftovers, slug, temporary_name, write_atomically
 
 
 def test_write_is_all_or_nothing(tmp_path, monkeypatch):
@@ -73,3 +73,7 @@ def test_leftovers_of_a_day_ago_are_removed_and_nothing_else(tmp_path):
     assert all(file.exists() for file in kept)
     assert not any(file.exists() for file in (*old, staged))
     assert recent.exists(), "a file of today may be in use"
+
+
+def test_texts_as_parts_of_file_names():
+    assert slug("Lift in H, v1 \N{RIGHTWARDS ARROW} v2") == "lift-in-h-v1-v2"

@@ -170,6 +170,7 @@ def test_a_method_that_fails_at_a_file_costs_itself_only(tmp_path):
     assert "two: KeyError: 'no'" in refusal(file, methods=registry.methods_in(tmp_path), method="two")
 
 
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")
 @pytest.mark.parametrize("kind", ["sparse", "quantised"])
 def test_tensors_that_are_not_plain(kind, tmp_path):
     plain = torch.zeros(4, 32)

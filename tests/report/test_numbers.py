@@ -46,6 +46,5 @@ def test_lists_and_counts() -> None:
     assert (numbers.count(1234.0), numbers.count(math.nan)) == ("1,234", numbers.DASH)
 
 
-def test_names_of_files_and_upgrades() -> None:
-    assert numbers.slug("Lift in H, v1 → v2") == "lift-in-h-v1-v2"
+def test_upgrades() -> None:
     assert numbers.arrow("v1->v2") == "v1 → v2"

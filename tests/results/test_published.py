@@ -249,7 +249,7 @@ def test_a_run_tells_of_it_in_the_terminal_and_to_the_report(wrong, cli, world, 
         "--workers=0",
         "--device=cpu",
         f"--out={tmp_path}/o",
-        f"--report={tmp_path}/r",
+        f"--report={tmp_path}/r.html",
     )
     assert done.status == 0, done.err
     (row,) = written["about"].published

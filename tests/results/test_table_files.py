@@ -9,6 +9,7 @@ import pytest
 from benchmark.results.table_files import csv_content, read_csv
 
 TABLE = pd.DataFrame({"method": ["1", "", "a,b"], "value": [0.5, np.nan, 2.0], "seed": [1, 2, 3]})
+FLAGGED = "method,value,seed,full\na,1,1,"
 
 
 def read(file):
@@ -43,3 +44,11 @@ def test_what_is_no_such_table_is_refused(text, words, tmp_path):
     (tmp_path / "x.csv").write_text(text)
     with pytest.raises(ValueError, match=words):
         read(tmp_path / "x.csv")
+
+
+def test_flags_are_true_or_false(tmp_path):
+    (tmp_path / "x.csv").write_text(f"{FLAGGED}True\n")
+    assert read_csv(tmp_path / "x.csv", ["full"], flags=("full",)).full.tolist() == [True]
+    (tmp_path / "x.csv").write_text(f"{FLAGGED}yes\n")
+    with pytest.raises(ValueError, match="neither True nor False"):
+        read_csv(tmp_path / "x.csv", ["full"], flags=("full",))

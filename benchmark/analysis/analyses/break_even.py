@@ -29,6 +29,7 @@ class BreakEven(Analysis):
     explains = False
     text_columns = ("pair", "method", "title", "budget", "full", "status", "reason")
     """``budget`` is steps or shots; ``full`` marks the full budget."""
+    flag_columns = ("full",)
     number_columns = tuple("amount accuracy reuse zs_new over_reuse over_reuse_low over_reuse_high".split())
     """``over_reuse`` is retraining minus reuse."""
 

@@ -70,7 +70,7 @@ def read_rows(path: Path) -> Found:
         return found
     for entry in list_entries(path):
         if entry.name not in parts.values():
-            _skip(entry, "images outside the parts", found)
+            _skip(entry, "outside the parts", found)
     for part, name in parts.items():
         _read_classes(path / name, f"{name}/", part, found)
     return found
@@ -113,7 +113,7 @@ def _read_classes(folder: Path, prefix: str, part: str, found: Found) -> None:
         if entry.is_dir() and entry.name.lower() not in UNLABELLED:
             _read_class(folder / entry.name, f"{prefix}{entry.name}/", Row("", entry.name, part), found)
         else:
-            _skip(entry, "images outside the class folders", found)
+            _skip(entry, "outside the class folders", found)
 
 
 def _skip(entry: os.DirEntry[str], kind: str, found: Found) -> None:

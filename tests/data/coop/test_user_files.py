@@ -102,7 +102,7 @@ def test_what_is_skipped_is_counted_and_said(tmp_path):
     for words in (
         "2 .heic",
         "1 in subfolders of a class",
-        "1 images outside the class",
+        "1 outside the class folders",
         "3 in 'unlabeled'",
         "3 in '__MACOSX'",
     ):

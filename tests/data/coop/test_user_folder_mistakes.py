@@ -26,10 +26,10 @@ WRONG = {
     "no shots": ({"path": "x", "shots": 0}, "shots"),
     "flip as text": ({"path": "x", "flip": "no"}, "flip"),
     "base twice": ({"path": "x", "base": ["cat", "cat"]}, "a base class is given twice"),
-    "number as class": ({"path": "x", "base": [1]}, "valid string"),
+    "truth value as class": ({"path": "x", "base": [True]}, "put it in quotes"),
     "no name": ({"path": "x", "class_names": {"cat": " "}}, "the name of class 'cat' is empty"),
     "names as list": ({"path": "x", "class_names": ["cat"]}, "class_names"),
-    "zero byte": ({"path": "a\0b"}, "not a path"),
+    "zero byte": ({"path": "a\0b"}, "a control character"),
     "nobody's home": ({"path": "~nobody-of-this-name/x"}, "not a path"),
     "just a path": ("x", "folders.mine"),
 }
