@@ -54,4 +54,4 @@ def _beside_cells(root: Path) -> Iterator[str]:
     except UserError as error:
         yield error.message
     for file in damaged_arrays(root / "features"):
-        yield f"{file}: damaged; it will not be used"
+        yield f"{file}: damaged, or of an earlier version; it will not be used"

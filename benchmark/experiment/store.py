@@ -34,6 +34,7 @@ CONFIDENCE = "~confidence"
 """Ends the names of arrays of confidences."""
 SEAL = "sha256"
 """Name of the record's hash of everything else in it."""
+EARLIER = "it was written by an earlier version, without hashes"
 AGAIN = "run the same command again: it computes the cell again"
 
 
@@ -63,14 +64,19 @@ class Store:
 
     def record(self, key: str) -> dict[str, Any] | None:
         """The finished record of a cell; None where there is none, or one that is torn, foreign or edited."""
+        content = self._raw(key)
+        sound = content.get("schema") == SCHEMA and content.get("key") == key
+        if not sound or content.get(SEAL) != _seal(content) or content.get("status") not in STATUSES:
+            return None
+        return content
+
+    def _raw(self, key: str) -> dict[str, Any]:
+        """What a record's file holds, whatever it is; empty if it is no JSON object."""
         try:
             content = json.loads((self.folder(key) / RECORD).read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError):
-            return None
-        sound = isinstance(content, dict) and content.get("schema") == SCHEMA and content.get("key") == key
-        if not sound or content.get(SEAL) != _seal(content) or content.get("status") not in STATUSES:
-            return None
-        return content  # type: ignore[no-any-return]
+            return {}
+        return content if isinstance(content, dict) else {}
 
     def status(self, key: str) -> str | None:
         record = self.record(key)
@@ -139,7 +145,10 @@ class Store:
         """What is wrong with a cell's record or files; "" if nothing is."""
         record = self.record(key)
         if record is None:
-            return "its record is damaged or was edited" if (self.folder(key) / RECORD).exists() else "it has no record"
+            if not (self.folder(key) / RECORD).exists():
+                return "it has no record"
+            earlier = self._raw(key).get("schema") in range(1, SCHEMA)
+            return EARLIER if earlier else "its record is damaged or was edited"
         for name, sha in record["files"].items():
             try:
                 content = (self.folder(key) / name).read_bytes()

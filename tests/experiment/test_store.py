@@ -92,6 +92,14 @@ def test_a_bad_record_is_no_record(store, damage):
     assert "record" in store.damage(KEY)
 
 
+def test_a_record_of_an_earlier_version_is_told_from_a_damaged_one(store):
+    store.write(KEY, {}, "ok")
+    file = store.folder(KEY) / "record.json"
+    file.write_text(json.dumps({"schema": 1, "key": KEY, "status": "ok", "config": {}}))
+    assert store.record(KEY) is None
+    assert "earlier version" in store.damage(KEY)
+
+
 def test_a_module_is_fp32_and_comes_back_bit_for_bit(store):
     generator = torch.Generator().manual_seed(0)
     tensors = {"a.weight": torch.randn(3, 4, generator=generator), "b": torch.randn(5, 2, generator=generator).T}
