@@ -19,6 +19,8 @@ from benchmark.config.missing import Missing
 from benchmark.data.coop.files import ImageFiles, copies, list_names
 from benchmark.data.dataset import Dataset, Examples, Splits
 
+FEW = 5
+"""Names of what is in a folder that a message shows."""
 LAYOUT = "https://github.com/KaiyangZhou/CoOp/blob/main/DATASETS.md"
 
 
@@ -115,7 +117,12 @@ class PhotoDataset(Dataset):
         how = f"see {self.where}" + (f"; the folder layout is that of {LAYOUT}" if self.where != LAYOUT else "")
         targets = {self.root / target for target in self.fetch.moves.values()} if self.fetch else set()
         fetchable = any(not targets.isdisjoint((path, *path.parents)) for path in absent)
-        return Missing(what, f"not found: {', '.join(map(str, absent))}", how, self.size, fetchable)
+        reason = f"not found: {', '.join(map(str, absent))}"
+        held = list_names(self.root) if self.root.is_dir() else []
+        if held and not any((self.images / part).exists() for part in self.image_parts):  # perhaps a mirror
+            reason += f"; {self.root} holds {', '.join(held[:FEW])}{', ...' if len(held) > FEW else ''}"
+            how += "; a mirror with a folder for each class can be read as a folder of your own, under 'folders' in the YAML"
+        return Missing(what, reason, how, self.size, fetchable)
 
     def prepare(self) -> None:
         missing = self.missing()

@@ -223,3 +223,12 @@ def test_a_download_that_fails_leaves_nothing(tmp_path, monkeypatch):
     message = user_error(plugin.prepare)
     assert message.startswith("dataset 'dtd' could not be fetched: the server hung up (fix: get it from https://")
     assert list(plugin.root.iterdir()) == []
+
+
+def test_a_mirror_of_another_layout_is_told_how_it_can_be_read(tmp_path):
+    """What is there is named, and the way that needs no other layout."""
+    for name in ("Annual", "Forest", "Highway"):
+        (tmp_path / "eurosat" / name).mkdir(parents=True)
+    found = dataset("eurosat", tmp_path).missing()
+    assert f"{tmp_path}/eurosat holds Annual, Forest, Highway" in found.reason
+    assert "'folders' in the YAML" in found.how

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from benchmark.config.errors import UserError
+from benchmark.experiment import store
 from benchmark.experiment.executor import Settings
 from benchmark.experiment.executors import process_pool
 from benchmark.experiment.executors.process_pool import ProcessPool, _exit
@@ -142,3 +144,17 @@ def test_a_driver_that_is_process_1_has_workers(world, tmp_path):
     done = subprocess.run(command, cwd=world.root, env=world.env, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "8 ok" in done.stdout
+
+
+def test_a_full_disk_is_one_line_whatever_workers_it_stops(world, tmp_path, monkeypatch):
+    """Workers cannot write their records; none of them prints a traceback beside the message."""
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(store, "write_through", full)
+    options = ["--methods=zero-shot", "--datasets=toy", "--device=cpu", "--workers=2", "--no-report"]
+    done = world.call(*options, f"--out={tmp_path}/o")
+    assert done.status == 2
+    assert "No space left on device" in done.err
+    assert "Traceback" not in done.err
