@@ -24,6 +24,7 @@ from benchmark.data.features import FeatureStore
 from benchmark.data.task import test_task
 from benchmark.experiment import preflight
 from benchmark.experiment.session import Execution, compute, lock, open_session, override, registries, select
+from benchmark.experiment.worker import load_splits
 from benchmark.method import registry
 from benchmark.method.base import Incompatible, Method
 from benchmark.method.checkpoints import read_module
@@ -207,7 +208,7 @@ def compare(
     if isinstance(dataset, str):
         dataset = registry.datasets()[dataset].cls(Path(data_root) if data_root else None)
     preflight.require({}, [dataset], _quiet())
-    task, features = test_task(dataset, dataset.load()), FeatureStore(None)
+    task, features = test_task(dataset, load_splits(dataset)), FeatureStore(None)
     rows = []
     for backbone in (old, new):
         comparison = compare_to_zero_shot(loaded.module, backbone, task, features)

@@ -15,6 +15,7 @@ from benchmark.config.paths import program
 from benchmark.data.cache import damaged_arrays
 from benchmark.experiment.store import Store
 from benchmark.experiment.verify import examine
+from benchmark.report.numbers import plural
 from benchmark.results import archive
 
 
@@ -25,18 +26,19 @@ def run(options: argparse.Namespace) -> int:
         UserError: the folder is not one of results.
     """
     root, count = options.folder, 0
+    store = Store(root)
     if not (root / "cells").is_dir():
         raise UserError(f"{root} is no results folder: it has no cells", fix="name the --out of a run")
     console = Console(highlight=False)
     problems = []
     with progress_console().status("reading every file"):
-        for key, problem in examine(Store(root)):
+        for key, problem in examine(store):
             count += 1
-            problems += [f"{Store(root).folder(key)}: {problem}"] if problem else []
+            problems += [f"{store.folder(key)}: {problem}"] if problem else []
         problems += _beside_cells(root)
     for problem in problems:
         console.print(problem, markup=False, soft_wrap=True)
-    console.print(f"{count} cells, {len(problems)} problem{'' if len(problems) == 1 else 's'}")
+    console.print(f"{plural(count, 'cell')}, {plural(len(problems), 'problem')}")
     if problems:
         console.print(f"{program()} computes damaged cells again; use the command that made them", markup=False)
     return 1 if problems else 0

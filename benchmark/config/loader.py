@@ -13,6 +13,11 @@ from benchmark.config.errors import UserError, did_you_mean
 from benchmark.config.schema import BackboneSpec, RunSpec
 from benchmark.config.validation import check
 
+MERGE, WORD = "tag:yaml.org,2002:merge", "tag:yaml.org,2002:str"
+NOT_WORDS = ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:null")
+LARGEST = 100_000
+"""Nodes of a YAML, with aliases written out."""
+
 
 class _Loader(yaml.SafeLoader):
     """Safe loader that refuses a key given twice (YAML would silently keep the last), and takes numbers as they are written
@@ -46,10 +51,6 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
-MERGE, WORD = "tag:yaml.org,2002:merge", "tag:yaml.org,2002:str"
-NOT_WORDS = ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:null")
-LARGEST = 100_000
-"""Nodes of a YAML, with aliases written out."""
 
 
 def _problem(text: str, node: yaml.Node) -> yaml.constructor.ConstructorError:

@@ -24,19 +24,19 @@ class Checkable(Protocol):
 
 
 def checked(dataset: Dataset, splits: object) -> Splits:
-    """The splits of a data set, if they can be used; with a warning for what is odd.
+    """The splits of a data set, if they can be used.
 
     Raises:
         UserError: they cannot; says why and names the data set.
     """
-    problem = _problem(dataset, splits)
+    problem = _problem(splits)
     if problem:
-        raise UserError(problem, where=f"dataset {dataset.name!r}", fix="mend its files, or its load() if it is a plugin")
+        raise UserError(problem, where=f"dataset {dataset.name!r}", fix="correct its files, or its load() if it is a plugin")
     assert isinstance(splits, Splits)
     return splits
 
 
-def _problem(dataset: Dataset, splits: object) -> str:
+def _problem(splits: object) -> str:
     """Why splits cannot be used; "" if they can."""
     if not isinstance(splits, Splits):
         return f"load() returned {type(splits).__name__}, not Splits"
@@ -63,8 +63,6 @@ def _problem(dataset: Dataset, splits: object) -> str:
             return f"class {absent[0]!r} has no training image"
         if splits.train.labels == splits.test.labels and splits.train.digest == splits.test.digest:
             return "the test images are the training images"
-    elif dataset.shift_of is None:
-        return "there are no training images, and it is no shift of another data set"
     return ""
 
 

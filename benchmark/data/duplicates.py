@@ -1,7 +1,7 @@
 """Near-duplicate search: which pictures show the same drawing, by their pixels rather than their names.
 
-The measure is the centred cosine similarity of the ink maps, reduced to 16 x 16 pixels so that a copy that is shifted by
-a pixel or hinted differently is still recognised.
+The measure is the centred cosine similarity of the ink maps, or of the brightness of photographs, reduced to 16 x 16 pixels
+so that a copy that is shifted by a pixel or hinted differently is still recognised.
 """
 
 from __future__ import annotations

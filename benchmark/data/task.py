@@ -94,7 +94,8 @@ def make_task(
         UserError: the dataset has no training images, or too few classes for the protocol.
     """
     if splits.train is None:
-        raise UserError(f"dataset {dataset.name!r} has no training images", fix=f"use {dataset.shift_of!r} instead")
+        fix = f"use {dataset.shift_of!r} instead" if dataset.shift_of else "give it some, or leave it out of --datasets"
+        raise UserError(f"dataset {dataset.name!r} has no training images", fix=fix)
     shots = min(task.shots, dataset.shots)
     rng = random.Random(task.seed)
     train = splits.train.pick(few_shot(splits.train.labels, shots, rng))

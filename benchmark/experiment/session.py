@@ -290,4 +290,4 @@ def _check_images(session: Session, tasks: Collection[TaskId], console: Console)
     if problems:
         more = "" if len(problems) <= LISTED else f"the first {LISTED} of "
         what = f"{len(problems)} image{'s' if len(problems) > 1 else ''} cannot be used"
-        raise UserError(what, fix=f"mend or remove {more}what is listed above")
+        raise UserError(what, fix=f"replace or remove {more}what is listed above")

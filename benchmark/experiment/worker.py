@@ -40,20 +40,25 @@ def splits_of(dataset: Dataset) -> Splits:
     """A data set's images, read once in a process and its forks."""
     key = (dataset.name, dataset.data_root)
     if key not in _LOADED:
-        _LOADED[key] = checked(dataset, _load(dataset))
+        _LOADED[key] = load_splits(dataset)
     return _LOADED[key]
 
 
-def _load(dataset: Dataset) -> Splits:
-    """What a data set's ``load`` returns; whatever else it does is one line with its name."""
+def load_splits(dataset: Dataset) -> Splits:
+    """What a data set's ``load`` returns, checked.
+
+    Raises:
+        UserError: it raises an error, or what it returns cannot be used; says which data set it is.
+    """
     try:
         with switches_kept(), exits_are_errors():
-            return dataset.load()
+            splits = dataset.load()
     except UserError:
         raise
     except Exception as error:
         what = f"load() failed: {described(error)}"
-        raise UserError(what, where=f"dataset {dataset.name!r}", fix="mend it, or leave it out of --datasets") from error
+        raise UserError(what, where=f"dataset {dataset.name!r}", fix="correct it, or leave it out of --datasets") from error
+    return checked(dataset, splits)
 
 
 Action = Callable[["Worker", Cell, Cell, Mapping[str, Any]], dict[str, Any]]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from benchmark.config.errors import UserError
+from benchmark.data import task
 from benchmark.data.checks import checked, counts, same_prompts, unusable_images
 from benchmark.data.coop.files import ImageFiles
 from benchmark.data.dataset import ArrayImages, Dataset, Examples, Splits
@@ -45,7 +46,6 @@ BAD = {
     "an array": (replace(GOOD, train=np.zeros(3)), "the training images are ndarray"),
     "an empty class": (replace(GOOD, train=examples([1, 1])), "class 'cat' has no training image"),
     "the same": (replace(GOOD, train=GOOD.test), "the test images are the training images"),
-    "no training": (replace(GOOD, train=None), "there are no training images"),
 }
 
 
@@ -63,8 +63,14 @@ def test_what_can_be_used_is_returned():
     assert checked(Own(), GOOD) is GOOD
     numpy_labels = replace(GOOD, test=Examples(GOOD.test.images, tuple(np.array([0, 1, 1]))))
     assert checked(Own(), numpy_labels) is numpy_labels
-    shifted = type("Shifted", (Own,), {"shift_of": "other"})
-    assert checked(shifted(), replace(GOOD, train=None))
+
+
+def test_without_training_images_it_can_be_tested_on_and_not_trained_on():
+    """For a module that exists already; the plan of a run refuses it."""
+    untrained = checked(Own(), replace(GOOD, train=None))
+    assert len(task.test_task(Own(), untrained).tests[0].examples) == 3
+    with pytest.raises(UserError, match="dataset 'own' has no training images"):
+        task.make_task(Own(), untrained, task.TaskId("own", task.FEW_SHOT, 1, 1))
 
 
 def test_classes_of_one_prompt_are_named(backbones):

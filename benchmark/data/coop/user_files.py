@@ -154,8 +154,8 @@ def _read_csv(file: Path) -> Found:
     if not file.is_file():
         raise UserError("neither a folder nor a file", where=str(file), fix="name a folder or a CSV")
     for line, fields in _csv_lines(file):
-        row = _row(fields, f"{file}:{line}")
         where = f"{file}:{line}"
+        row = _row(fields, where)
         if row.path in seen:
             raise UserError(f"{row.path} is listed twice", where=where, fix="remove one of the rows")
         if found.rows and bool(row.part) != bool(found.rows[0].part):
