@@ -40,7 +40,9 @@ def run(options: argparse.Namespace) -> int:
         console.print(problem, markup=False, soft_wrap=True)
     console.print(f"{plural(count, 'cell')}, {plural(len(problems), 'problem')}")
     if problems:
-        console.print(f"{program()} computes damaged cells again; use the command that made them", markup=False)
+        console.print(
+            f"{program()} computes damaged cells again; use the command that made them", markup=False, soft_wrap=True
+        )
     return 1 if problems else 0
 
 
@@ -55,5 +57,7 @@ def _beside_cells(root: Path) -> Iterator[str]:
         findings.load(root)
     except UserError as error:
         yield error.message
-    for file in damaged_arrays(root / "features"):
-        yield f"{file}: damaged, or of an earlier version; it will not be used"
+    unused = damaged_arrays(root / "features")
+    if unused:  # one line: a cache of an earlier version has hundreds
+        more = f" (and {plural(len(unused) - 1, 'more file')} of the cache)" if len(unused) > 1 else ""
+        yield f"{unused[0]}: damaged, or of an earlier version; it will not be used{more}"

@@ -93,6 +93,12 @@ def test_damaged_features_are_found_and_not_used(cli, copy):
     file = next((copy / "features").glob("*.safetensors"))
     file.write_bytes(file.read_bytes()[:-1] + b"?")
     assert f"{file}: damaged" in cli("verify", str(copy)).out
+    others = [each for each in (copy / "features").glob("*.safetensors") if each != file]
+    for other in others:
+        other.write_bytes(b"")
+    done = cli("verify", str(copy))
+    assert f"{len(others)} more file" in done.out
+    assert done.out.count("damaged, or of an earlier version") == 1, "a whole cache is one line"
 
 
 def test_what_is_no_results_folder(cli, tmp_path):
