@@ -40,9 +40,8 @@ def run(options: argparse.Namespace) -> int:
         console.print(problem, markup=False, soft_wrap=True)
     console.print(f"{plural(count, 'cell')}, {plural(len(problems), 'problem')}")
     if problems:
-        console.print(
-            f"{program()} computes damaged cells again; use the command that made them", markup=False, soft_wrap=True
-        )
+        text = f"{program()} computes damaged cells again; use the command that made them"
+        console.print(text, markup=False, soft_wrap=True)
     return 1 if problems else 0
 
 
