@@ -76,14 +76,21 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrom
     browser.quit()
 
 
-def names(driver: webdriver.Chrome, body: str = "sorted") -> list[str]:
-    cells = driver.find_elements(By.CSS_SELECTOR, f"#pair-1 table.headline tbody.{body} th[scope=row]")
-    return [cell.text.split("\n")[0] for cell in cells]
+def shown(driver: webdriver.Chrome, selector: str) -> list[str]:
+    """Texts of the elements that can be seen, read in one step: a list of elements could go stale while the page redraws."""
+    script = "return [...document.querySelectorAll(arguments[0])].filter(e => e.checkVisibility()).map(e => e.innerText)"
+    found: list[str] = driver.execute_script(script, selector)
+    return found
 
 
-def sort_state(driver: webdriver.Chrome) -> list[str | None]:
-    headers = driver.find_elements(By.CSS_SELECTOR, "#pair-1 table.headline th[aria-sort]")
-    return [header.get_attribute("aria-sort") for header in headers]
+def names(driver: webdriver.Chrome, body: str = ".sorted", pair: int = 1) -> list[str]:
+    return [text.split("\n")[0] for text in shown(driver, f"#pair-{pair} table.headline tbody{body} th[scope=row]")]
+
+
+def sort_state(driver: webdriver.Chrome) -> list[str]:
+    script = "return [...document.querySelectorAll(arguments[0])].map(e => e.getAttribute('aria-sort'))"
+    found: list[str] = driver.execute_script(script, "#pair-1 table.headline th[aria-sort]")
+    return found
 
 
 def test_starts_with_the_best(driver: webdriver.Chrome) -> None:
@@ -97,7 +104,7 @@ def test_click_sorts_both_ways_and_missing_stays_last(driver: webdriver.Chrome) 
     assert (names(driver), sort_state(driver)) == (["alpha", "gamma", "beta", "delta"], ["ascending"])
     button.click()
     assert (names(driver), sort_state(driver)) == (["beta", "gamma", "alpha", "delta"], ["descending"])
-    assert names(driver, "baseline") == ["zero"]
+    assert names(driver, ".baseline") == ["zero"]
 
 
 def test_keyboard_sorts_by_name(driver: webdriver.Chrome) -> None:
@@ -105,11 +112,6 @@ def test_keyboard_sorts_by_name(driver: webdriver.Chrome) -> None:
     assert names(driver) == ["alpha", "beta", "delta", "gamma"]
     driver.find_element(By.CSS_SELECTOR, "#pair-1 table.headline th[data-column='0'] button").send_keys(Keys.SPACE)
     assert names(driver) == ["gamma", "delta", "beta", "alpha"]
-
-
-def shown(driver: webdriver.Chrome, selector: str) -> list[str]:
-    """Texts of the elements that can be seen."""
-    return [each.text for each in driver.find_elements(By.CSS_SELECTOR, selector) if each.is_displayed()]
 
 
 def choose(driver: webdriver.Chrome, name: str, word: str) -> None:
@@ -121,19 +123,21 @@ def fresh(driver: webdriver.Chrome, fragment: str = "") -> None:
     address = driver.current_url.split("#")[0]
     driver.get("about:blank")
     driver.get(address + fragment)
+    ready = "return document.readyState === 'complete' && document.querySelector('#details-table tbody tr') !== null"
+    WebDriverWait(driver, 20).until(lambda d: d.execute_script(ready))
 
 
 def test_filter_by_method_and_undo(driver: webdriver.Chrome) -> None:
     fresh(driver)
     everything = len(shown(driver, "#details-table tbody tr"))
     choose(driver, "method", "beta")
-    assert [name.split("\n")[0] for name in shown(driver, "#pair-1 table.headline tbody th[scope=row]")] == ["beta"]
+    assert names(driver, "") == ["beta"]
     rows = shown(driver, "#details-table tbody tr")
     assert 0 < len(rows) < everything
     assert all("beta" in row for row in rows)
     driver.find_element(By.CSS_SELECTOR, "#filters button[type=reset]").click()
     WebDriverWait(driver, 5).until(lambda d: len(shown(d, "#details-table tbody tr")) == everything)
-    assert len(shown(driver, "#pair-1 table.headline tbody th[scope=row]")) == len(REUSE)
+    assert len(names(driver, "")) == len(REUSE)
 
 
 def test_filter_by_pair_hides_the_other_sections(driver: webdriver.Chrome) -> None:
@@ -149,7 +153,7 @@ def test_a_link_opens_what_its_sender_saw(driver: webdriver.Chrome) -> None:
     choose(driver, "method", "gamma")
     assert "method=gamma" in driver.current_url
     fresh(driver, "#" + driver.current_url.partition("#")[2].replace("?", "pair-2?"))
-    assert [name.split("\n")[0] for name in shown(driver, "#pair-2 table.headline tbody th[scope=row]")] == ["gamma"]
+    assert names(driver, "", pair=2) == ["gamma"]
     top = driver.execute_script("return document.getElementById('pair-2').getBoundingClientRect().top")
     assert -5 < top < 200
     fresh(driver, "#lift-by-upgrade")
