@@ -5,6 +5,7 @@ What imports torch is imported inside the fixtures: the process that only hands 
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,24 +23,43 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported
 os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is imported; tests run in two processes
 
 LONGEST = (
-    "test_run",
-    "test_page",
-    "test_paper",
-    "test_archive",
     "test_analyses",
+    "test_run",
+    "test_paper",
+    "test_isolation",
+    "test_page",
+    "test_contract",
+    "test_archive",
     "test_known_outcomes",
+    "test_verify",
+    "test_damaged_folders",
     "test_browser",
-    "test_depth",
-    "test_mistakes",
-    "test_executor",
 )
 """Files that take longest."""
+ANALYSES = "tests/analysis/"
 
 
 def pytest_collection_modifyitems(items):
     """Take the longest files first, so that the two processes end at about the same time."""
     places = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path.stem, len(LONGEST)))
+
+
+def pytest_collection_finish():
+    """What is imported by now stays: the garbage collector need not look at it each time, which takes it a second."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """A file is tested in one process, and all analyses are, whose tests share one household."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return ANALYSES if nodeid.startswith(ANALYSES) else super()._split_scope(nodeid)
+
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")

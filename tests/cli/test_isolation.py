@@ -145,21 +145,21 @@ ENDS = {
 }
 
 
-@pytest.mark.parametrize("name", ENDS)
-def test_a_file_that_ends_the_process_is_named_and_left_out(name, own_world, tmp_path):
+def test_a_file_that_ends_the_process_is_named_and_left_out(own_world, tmp_path):
     """A run beside it is computed; a run that asks for it did nothing, and says so by its exit status."""
-    kind, text, words = ENDS[name]
-    (own_world.root / kind / f"{name.replace('-', '_')}.py").write_text(text)
-    options = ["--device=cpu", "--workers=1", "--protocols=base-to-new", "--datasets=toy", "--no-report"]
-    options.append(f"--out={tmp_path}/out")
-    done = own_world.call(*options, "--methods=zero-shot", probed=True)
+    for name, (kind, text, _) in ENDS.items():
+        (own_world.root / kind / f"{name.replace('-', '_')}.py").write_text(text)
+    options = ["--device=cpu", "--workers=1", "--protocols=base-to-new", "--no-report", f"--out={tmp_path}/out"]
+    done = own_world.call(*options, "--datasets=toy", "--methods=zero-shot", probed=True)
     assert done.status == 0, done.err
-    assert f"{name!r} is broken and left out" in done.err
-    assert words in done.err
-    asked = f"--methods={name}" if kind == "methods" else f"--datasets={name}"
-    done = own_world.call(*options, asked, probed=True)
-    assert done.status == 2
-    assert words in done.err
+    for name, (_, _, words) in ENDS.items():
+        assert f"{name!r} is broken and left out" in done.err
+        assert words in done.err
+    for asked in ("--methods=exits,quits", "--datasets=data-exits"):
+        done = own_world.call(*options, "--datasets=toy", asked, probed=True)
+        assert done.status == 2
+        name = asked.partition("=")[2].split(",")[0]
+        assert ENDS[name][2] in done.err
 
 
 LOADS = {

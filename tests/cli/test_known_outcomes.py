@@ -30,6 +30,7 @@ class Negated(Method):
     def logits(self, batch):
         return -super().logits(batch)
 '''
+FEW = ["--set=coop.steps=8", "--set=clip-adapter.steps=20"]
 
 
 def headline(folder) -> dict[str, report.model.MethodRow]:
@@ -45,8 +46,8 @@ def identity(tmp_path_factory, backbone_folders):
     root = tmp_path_factory.mktemp("identity")
     data = patterned(root / "data", noise=40.0)
     file = write_yaml(root / "pairs.yaml", {"native": backbone_folders["native"]}, data, new=("native",))
-    done = run(f"--upgrade-pairs={file}", f"--out={root / 'out'}", "--no-report", "--workers=0",
-               "--methods=zero-shot,coop,clip-adapter,clip-lora", "--device=cpu")  # fmt: skip
+    methods = ["--methods=zero-shot,coop,clip-adapter,clip-lora", *FEW, "--set=clip-lora.steps=4"]
+    done = run(f"--upgrade-pairs={file}", f"--out={root / 'out'}", "--no-report", "--workers=0", "--device=cpu", *methods)
     assert done.status == 0, done.err
     return root / "out"
 
@@ -101,7 +102,7 @@ def test_random_backbones_on_noise_are_at_chance(tmp_path, backbone_folders):
     folders = {name: backbone_folders[name] for name in ("native", "eva")}
     file = write_yaml(tmp_path / "pairs.yaml", folders, data, new=("eva",), seeds=[1, 2, 3])
     done = run(f"--upgrade-pairs={file}", f"--out={tmp_path / 'out'}", "--no-report", "--workers=0",
-               "--methods=zero-shot,coop,clip-adapter", "--device=cpu")  # fmt: skip
+               "--methods=zero-shot,coop,clip-adapter", "--device=cpu", *FEW)  # fmt: skip
     assert done.status == 0, done.err
     table = pd.read_csv(tmp_path / "out" / "results.csv")
     halves = table[(table.metric == "accuracy") & table.split.isin(["base", "new"])]

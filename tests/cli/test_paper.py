@@ -29,7 +29,7 @@ PAIRS = sorted(file for file in (ROOT / "pairs").glob("*.yaml") if file.stem != 
 PAPER = ROOT / "pairs" / "paper.yaml"
 
 METHODS = registry.methods()
-ALL = {"zero-shot", "coop", "clip-adapter", "taskres", "maple"}
+ALL = {"zero-shot", "coop", "clip-adapter", "maple"}
 """Some of every kind; all of them would take this test too long."""
 CLASS_BOUND = {name for name in ALL if METHODS[name].cls.info.class_bound}
 VARIANTS = {name for name in miniature.NAMES if name.startswith("imagenet-")}

@@ -18,17 +18,8 @@ from filelock import FileLock
 from benchmark.report import render
 from benchmark.results.archive import read
 
-FEW = [
-    f"--set={setting}"
-    for setting in (
-        "coop.epochs=2",
-        "cocoop.epochs=1",
-        "contcoop.epochs=2",
-        "clip-adapter.epochs=3",
-        "clip-lora.steps_per_shot=1",
-    )
-]
-ALL = {"zero-shot", "coop", "cocoop", "contcoop", "clip-adapter", "clip-lora"}
+FEW = ["--set=coop.steps=2", "--set=clip-adapter.steps=3", "--set=clip-lora.steps=2"]
+ALL = {"zero-shot", "coop", "clip-adapter", "clip-lora"}
 SOME = f"--methods={','.join(sorted(ALL))}"
 
 
@@ -56,7 +47,7 @@ def table(out: Path, name: str = "results.csv") -> pd.DataFrame:
 def base(world, tmp_path_factory):
     """One whole run, and its output."""
     out = tmp_path_factory.mktemp("base") / "results"
-    done = world.run(*arguments(out))
+    done = world.call(*arguments(out))
     assert done.status == 0, done.err
     done.folder = out
     return done
@@ -72,8 +63,8 @@ def test_a_run_writes_tables_and_records(base):
     for name in ("results.csv", "runs.csv", "uncertainty.csv"):
         assert (base.folder / name).stat().st_size > 1000, name
     assert "Traceback" not in base.err
-    assert "90 ok, 6 incompatible" in base.out
-    assert len(records(base.folder)) == 96
+    assert "60 ok, 4 incompatible" in base.out
+    assert len(records(base.folder)) == 64
 
 
 def test_every_pair_method_and_strategy_has_its_rows(base):
@@ -82,7 +73,7 @@ def test_every_pair_method_and_strategy_has_its_rows(base):
     assert set(found.method) == ALL
     assert set(found.strategy) == {"old", "reuse", "retrain"}
     counts = found[found.metric == "accuracy"].groupby(["pair", "method", "strategy", "protocol"]).size()
-    assert len(counts) == 3 * 6 * 3 * 2
+    assert len(counts) == 3 * 4 * 3 * 2
     shown = found[found.status == "ok"]
     assert shown.value.astype(float).between(0, 100).all()
     assert set(shown[shown.protocol == "domain"].test_set) == {"", "toy-noisy"}
@@ -105,13 +96,13 @@ def test_accuracies_are_those_of_the_stored_predictions(base, world):
                 assert cell["accuracy"][part] == pytest.approx(100 * (stored[part] == labels).mean())
                 assert round(cell["accuracy"][part], 4) in chosen[chosen.split == part].value.astype(float).to_numpy()
                 checked += 1
-    assert checked > 50
+    assert checked > 30
 
 
 def test_what_does_not_fit_has_a_row_and_a_reason(base):
     found = table(base.folder)
     incompatible = found[found.status == "incompatible"]
-    assert set(incompatible.method) == {"clip-adapter", "cocoop", "clip-lora"}
+    assert set(incompatible.method) == {"clip-adapter", "clip-lora"}
     assert set(incompatible.strategy) == {"reuse"}
     assert set(incompatible.value) == {""}
     assert incompatible.reason.str.contains("must be").all()
@@ -124,7 +115,7 @@ def test_identity_upgrade_changes_nothing(base):
     same = found[found.pair == "native->native"]
     keys = ["method", "config", "dataset", "test_set", "protocol", "split"]
     columns = same[same.metric == "accuracy"].pivot(index=keys, columns="strategy", values="value")
-    assert len(columns) == 6 * 5
+    assert len(columns) == 4 * 5
     assert (columns.old == columns.reuse).all()
     assert (columns.old == columns.retrain).all()
     assert (same[same.metric.str.endswith("flip")].value.astype(float) == 0).all()
@@ -205,9 +196,9 @@ def test_a_killed_run_leaves_no_worker_and_is_resumed_to_the_same_table(base, wo
     rng = random.Random(20)
     driver = world.start(*arguments(out, part))
     try:
-        wanted = rng.randrange(5, 30)
+        wanted = rng.randrange(5, 12)
         wait_for(lambda: count(out) >= wanted or driver.poll() is not None)
-        time.sleep(rng.random() * 0.2)
+        time.sleep(rng.random() * 0.1)
         workers = psutil.Process(driver.pid).children(recursive=True)
         assert workers
     finally:
@@ -216,7 +207,7 @@ def test_a_killed_run_leaves_no_worker_and_is_resumed_to_the_same_table(base, wo
     assert driver.returncode == -signal.SIGKILL
     wait_for(lambda: all(gone(worker) for worker in workers), 15)
     before = fingerprint(out)
-    assert 0 < count(out) < 48
+    assert 0 < count(out) < 32
     done = world.call(*arguments(out, part, "--workers=2"))
     assert done.status == 0, done.err
     whole = (base.folder / "results.csv").read_bytes().splitlines(keepends=True)
@@ -305,7 +296,7 @@ REASONS = {
     "boom": "ValueError: this method is wrong on purpose",
     "killer": "SIGKILL",
     "nan": "the loss is nan at step 1",
-    "sleeper": "longer than 8 s",
+    "sleeper": "longer than 4 s",
     "meddler": "changed the weights",
     "memory": "no room",
 }
@@ -326,7 +317,7 @@ def trouble(base, world, backbone_folders, tmp_path_factory):
     pairs = (other.root / "pairs.yaml").read_text()
     (other.root / "pairs.yaml").write_text(pairs.replace("new: [native, eva, narrow]", "new: native"))
     out = Path(shutil.copytree(base.folder, place / "results"))
-    done = other.call(*arguments(out, "--methods=all", "--protocols=base-to-new", "--cell-timeout=8"))
+    done = other.call(*arguments(out, "--methods=all", "--protocols=base-to-new", "--cell-timeout=4"))
     done.folder, done.world = out, other
     return done
 

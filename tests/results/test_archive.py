@@ -22,9 +22,9 @@ def finished(world, tmp_path_factory) -> dict[str, Path]:
     for name, methods in (("one", "coop"), ("other", "clip-adapter"), ("both", "coop,clip-adapter")):
         page = f"--report={place / name}.html" if name == "one" else "--no-report"
         options = [f"--methods=zero-shot,{methods}", f"--out={place / name}", page, *SETTINGS]
-        done = world.call(
-            *options, "--seeds=1,2", "--set=coop.steps=2" if "coop" in methods else "--set=clip-adapter.steps=9"
-        )
+        steps = {"coop": 2, "clip-adapter": 9}
+        options += [f"--set={method}.steps={steps[method]}" for method in methods.split(",")]
+        done = world.call(*options, "--seeds=1,2")
         assert done.status == 0, done.err
     return {name: place / name for name in ("one", "other", "both")}
 

@@ -206,7 +206,7 @@ def test_a_run_on_a_folder(cli, tmp_path, backbone_folders):
     folder |= {"base": ["house", "cat"], "class_names": {"house": "red house"}}
     file = pairs_file(tmp_path, backbone_folders, {"mine": folder}, datasets=["mine"], methods=["zero-shot", "coop"])
     out = tmp_path / "results"
-    options = [f"--upgrade-pairs={file}", "--device=cpu", "--workers=0", "--set=coop.epochs=2"]
+    options = [f"--upgrade-pairs={file}", "--device=cpu", "--workers=0", "--set=coop.steps=2"]
     done = cli(*options, f"--out={out}", f"--report={out}/report.html")
     assert done.status == 0, done.err
     table = pd.read_csv(out / "results.csv", keep_default_na=False)
