@@ -153,11 +153,11 @@ def test_a_module_of_a_run_has_the_figures_of_the_run(evaluate, cli, tmp_path, m
     key = next(key for key, about in trained.items() if about["backbone"]["name"] == "native")
     tested = [record for record in records if record["config"].get("module") == key]
     digests = {about["backbone"]["digest"]: about["backbone"]["name"] for about in trained.values()}
-    done = evaluate(out / "cells" / key[:2] / key / "module.safetensors", "native,eva,narrow")
+    done = evaluate(out / "cells" / key[:2] / key / "module.safetensors", "native,eva")
     assert done.status == 0, done.err
     assert "trained by this suite on native" in done.out
     shown = figures(done.out)
-    assert len(tested) == 3
+    assert len(tested) == 2
     for record in tested:
         for part in ("base", "new"):
             found = shown["toy", digests[record["config"]["backbone"]], part][1]

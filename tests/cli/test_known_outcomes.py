@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from fixtures.checkout import ROOT
 from fixtures.command import run
 from fixtures.household import IDENTITY, NAMES, draw, patterned, write_yaml
@@ -121,7 +122,9 @@ def test_a_module_that_says_the_opposite_harms(tmp_path, monkeypatch):
     (methods / "negated.py").write_text(NEGATED, encoding="utf-8")
     bundled = paths.bundled
     monkeypatch.setattr(paths, "bundled", lambda name: methods if name == "methods" else bundled(name))
-    done = run(f"--upgrade-pairs={ROOT / 'pairs.yaml'}", f"--out={tmp_path / 'out'}", f"--report={tmp_path / 'r.html'}",
+    content = yaml.safe_load((ROOT / "pairs.yaml").read_text(encoding="utf-8"))
+    (tmp_path / "pairs.yaml").write_text(yaml.safe_dump(content | {"upgrades": [{"old": "v1", "new": "v2"}]}))
+    done = run(f"--upgrade-pairs={tmp_path / 'pairs.yaml'}", f"--out={tmp_path / 'out'}", f"--report={tmp_path / 'r.html'}",
                "--workers=0", "--device=cpu", "--datasets=digits", "--protocols=base-to-new")  # fmt: skip
     assert done.status == 0, done.err
     assert "harms" in done.out

@@ -173,5 +173,5 @@ def test_list_and_dry_run_compute_nothing(cli, tmp_path):
     assert "n_ctx=2" in planned.out
     assert "n_ctx=4" in planned.out
     assert "native \N{RIGHTWARDS ARROW} eva" in planned.out
-    assert "cells: 112, 0 done, 112 to do" in planned.out
+    assert "cells: 70, 0 done, 70 to do" in planned.out
     assert not (tmp_path / "o").exists()

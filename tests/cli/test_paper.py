@@ -29,7 +29,7 @@ PAIRS = sorted(file for file in (ROOT / "pairs").glob("*.yaml") if file.stem != 
 PAPER = ROOT / "pairs" / "paper.yaml"
 
 METHODS = registry.methods()
-ALL = {"zero-shot", "coop", "clip-adapter", "maple"}
+ALL = {"zero-shot", "coop", "maple"}
 """Some of every kind; all of them would take this test too long."""
 CLASS_BOUND = {name for name in ALL if METHODS[name].cls.info.class_bound}
 VARIANTS = {name for name in miniature.NAMES if name.startswith("imagenet-")}
@@ -164,7 +164,7 @@ def test_every_cell_has_a_figure_or_a_reason(paper):
     incompatible = found[found.status == "incompatible"]
     assert set(incompatible.strategy) <= {"reuse"}, "what does not fit the new backbone can still be trained on it"
     assert incompatible.reason.str.contains("must be").all()
-    assert set(fine[fine.strategy == "reuse"].method) >= {"zero-shot", "coop", "clip-adapter"}
+    assert set(fine[fine.strategy == "reuse"].method) >= {"zero-shot", "coop"}
 
 
 def test_base_to_new_on_eleven_data_sets(paper):

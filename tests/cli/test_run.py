@@ -24,7 +24,7 @@ SOME = f"--methods={','.join(sorted(ALL))}"
 
 
 def arguments(out: Path, *more: str) -> list[str]:
-    return ["--device=cpu", "--workers=1", f"--out={out}", "--no-report", SOME, *FEW, *more]
+    return ["--upgrade-pairs=wide.yaml", "--device=cpu", "--workers=1", f"--out={out}", "--no-report", SOME, *FEW, *more]
 
 
 def records(out: Path) -> dict[str, dict]:
@@ -140,7 +140,7 @@ def test_the_images_part_in_the_uncertainty_is_a_table_too(base):
 
 def test_a_method_of_its_training_classes_is_scored_on_variants_of_them(base, copy, world):
     """Tip-Adapter knows all classes of the toy set, so also the six of its shifted test set, but no new ones."""
-    options = ["--device=cpu", "--workers=0", f"--out={copy}", "--no-report"]
+    options = ["--upgrade-pairs=wide.yaml", "--device=cpu", "--workers=0", f"--out={copy}", "--no-report"]
     done = world.call(*options, "--methods=zero-shot,tip-adapter")
     assert done.status == 0, done.err
     found = table(copy)
@@ -314,10 +314,10 @@ def trouble(base, world, backbone_folders, tmp_path_factory):
         (other.root / "methods" / f"{name}.py").write_text(text)
     (other.root / "methods" / "shift.py").write_text(GOOD.format(name="shift"))
     (other.root / "methods" / "typo.py").write_text("def broken(:\n")
-    pairs = (other.root / "pairs.yaml").read_text()
-    (other.root / "pairs.yaml").write_text(pairs.replace("new: [native, eva, narrow]", "new: native"))
     out = Path(shutil.copytree(base.folder, place / "results"))
-    done = other.call(*arguments(out, "--methods=all", "--protocols=base-to-new", "--cell-timeout=4"))
+    done = other.call(
+        *arguments(out, "--upgrade-pairs=identity.yaml", "--methods=all", "--protocols=base-to-new", "--cell-timeout=4")
+    )
     done.folder, done.world = out, other
     return done
 

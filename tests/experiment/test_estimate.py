@@ -48,7 +48,7 @@ def test_the_sum_is_that_of_its_parts(prepared, monkeypatch):
     views = 4  # of training images; test images have one
     images = {test.examples.digest: len(test.examples) for task in tasks for test in task.tests}
     each = sum(len(task.train) * views for task in tasks) + sum(images.values())
-    assert found.features == pytest.approx(0.1 * each * 3)  # on each of the three backbones
+    assert found.features == pytest.approx(0.1 * each * 2)  # on each of the two backbones
 
 
 def test_what_is_done_costs_nothing(prepared, monkeypatch):

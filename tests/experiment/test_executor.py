@@ -41,7 +41,12 @@ def job(number: int, backbone: str = "b", task: str = "t") -> Job:
 
 def test_every_executor_computes_the_same_tables(world, tmp_path):
     """Byte for byte, one matrix with methods that train, that fit and that do not."""
-    options = ["--methods=zero-shot,coop,clip-adapter", "--protocols=base-to-new", "--set=coop.steps=2"]
+    options = [
+        "--upgrade-pairs=wide.yaml",
+        "--methods=zero-shot,coop,clip-adapter",
+        "--protocols=base-to-new",
+        "--set=coop.steps=2",
+    ]
     options += ["--set=clip-adapter.steps=2", "--device=cpu", "--workers=2"]
     tables = []
     for name in ("in-process", "process-pool"):

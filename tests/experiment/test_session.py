@@ -80,8 +80,8 @@ def test_a_session_knows_its_plan_and_baseline(spec, console, tmp_path):
     made = opened(spec, console, tmp_path / "o")
     assert made.baseline == "zero-shot"
     assert "device: " in console.file.getvalue()
-    assert [facts.name for facts in made.backbones] == ["native", "eva", "narrow"]
-    assert len(list(made.plan.cells())) == 3 + 5
+    assert [facts.name for facts in made.backbones] == ["native", "eva"]
+    assert len(list(made.plan.cells())) == 2 + 3
     assert made.context.cache == tmp_path / "o" / "features"
     assert not (tmp_path / "o").exists(), "nothing is written before the first cell"
 
@@ -89,7 +89,7 @@ def test_a_session_knows_its_plan_and_baseline(spec, console, tmp_path):
 def test_what_is_finished_is_not_computed_again(spec, console, tmp_path):
     made = opened(spec, console, tmp_path / "o", device="cpu", workers=0)
     compute(made, made.plan.jobs, console)
-    assert "8 cells to do" in console.file.getvalue()
+    assert "5 cells to do" in console.file.getvalue()
     assert {made.store.status(cell.key) for cell in made.plan.cells()} == {"ok"}
     console.file.truncate(0)
     compute(made, made.plan.jobs, console)

@@ -52,7 +52,7 @@ def test_two_folders_are_one_report(cli, finished, tmp_path):
 
 
 def test_a_contradiction_is_named(cli, copies, tmp_path):
-    table = pd.read_csv(copies["both"] / "results.csv", keep_default_na=False)
+    table = pd.read_csv(copies["both"] / "results.csv", keep_default_na=False, dtype={"value": str})
     row = table.index[(table.method == "coop") & (table.metric == "accuracy") & (table.status == "ok")][0]
     table.loc[row, "value"] = str(float(table.loc[row, "value"]) + 1)
     run = read(copies["both"])
