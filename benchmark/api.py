@@ -23,8 +23,8 @@ from benchmark.data.dataset import Augmentation, Dataset, Examples
 from benchmark.data.features import FeatureStore
 from benchmark.data.task import test_task
 from benchmark.experiment import preflight
+from benchmark.experiment.loading import load_splits
 from benchmark.experiment.session import Execution, compute, lock, open_session, override, registries, select
-from benchmark.experiment.worker import load_splits
 from benchmark.method import registry
 from benchmark.method.base import Incompatible, Method
 from benchmark.method.checkpoints import read_module

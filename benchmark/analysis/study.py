@@ -17,9 +17,10 @@ from benchmark.data.dataset import Dataset
 from benchmark.data.task import BASE_TO_NEW, Task, TaskId, make_task
 from benchmark.experiment import plan, preflight
 from benchmark.experiment.devices import device_kind
+from benchmark.experiment.loading import splits_of
 from benchmark.experiment.plan import Cell, Configuration, Job, Plan
 from benchmark.experiment.session import Execution, Session, compute, open_session, registries, select
-from benchmark.experiment.worker import Action, splits_of
+from benchmark.experiment.worker import Action
 from benchmark.method import registry
 from benchmark.method.base import Method
 from benchmark.method.registry import Registry

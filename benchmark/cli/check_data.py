@@ -20,8 +20,8 @@ from benchmark.data.contact_sheet import contact_sheet, png
 from benchmark.data.coop.user_folder import user_folder
 from benchmark.data.dataset import Dataset, Examples, Splits
 from benchmark.data.duplicates import LARGEST, Place, find_duplicates
+from benchmark.experiment.loading import read_apart
 from benchmark.experiment.session import expand, registries
-from benchmark.experiment.worker import splits_of
 from benchmark.report.numbers import plural
 
 FEW = 10
@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     dataset = _dataset(options)
     console, progress = Console(highlight=False), progress_console()
     with progress.status(f"reading {dataset.name}"):
-        splits = splits_of(dataset)
+        splits = read_apart([dataset])[dataset.name]
     console.print(counts_table(dataset, splits, counts(splits)))
     if splits.note:
         console.print(splits.note, markup=False, soft_wrap=True)

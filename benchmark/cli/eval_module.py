@@ -19,12 +19,13 @@ from benchmark.cli.execution import spec_of
 from benchmark.config.errors import UserError, did_you_mean
 from benchmark.config.schema import BackboneSpec, RunSpec
 from benchmark.config.validation import check
+from benchmark.data.dataset import Splits
 from benchmark.data.features import FeatureStore
 from benchmark.data.task import test_task
 from benchmark.experiment import preflight
 from benchmark.experiment.devices import cores, find_device
+from benchmark.experiment.loading import read_apart
 from benchmark.experiment.session import registries
-from benchmark.experiment.worker import splits_of
 from benchmark.method.checkpoints import StoredModule, read_module
 from benchmark.training.loop import Diverged
 from benchmark.training.modules import Comparison, Module, compare_to_zero_shot
@@ -56,14 +57,20 @@ def run(options: argparse.Namespace) -> int:
     features = FeatureStore(options.cache, threads=cores())
     rows: list[Row] = []
     failed: list[str] = []
+    splits: dict[str, Splits] = {}
+    for dataset in datasets:
+        try:
+            splits |= read_apart([dataset])
+        except UserError as error:  # the other rows are worth having
+            failed.append(str(error))
     for name, chosen in backbones.items():
         backbone = Backbone.load(name, chosen, device)
         for warning in sanity.check(backbone) if chosen.pretrained != "random" else []:
             console.print(f"warning: {warning}", markup=False, soft_wrap=True)
-        for dataset in datasets:
+        for dataset in (dataset for dataset in datasets if dataset.name in splits):
             try:
-                comparison = compare_to_zero_shot(module, backbone, test_task(dataset, splits_of(dataset)), features)
-            except (UserError, Diverged) as error:  # the other rows are worth having
+                comparison = compare_to_zero_shot(module, backbone, test_task(dataset, splits[dataset.name]), features)
+            except (UserError, Diverged) as error:
                 failed.append(f"{dataset.name} on {name}: {error}")
             else:
                 rows.append(Row(dataset.name, name, comparison))

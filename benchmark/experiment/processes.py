@@ -14,8 +14,12 @@ def process_maker(*, gpu: bool) -> Any:
     """The ``multiprocessing`` context to start processes with. On Linux CPUs they are forks of the driver, which has one
     thread (see ``cli.main`` and ``progress``): libraries are in memory once and are not loaded again. Everywhere else, and
     where a GPU is in use, they are spawned."""
-    forks = not gpu and sys.platform.startswith("linux")
-    return multiprocessing.get_context("fork" if forks else "spawn")
+    return multiprocessing.get_context("fork" if forks(gpu=gpu) else "spawn")
+
+
+def forks(*, gpu: bool) -> bool:
+    """Whether processes are forks."""
+    return not gpu and sys.platform.startswith("linux")
 
 
 def follow_the_driver() -> None:

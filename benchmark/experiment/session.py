@@ -25,12 +25,13 @@ from benchmark.data.task import TaskId
 from benchmark.experiment import plan
 from benchmark.experiment.devices import device_kind, find_device, release_memory
 from benchmark.experiment.executor import Settings, cells_of, execute, make_chunks, make_executor
+from benchmark.experiment.loading import read_apart
 from benchmark.experiment.plan import BackboneFacts
 from benchmark.experiment.probe import probe
 from benchmark.experiment.progress import Progress
 from benchmark.experiment.store import FINAL, Store
 from benchmark.experiment.verify import remove_damaged
-from benchmark.experiment.worker import Action, Context, splits_of
+from benchmark.experiment.worker import Action, Context
 from benchmark.method import registry
 from benchmark.method.base import Method
 from benchmark.method.registry import Registry
@@ -170,7 +171,7 @@ def open_session(selection: Selection, execution: Execution, methods: Registry[M
         raise UserError(f"--precision {execution.precision} needs a GPU", fix="leave it out")
     warnings: list[str] = []
     with console.status("loading backbones and data sets"):
-        splits = {name: splits_of(dataset) for name, dataset in selection.datasets.items()}
+        splits = read_apart(selection.datasets.values(), execution.cell_timeout)
         tasks = plan.tasks(spec, selection.datasets, splits)
         backbones = []
         for name, backbone_spec in selection.backbones.items():

@@ -17,12 +17,12 @@ from benchmark.backbones.precision import Precision
 from benchmark.backbones.seal import Seal
 from benchmark.config.errors import UserError, clean
 from benchmark.config.schema import BackboneSpec, FolderSpec
-from benchmark.data.checks import checked
 from benchmark.data.dataset import Dataset, Splits
 from benchmark.data.features import FeatureStore
 from benchmark.data.task import Task, TaskId, make_task, other_test_sets
 from benchmark.experiment.devices import cores, peak_memory_mb
 from benchmark.experiment.isolation import LONGEST, described, exits_are_errors, switches_kept
+from benchmark.experiment.loading import splits_of
 from benchmark.experiment.plan import Cell, Job, restore
 from benchmark.experiment.store import FINAL, MODULE, Store, predictions_file
 from benchmark.method import registry
@@ -31,35 +31,6 @@ from benchmark.method.checkpoints import module_file
 from benchmark.training.evaluation import Predictions
 from benchmark.training.loop import Diverged
 from benchmark.training.modules import Module, evaluate_module, train_module
-
-_LOADED: dict[tuple[str, Path | None], Splits] = {}
-"""Data sets that this process has read; a fork starts with those of the driver."""
-
-
-def splits_of(dataset: Dataset) -> Splits:
-    """A data set's images, read once in a process and its forks."""
-    key = (dataset.name, dataset.data_root)
-    if key not in _LOADED:
-        _LOADED[key] = load_splits(dataset)
-    return _LOADED[key]
-
-
-def load_splits(dataset: Dataset) -> Splits:
-    """What a data set's ``load`` returns, checked.
-
-    Raises:
-        UserError: it raises an error, or what it returns cannot be used; says which data set it is.
-    """
-    try:
-        with switches_kept(), exits_are_errors():
-            splits = dataset.load()
-    except UserError:
-        raise
-    except Exception as error:
-        what = f"load() failed: {described(error)}"
-        raise UserError(what, where=f"dataset {dataset.name!r}", fix="correct it, or leave it out of --datasets") from error
-    return checked(dataset, splits)
-
 
 Action = Callable[["Worker", Cell, Cell, Mapping[str, Any]], dict[str, Any]]
 """Computes a cell of another kind than training and evaluation. Called with a worker, the cell, the training cell of its

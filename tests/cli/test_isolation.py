@@ -166,6 +166,7 @@ def test_a_file_that_ends_the_process_is_named_and_left_out(own_world, tmp_path)
 LOADS = {
     "raises": ("raise ValueError('no disk')", "load() failed: ValueError: no disk"),
     "exits": ("raise SystemExit(0)", "SystemExit was raised"),
+    "dies": ("import os; os._exit(0)", "load() failed: it ended the process"),
     "nothing": ("return None", "load() returned NoneType"),
     "label": ("return Splits(NAMES, train=examples([0, 1], 2, 1), test=examples([0, 1], 2, 2))", "has no training image"),
 }

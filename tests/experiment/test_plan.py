@@ -17,7 +17,7 @@ from benchmark.config.schema import ProtocolSpec, RunSpec
 from benchmark.data import task as rules
 from benchmark.data.dataset import ArrayImages, Dataset, Examples, Splits
 from benchmark.data.task import BASE_TO_NEW, CROSS_DATASET, DOMAIN, FEW_SHOT, TaskId, make_task
-from benchmark.experiment import plan, session, worker
+from benchmark.experiment import loading, plan, session
 from benchmark.experiment.worker import Context, Worker
 from benchmark.method import registry
 from benchmark.results import provenance
@@ -292,7 +292,7 @@ def test_a_mistake_is_one_line(options, words, cli, pairs, tmp_path):
 
 def test_a_worker_makes_the_tasks_that_were_planned(pairs, world, monkeypatch):
     """From their names alone, in another process."""
-    monkeypatch.setattr(worker, "_LOADED", {})
+    monkeypatch.setattr(loading, "_LOADED", {})
     spec = loader.load(pairs)
     found = registry.datasets_in(world.root / "datasets", own=spec.folders)
     chosen = {name: found[name].cls() for name in found.select(spec.datasets)}
