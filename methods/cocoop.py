@@ -1,7 +1,8 @@
 """CoCoOp: conditional context optimisation. A small network shifts CoOp's context according to the image."""
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -9,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchmark.method import Batch, Incompatible, Info, Official, official_state
-from benchmark.method.prompts import ContextConfig, ContextMethod
+from benchmark.method.prompts import CARRIED, ContextConfig, ContextMethod, OffsetConfig, OffsetContext
 
 OFFICIAL_NAMES = {
     "ctx": "context",
@@ -97,3 +98,23 @@ class CoCoOp(ContextMethod):
         shift = self.meta_net(F.normalize(features, dim=-1))
         contexts = self.context + shift[:, None]  # (B, M, d_t)
         return self.backbone.logits(features, self.prompt.encode_each(contexts))
+
+
+class CoCoOpOffset(OffsetContext, CoCoOp):
+    """CoCoOp whose context is stored as its change from the current backbone's words (``OffsetContext``)."""
+
+    info = replace(
+        CoCoOp.info,
+        name="cocoop-offset",
+        title="CoCoOp, offset",
+        summary="CoCoOp whose context is stored as its change from the current backbone's words",
+        transfer=CARRIED,
+        reference=False,
+        ours=True,
+    )
+
+    spaces = {**CoCoOp.spaces, **OffsetContext.spaces}
+    offsets: ClassVar[tuple[str, ...]] = ("offset", "meta_net.2.*")
+
+    class Config(OffsetConfig, CoCoOp.Config):
+        """CoCoOp's, and how the offset goes to another backbone."""

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import ClassVar
 
 import torch
 from pydantic import Field
@@ -9,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchmark.method import Batch, Info
-from benchmark.method.prompts import ContextConfig, ContextMethod
+from benchmark.method.prompts import CARRIED, ContextConfig, ContextMethod, OffsetConfig, OffsetContext
 
 
 class ContCoOp(ContextMethod):
@@ -126,3 +127,23 @@ class ContCoOpNoDistillation(ContCoOp):
         kd_weight: float = Field(default=0.0, ge=0)
 
     presets = {"small": {**ContCoOp.presets["small"], "lr": 0.03}}
+
+
+class ContCoOpOffset(OffsetContext, ContCoOp):
+    """ContCoOp whose context is stored as its change from the current backbone's words (``OffsetContext``)."""
+
+    info = replace(
+        ContCoOp.info,
+        name="contcoop-offset",
+        title="ContCoOp, offset",
+        summary="ContCoOp whose context is stored as its change from the current backbone's words",
+        transfer=CARRIED,
+        reference=False,
+        ours=True,
+    )
+
+    spaces = {**ContCoOp.spaces, **OffsetContext.spaces}
+    offsets: ClassVar[tuple[str, ...]] = ("offset", "out.weight")
+
+    class Config(OffsetConfig, ContCoOp.Config):
+        """ContCoOp's, and how the offset goes to another backbone."""

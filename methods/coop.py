@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import nn
 
 from benchmark.method import Info, Official, official_state
-from benchmark.method.prompts import ContextConfig, ContextMethod
+from benchmark.method.prompts import CARRIED, ContextConfig, ContextMethod, OffsetConfig, OffsetContext
 
 EPOCHS = {1: 50, 2: 100, 4: 100}
 """By shots; 200 for more (official scripts)."""
@@ -98,3 +98,20 @@ class CoOpCsc(CoOp):
     def build(self) -> None:
         super().build()
         self.context = nn.Parameter(torch.stack([self.first_context() for _ in self.classes.names]))
+
+
+class CoOpOffset(OffsetContext, CoOp):
+    """CoOp whose context is stored as its change from the current backbone's words (``OffsetContext``)."""
+
+    info = replace(
+        CoOp.info,
+        name="coop-offset",
+        title="CoOp, offset",
+        summary="CoOp whose context is stored as its change from the current backbone's words",
+        transfer=CARRIED,
+        reference=False,
+        ours=True,
+    )
+
+    class Config(OffsetConfig, CoOp.Config):
+        """CoOp's, and how the offset goes to another backbone."""

@@ -1,6 +1,7 @@
 """KgCoOp: CoOp kept near the hand-written prompts by a penalty on the distance of the class features."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -8,7 +9,7 @@ from pydantic import Field
 from torch.nn import functional as F
 
 from benchmark.method import Batch, Info, Official, official_state
-from benchmark.method.prompts import ContextConfig, ContextMethod
+from benchmark.method.prompts import CARRIED, ContextConfig, ContextMethod, OffsetConfig, OffsetContext
 
 UNUSED = ("bias_vectors", "meta_net.", "adapter")
 """Parameters that the official code saves in addition to the context and never uses."""
@@ -72,3 +73,20 @@ class KgCoOp(ContextMethod):
         similar = F.cosine_similarity(texts, self.zero_shot_features, dim=-1).mean()
         logits = self.backbone.logits(self.image_features(batch), texts)
         return F.cross_entropy(logits, batch.labels) + self.config.weight * (1 - similar)
+
+
+class KgCoOpOffset(OffsetContext, KgCoOp):
+    """KgCoOp whose context is stored as its change from the current backbone's words (``OffsetContext``)."""
+
+    info = replace(
+        KgCoOp.info,
+        name="kgcoop-offset",
+        title="KgCoOp, offset",
+        summary="KgCoOp whose context is stored as its change from the current backbone's words",
+        transfer=CARRIED,
+        reference=False,
+        ours=True,
+    )
+
+    class Config(OffsetConfig, KgCoOp.Config):
+        """KgCoOp's, and how the offset goes to another backbone."""

@@ -10,7 +10,16 @@ from pydantic import Field
 from torch.nn import functional as F
 
 from benchmark.method import Batch, Info
-from benchmark.method.prompts import ContextConfig, ContextMethod, PromptTemplate, padded_context, token_count
+from benchmark.method.prompts import (
+    CARRIED,
+    ContextConfig,
+    ContextMethod,
+    OffsetConfig,
+    OffsetContext,
+    PromptTemplate,
+    padded_context,
+    token_count,
+)
 
 TEMPLATES = {
     "oxford-pets": "a type of pet, a photo of a {}.",
@@ -115,3 +124,20 @@ class ProGrad(ContextMethod):
             along = (g * h).sum()
             opposing = torch.where(along < 0, along / h.square().sum().clamp_min(1e-30), 0.0)
             parameter.grad = g - self.config.strength * opposing * h
+
+
+class ProGradOffset(OffsetContext, ProGrad):
+    """ProGrad whose context is stored as its change from the current backbone's words (``OffsetContext``)."""
+
+    info = replace(
+        ProGrad.info,
+        name="prograd-offset",
+        title="ProGrad, offset",
+        summary="ProGrad whose context is stored as its change from the current backbone's words",
+        transfer=CARRIED,
+        reference=False,
+        ours=True,
+    )
+
+    class Config(OffsetConfig, ProGrad.Config):
+        """ProGrad's, and how the offset goes to another backbone."""

@@ -122,6 +122,15 @@ def examples() -> Examples:
     return Examples(ArrayImages(pictures(labels, seed=1)), labels)
 
 
+@pytest.fixture(scope="session")
+def bench():
+    """Everything that a method's contract is checked with."""
+    from benchmark.training.checks.contract import Bench
+
+    with Bench.make() as made:
+        yield made
+
+
 # --- a checkout to run in ------------------------------------------------------------------------------------------
 
 

@@ -37,7 +37,9 @@ class Seal:
         """A module keeps its hooks and parts in such, and changes them in place."""
         self._held = [dict(vars(part)) for part in (backbone, *self._modules)]
         """Keeps what is compared by identity alive, so that no identity is given to something else."""
-        self._parts, self._sums, self._glance = _parts(backbone), _sums(self._tensors), self._look()
+        self._octets = _grouped(self._tensors)
+        self._places = _places(self._tensors)
+        self._parts, self._sums, self._glance = _parts(backbone), _sums(self._octets), self._look()
         self._class = dict(vars(Backbone))
 
     def broken(self) -> str | None:
@@ -48,7 +50,8 @@ class Seal:
             changed = [part for part in self._parts.keys() | parts.keys() if self._parts.get(part) != parts.get(part)]
             if changed:
                 return f"it changed backbone {name}: {min(changed)} has other attributes, hooks or parts"
-        return None if _sums(self._tensors) == self._sums else f"it changed the weights of backbone {name}"
+        octets = self._octets if self._places and _places(self._tensors) == self._places else _grouped(self._tensors)
+        return None if _sums(octets) == self._sums else f"it changed the weights of backbone {name}"
 
     def _look(self) -> list[Any]:
         """Identities of everything but numbers, in a tenth of the time that ``_parts`` takes to say it in names."""
@@ -75,8 +78,13 @@ class Seal:
         return f"it replaced {', '.join(sorted(replaced))} of all backbones" if replaced else None
 
 
-def _sums(tensors: Sequence[torch.Tensor]) -> list[int]:
-    """Checksums of parameters and buffers, those too that a checkpoint does not hold."""
+def _places(tensors: Sequence[torch.Tensor]) -> list[int]:
+    """Where tensors are in memory; empty if one is spread over it, so that its octets are a copy."""
+    return [value.data_ptr() for value in tensors] if all(value.is_contiguous() for value in tensors) else []
+
+
+def _grouped(tensors: Sequence[torch.Tensor]) -> list[list[torch.Tensor]]:
+    """The octets of parameters and buffers, those too that a checkpoint does not hold, in groups to be summed together."""
     groups: list[list[torch.Tensor]] = [[]]
     size = 0
     for value in tensors:
@@ -86,7 +94,12 @@ def _sums(tensors: Sequence[torch.Tensor]) -> list[int]:
             size = 0
         groups[-1].append(octets)
         size += len(octets)
-    return torch.cat([_sum(torch.cat(group) if len(group) > 1 else group[0]) for group in groups]).tolist()
+    return groups
+
+
+def _sums(groups: Sequence[Sequence[torch.Tensor]]) -> list[int]:
+    """Checksums of groups of octets."""
+    return torch.cat([_sum(torch.cat(list(group)) if len(group) > 1 else group[0]) for group in groups]).tolist()
 
 
 def _sum(octets: torch.Tensor) -> torch.Tensor:

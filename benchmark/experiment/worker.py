@@ -28,9 +28,10 @@ from benchmark.experiment.store import FINAL, MODULE, Store, predictions_file
 from benchmark.method import registry
 from benchmark.method.base import Incompatible
 from benchmark.method.checkpoints import module_file
+from benchmark.method.passage import Passage
 from benchmark.training.evaluation import Predictions
 from benchmark.training.loop import Diverged
-from benchmark.training.modules import Module, evaluate_module, train_module
+from benchmark.training.modules import Module, carried, evaluate_module, train_module
 
 Action = Callable[["Worker", Cell, Cell, Mapping[str, Any]], dict[str, Any]]
 """Computes a cell of another kind than training and evaluation. Called with a worker, the cell, the training cell of its
@@ -102,6 +103,8 @@ class Worker:
     _seals: dict[str, Seal] = field(default_factory=dict)
     """Of the backbones; see ``_repair``."""
     _tasks: dict[TaskId, Task] = field(default_factory=dict)
+    _passages: dict[tuple[str, str], Passage] = field(default_factory=dict)
+    """By names of the old and the new backbone."""
 
     def __post_init__(self) -> None:
         torch.set_num_threads(self.context.threads)
@@ -156,6 +159,7 @@ class Worker:
             if problem := self._seals[name].broken():
                 damage.append(problem)
                 del self._seals[name], self._backbones[name]
+                self._passages = {pair: passage for pair, passage in self._passages.items() if name not in pair}
         if damage:
             self.features.discard()
         else:
@@ -193,6 +197,8 @@ class Worker:
         backbone, task = self.backbone(cell.backbone), self.task(cell.task)
         _require_same(cell, "tests", task.test_hash())
         module = self.module(trained)
+        if cell.config["backbone"] != trained.config["backbone"]:
+            module = carried(module, self._passage(trained.backbone, cell.backbone))
         predictions = evaluate_module(module, backbone, task, self.features, precision=self.context.precision)
         return evaluated(predictions, record)
 
@@ -201,6 +207,11 @@ class Worker:
         cls = self.methods[trained.configuration.method].cls
         tensors = self.store.load_module(trained.key)
         return Module(cls, restore(cls, trained.settings), tensors, self.task(trained.task).classes)
+
+    def _passage(self, old: str, new: str) -> Passage:
+        if (old, new) not in self._passages:
+            self._passages[old, new] = Passage(lambda: self.backbone(old), self.backbone(new))
+        return self._passages[old, new]
 
     def backbone(self, name: str) -> Backbone:
         if name not in self._backbones:

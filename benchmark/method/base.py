@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -23,6 +23,9 @@ from benchmark.backbones.chunking import by_rows
 from benchmark.backbones.clip import Backbone
 from benchmark.config.schema import Crop, Strict
 from benchmark.data.batch import Batch, ClassList, FewShots
+
+if TYPE_CHECKING:
+    from benchmark.method.passage import Passage
 
 Space = Literal["tokens", "features", ""]
 """Token embeddings of the text tower (d_t), the joint space of image and text features (d), or none of a backbone's."""
@@ -134,6 +137,9 @@ class Method(nn.Module):
     spaces: ClassVar[dict[str, tuple[Space, ...]]] = {}
     """By learnt tensor: the space that each of its axes lives in, so that a map between the spaces of two backbones can
     carry it over. A tensor that is not named, or that lives inside a tower, cannot be carried."""
+    offsets: ClassVar[tuple[str, ...]] = ()
+    """Learnt tensors, by name or pattern, that are added to what the current backbone gives. The others are places in the
+    spaces of the backbone that they were learnt on, and mean nothing in another's."""
     trials: ClassVar[tuple[str, tuple[float, ...]] | None] = None
     """The setting, and its six values, that the preset "small" is chosen from; None tries learning rates."""
 
@@ -182,6 +188,21 @@ class Method(nn.Module):
             Incompatible: it is one, of a form that this method does not have.
         """
         return None
+
+    @classmethod
+    def carry(cls, config: Any, tensors: Mapping[str, torch.Tensor], passage: Passage) -> dict[str, torch.Tensor]:
+        """The learnt tensors as another backbone takes them: as they are, unless a method says otherwise. No images and no
+        labels may be used.
+
+        Raises:
+            Incompatible: they cannot be carried to it.
+        """
+        return dict(tensors)
+
+    @classmethod
+    def is_offset(cls, name: str) -> bool:
+        """Whether a learnt tensor is one of ``offsets``."""
+        return any(fnmatchcase(name, pattern) for pattern in cls.offsets)
 
     @property
     def needs_pixels(self) -> bool:

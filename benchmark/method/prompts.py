@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -13,8 +13,10 @@ from torch import nn
 from benchmark.backbones.chunking import by_rows
 from benchmark.backbones.clip import Backbone, Tokens
 from benchmark.backbones.shared_prefix import encode_prompts
+from benchmark.config.schema import Strict
 from benchmark.data.batch import ClassList
-from benchmark.method.base import Method, MethodConfig
+from benchmark.method.base import Method, MethodConfig, Official
+from benchmark.method.passage import Passage
 
 
 class ContextConfig(MethodConfig):
@@ -137,8 +139,68 @@ class ContextMethod(Method):
 
     def build(self) -> None:
         self.prompt = PromptTemplate(self.backbone, self.classes, self.config.n_ctx)
-        self.context = nn.Parameter(self.first_context())
+        self.start_at(self.first_context())
+
+    def start_at(self, context: torch.Tensor) -> None:
+        """Create what is learnt, so that the context starts at the given one."""
+        self.context = nn.Parameter(context)
 
     def first_context(self) -> torch.Tensor:
         """What the context starts at."""
         return initial_context(self.backbone, self.classes.first_words(self.config.init_words), self.config.n_ctx)
+
+
+CARRIED = (
+    "the change, times the relatedness of the two backbones, is added to the words in the new tower's space; through a map "
+    "where the text widths differ"
+)
+"""What happens to an offset on another backbone, for ``Info.transfer``."""
+
+
+class OffsetConfig(Strict):
+    """Settings of methods that learn an offset."""
+
+    carry: Literal["plain", "scaled", "mapped", "mapped-scaled"] = "scaled"
+    """How the offset goes to another backbone: as it is, times the relatedness of the two, through an orthogonal map between
+    their token embeddings, or both. Where the text widths differ, all but "plain" map it."""
+
+
+class OffsetContext(ContextMethod):
+    """Base of methods whose context is stored as a change, v = E(words) + o: E are the current backbone's embeddings of the
+    words that the context starts at, and o, which is learnt, starts at zero. ``Config`` must be an ``OffsetConfig`` too.
+
+    On the backbone that it is trained on this is the same prompt, moved by the same gradients. On another the words are
+    embedded anew, so that the prompt starts at words there too. Where there are fewer tokens than context, they take the
+    last places and the others start at zero. Ours.
+    """
+
+    spaces = {"offset": ("", "tokens")}
+    offsets: ClassVar[tuple[str, ...]] = ("offset",)
+
+    @classmethod
+    def from_official(cls, content: Mapping[str, Any]) -> Official | None:
+        return None
+
+    @classmethod
+    def carry(cls, config: Any, tensors: Mapping[str, torch.Tensor], passage: Passage) -> dict[str, torch.Tensor]:
+        """Source: ours; ``relatedness`` says how far to trust a change of one space in another."""
+        widths_differ = config.carry != "plain" and passage.old.text_width != passage.new.text_width
+        carried = dict(tensors)
+        if widths_differ or config.carry.startswith("mapped"):
+            carried = passage.carried(tensors, cls.spaces)
+        if config.carry.endswith("scaled"):
+            factor = passage.relatedness
+            carried = {name: factor * value if cls.is_offset(name) else value for name, value in carried.items()}
+        return carried
+
+    def first_context(self) -> torch.Tensor:
+        return padded_context(self.backbone, self.classes.first_words(self.config.init_words), self.config.n_ctx)
+
+    def start_at(self, context: torch.Tensor) -> None:
+        self.origin = context.to(self.backbone.device)
+        self.offset = nn.Parameter(torch.zeros_like(context))
+
+    @property
+    def context(self) -> torch.Tensor:  # type: ignore[override] # derived here, learnt in the base
+        """(M, d_t)."""
+        return self.origin + self.offset

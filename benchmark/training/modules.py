@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from benchmark.data.dataset import Examples, TestSet
 from benchmark.data.features import FeatureStore
 from benchmark.data.task import Task
 from benchmark.method.base import Incompatible, Method, MethodConfig
+from benchmark.method.passage import Passage
 from benchmark.training.evaluation import Predictions, columns_of, scores
 from benchmark.training.loop import TrainLog, derive_seed, few_shots, fit
 
@@ -86,6 +87,15 @@ def attach(
     method = cls(config, backbone, classes, few_shots)
     method.load(dict(tensors))
     return method.eval()  # type: ignore[return-value]
+
+
+def carried(module: Module, passage: Passage) -> Module:
+    """A module as the backbone at the end of a passage takes it.
+
+    Raises:
+        Incompatible: it cannot be carried there.
+    """
+    return replace(module, tensors=module.cls.carry(module.config, module.tensors, passage))
 
 
 def require_compatible(cls: type[Method], config: MethodConfig, backbone: Backbone) -> None:

@@ -55,7 +55,7 @@ def test_another_width_is_reached(bench):
 
 
 def test_too_few_shared_words_is_incompatible(bench, monkeypatch):
-    monkeypatch.setattr("benchmark.analysis.space_maps.shared_words", lambda *_: ["cat"])
+    monkeypatch.setattr("benchmark.method.space_maps.shared_words", lambda *_: ["cat"])
     with pytest.raises(Incompatible, match="too few to fit a map"):
         Ridge().apply(case(bench, "coop", "eva"))
 

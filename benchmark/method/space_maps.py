@@ -81,16 +81,7 @@ class SpaceMaps:
             ValueError: the vocabularies share too few words.
         """
         if space not in self._fitted:
-            words = shared_words(self.old, self.new)
-            if len(words) < FEWEST:
-                raise ValueError(f"the two tokenizers share {len(words)} whole words, too few to fit a map on")
-            sides = (self.old, self.new)
-            if space == "tokens":
-                items = [_embeddings(backbone, words) for backbone in sides]
-            else:
-                some = words[:: -(-len(words) // WORDS)]
-                items = [_features(backbone, some, self.template) for backbone in sides]
-            self._fitted[space] = self.fit(*items)
+            self._fitted[space] = self.fit(*word_vectors(self.old, self.new, space, self.template))
         return self._fitted[space]
 
     def carry(self, tensors: Mapping[str, torch.Tensor], spaces: Mapping[str, Sequence[Space]]) -> dict[str, torch.Tensor]:
@@ -109,6 +100,24 @@ class SpaceMaps:
                     value = torch.tensordot(value, self.of(space), dims=([axis], [0])).movedim(-1, axis)
             carried[name] = value.contiguous()
         return carried
+
+
+def word_vectors(old: Backbone, new: Backbone, space: Space, template: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """(N, a) and (N, b) of the same words in a space of two backbones: their token embeddings, or their text features in
+    ``template``, of ``WORDS`` of them at most.
+
+    Raises:
+        ValueError: the vocabularies share too few words.
+    """
+    words = shared_words(old, new)
+    if space == "features" and len(words) < FEWEST:
+        words = sorted(whole_words(old) | whole_words(new))  # a sentence needs no word to be one token
+    if len(words) < FEWEST:
+        raise ValueError(f"the two tokenizers share {len(words)} whole words, too few to fit a map on")
+    if space == "tokens":
+        return _embeddings(old, words), _embeddings(new, words)
+    some = words[:: -(-len(words) // WORDS)]
+    return _features(old, some, template), _features(new, some, template)
 
 
 def _embeddings(backbone: Backbone, words: list[str]) -> torch.Tensor:

@@ -1,0 +1,58 @@
+"""What a module may know of the way from the backbone that it was trained on to another: no images, no labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+
+import torch
+
+from benchmark.backbones.clip import Backbone
+from benchmark.method.base import Incompatible, Space
+from benchmark.method.relatedness import TEMPLATE, relatedness
+from benchmark.method.space_maps import SpaceMaps
+
+
+class Passage:
+    """From one backbone to another. Everything is computed when it is first asked for, once."""
+
+    def __init__(self, old: Callable[[], Backbone], new: Backbone) -> None:
+        self._load, self.new = old, new
+
+    @cached_property
+    def old(self) -> Backbone:
+        """The backbone that the module was trained on."""
+        return self._load()
+
+    @cached_property
+    def _maps(self) -> SpaceMaps:
+        return SpaceMaps(self.old, self.new, TEMPLATE)
+
+    def carried(self, tensors: Mapping[str, torch.Tensor], spaces: Mapping[str, Sequence[Space]]) -> dict[str, torch.Tensor]:
+        """Learnt tensors with every axis that lives in a space of the old backbone mapped to the new one's by an orthogonal
+        map; see ``SpaceMaps.carry``.
+
+        Raises:
+            Incompatible: no map can be fitted, or a tensor has no space.
+        """
+        try:
+            return self._maps.carry(tensors, spaces)
+        except ValueError as error:
+            raise Incompatible(str(error)) from None
+
+    @cached_property
+    def relatedness(self) -> float:
+        """How related the two are, from 0 to 1: by their token embeddings, or by their text features where the vocabularies
+        share too few words. See ``relatedness``.
+
+        Raises:
+            Incompatible: there are too few words for that too.
+        """
+        try:
+            found = relatedness(self.old, self.new, "tokens")
+        except ValueError:
+            try:
+                found = relatedness(self.old, self.new, "features")
+            except ValueError as error:
+                raise Incompatible(str(error)) from None
+        return max(0.0, found)
