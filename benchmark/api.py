@@ -28,12 +28,13 @@ from benchmark.experiment.session import Execution, compute, lock, open_session,
 from benchmark.method import registry
 from benchmark.method.base import Incompatible, Method
 from benchmark.method.checkpoints import read_module
+from benchmark.method.passage import Passage
 from benchmark.method.registry import Registry
 from benchmark.results import archive
 from benchmark.results.archive import RunResults
 from benchmark.results.collect import collect
 from benchmark.training.evaluation import columns_of
-from benchmark.training.modules import Module, attach, compare_to_zero_shot, require_compatible
+from benchmark.training.modules import Module, attach, carried, compare_to_zero_shot, require_compatible
 
 Images = Image.Image | Sequence[Image.Image] | torch.Tensor
 
@@ -114,6 +115,7 @@ class LoadedModule:
         template: str | None = None,
         context_words: str | None = None,
         examples: Examples | None = None,
+        old: Backbone | None = None,
     ) -> AttachedModule:
         """Attach the module to a backbone, which may be another than the one that it was trained on.
 
@@ -123,6 +125,7 @@ class LoadedModule:
             template: The sentence that names a class, with one {}; that of the training data unless given.
             context_words: What such a sentence puts before the name; that of the training data unless given.
             examples: The few training images, for methods that need them wherever they are (Tip-Adapter).
+            old: The backbone that it was trained on, for methods whose modules change on the way to another one.
 
         Raises:
             Incompatible: the module does not work on this backbone, or with these classes.
@@ -139,8 +142,22 @@ class LoadedModule:
                 raise Incompatible(f"it belongs to its training classes: {', '.join(self.module.classes)}")
         class_list = ClassList(self.module.classes if columns is not None else names, sentence, words)
         shots = None if examples is None else _few_shots(backbone, examples)
-        method = attach(cls, config, backbone, class_list, self.module.tensors, shots)
+        passage = self.passage(backbone, old)
+        module = carried(self.module, passage) if passage else self.module
+        method = attach(cls, config, backbone, class_list, module.tensors, shots)
         return AttachedModule(method, names, columns)
+
+    def passage(self, new: Backbone, old: Backbone | None) -> Passage | None:
+        """The way to a backbone; None if the module was trained on it."""
+        trained_on = self.described.get("backbone", {}).get("digest")
+
+        def given() -> Backbone:
+            if old is None:
+                raise Incompatible("the way to another backbone depends on the one that it was trained on: give it as old")
+            return old
+
+        digest = old.digest if old is not None else trained_on
+        return None if digest in (None, new.digest) else Passage(given, new)
 
 
 def load_backbone(
@@ -211,7 +228,7 @@ def compare(
     task, features = test_task(dataset, load_splits(dataset)), FeatureStore(None)
     rows = []
     for backbone in (old, new):
-        comparison = compare_to_zero_shot(loaded.module, backbone, task, features)
+        comparison = compare_to_zero_shot(loaded.module, backbone, task, features, loaded.passage(backbone, old))
         for test in task.tests:
             zero_shot = comparison.zero_shot[test.key].accuracy
             value = comparison.module[test.key].accuracy if test.key in comparison.module else float("nan")

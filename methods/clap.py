@@ -61,6 +61,7 @@ class _Prototypes(Method):
         }
     }
     spaces = {"change": ("", "features")}
+    offsets = ("change",)
 
     def build(self) -> None:
         self.texts = self.ensemble_features(self.classes.templates, normalise=False)

@@ -76,6 +76,7 @@ class ClipLora(Method):
         alpha: float = Field(default=1.0, gt=0)
         dropout: float = Field(default=0.25, ge=0, lt=1)
 
+    offsets = ("*.up.*",)
     presets = {"small": {"steps": 20, "batch_size": 16, "drop_last": True, "lr": 0.03}}
 
     @classmethod

@@ -59,6 +59,7 @@ class MaskedLora(Method):
         """q, for a whole MLP."""
 
     towers: ClassVar[tuple[TowerName, ...]] = ("text", "vision")
+    offsets = ("*.up.*",)
     presets = {"small": {"steps": 20, "batch_size": 16, "lr": 0.03}}
 
     @property

@@ -46,6 +46,7 @@ class TaskRes(Method):
 
     presets = {"small": {"steps": 150, "batch_size": 32, "warmup_epochs": 0, "anneal": "step", "lr": 0.1}}
     spaces = {"residual": ("", "features")}
+    offsets = ("residual",)
 
     @classmethod
     def official(cls, protocol: str, shots: int, dataset: str) -> dict[str, Any]:

@@ -173,6 +173,7 @@ class TipAdapterF(TipAdapter):
             "lr": 0.03,
         }
     }
+    offsets = ("change",)
     spaces = {"change": ("", "features"), "kept": ("", "features"), "alpha": (), "beta": ()}
     trials = None
 
@@ -201,6 +202,7 @@ class TipAdapterFOldKeys(TipAdapterF):
         summary="Tip-Adapter-F that keeps the old backbone's keys on a new one",
         transfer="the keys stay unchanged, in the old feature space; needs an equal embedding width",
     )
+    offsets = ()
 
     def build(self) -> None:
         super().build()

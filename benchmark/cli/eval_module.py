@@ -14,10 +14,11 @@ from rich.table import Table
 
 from benchmark.backbones import sanity
 from benchmark.backbones.clip import Backbone
+from benchmark.cli.backbones import named_backbone
 from benchmark.cli.console import progress_console
 from benchmark.cli.execution import spec_of
-from benchmark.config.errors import UserError, did_you_mean
-from benchmark.config.schema import BackboneSpec, RunSpec
+from benchmark.config.errors import UserError
+from benchmark.config.schema import RunSpec
 from benchmark.config.validation import check
 from benchmark.data.dataset import Splits
 from benchmark.data.features import FeatureStore
@@ -26,7 +27,9 @@ from benchmark.experiment import preflight
 from benchmark.experiment.devices import cores, find_device
 from benchmark.experiment.loading import read_apart
 from benchmark.experiment.session import registries
+from benchmark.method.base import Incompatible
 from benchmark.method.checkpoints import StoredModule, read_module
+from benchmark.method.passage import Passage
 from benchmark.training.loop import Diverged
 from benchmark.training.modules import Comparison, Module, compare_to_zero_shot
 
@@ -50,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     config = check(cls.Config, stored.settings, where=f"method {stored.method}")
     module = Module(cls, config, stored.tensors, stored.classes)
     device = find_device(options.device)
-    backbones = {name: _backbone(name, spec) for name in dict.fromkeys(options.on)}
+    backbones = {name: named_backbone(name, spec, "--on") for name in dict.fromkeys(options.on)}
     root = Path(spec.data_root) if spec.data_root else None
     datasets = [plugins[name].cls(root) for name in dict.fromkeys(options.dataset)]
     preflight.require(backbones, datasets, console)
@@ -67,9 +70,12 @@ def run(options: argparse.Namespace) -> int:
         backbone = Backbone.load(name, chosen, device)
         for warning in sanity.check(backbone) if chosen.pretrained != "random" else []:
             console.print(f"warning: {warning}", markup=False, soft_wrap=True)
+        passage = _passage(stored, backbone, spec)
         for dataset in (dataset for dataset in datasets if dataset.name in splits):
             try:
-                comparison = compare_to_zero_shot(module, backbone, test_task(dataset, splits[dataset.name]), features)
+                comparison = compare_to_zero_shot(
+                    module, backbone, test_task(dataset, splits[dataset.name]), features, passage
+                )
             except (UserError, Diverged) as error:
                 failed.append(f"{dataset.name} on {name}: {error}")
             else:
@@ -80,17 +86,23 @@ def run(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _backbone(name: str, spec: RunSpec) -> BackboneSpec:
-    """A backbone of the YAML, or one named as open_clip names it."""
-    if name in spec.backbones:
-        return spec.backbones[name]
-    if name.startswith(("local-dir:", "hf-hub:", "bundled:")):
-        return check(BackboneSpec, {"model": name}, where="--on")
-    model, separator, pretrained = name.partition(":")
-    if not separator:
-        fix = f"{did_you_mean(name, spec.backbones)}; or write MODEL:PRETRAINED"
-        raise UserError(f"--on {name}: no such backbone in the YAML", fix=fix)
-    return check(BackboneSpec, {"model": model, "pretrained": pretrained}, where="--on")
+def _passage(stored: StoredModule, new: Backbone, spec: RunSpec) -> Passage | None:
+    """The way to a backbone from the one that a module was trained on, where the YAML has it; None if it is the same."""
+    about = stored.described.get("backbone", {})
+    if about.get("digest") in (None, new.digest):
+        return None
+
+    def old() -> Backbone:
+        name = str(about.get("name"))
+        if name in spec.backbones:
+            found = Backbone.load(name, spec.backbones[name], str(new.device))
+            if found.digest == about["digest"]:
+                return found
+        raise Incompatible(
+            f"its way there depends on the backbone that it was trained on, and the YAML has none of {name!r}"
+        )
+
+    return Passage(old, new)
 
 
 def _print(module: StoredModule, rows: Sequence[Row], console: Console) -> None:

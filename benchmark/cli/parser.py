@@ -202,6 +202,14 @@ def add_eval_module(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cache", type=Path, default=Path("results/features"), metavar="DIR", help=text)
 
 
+def add_relatedness(parser: argparse.ArgumentParser) -> None:
+    """Two backbones."""
+    text = "backbone in the YAML, or open_clip's MODEL:PRETRAINED; all upgrades of the YAML unless both are given"
+    parser.add_argument("old", nargs="?", default=None, metavar="OLD", help=text)
+    parser.add_argument("new", nargs="?", default=None, metavar="NEW", help="likewise")
+    add_pairs_file(parser)
+
+
 def add_check_data(parser: argparse.ArgumentParser) -> None:
     """A data set."""
     parser.add_argument("name", help="a data set, or a folder or CSV of your own")
@@ -258,6 +266,7 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "verify": ("say what in a results folder is damaged, stale or was edited", add_verify),
     "report": ("write the report again from finished results", add_report_command),
     "eval-module": ("evaluate a module that you have on other backbones", add_eval_module),
+    "relatedness": ("say how related two backbones are, from words alone", add_relatedness),
     "check-data": ("print what is read of a data set, and what looks wrong", add_check_data),
     "methods": ("list the methods, or describe one", add_methods),
     "new-method": ("write a working, commented skeleton of a new method", add_new_method),

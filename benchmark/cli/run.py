@@ -73,6 +73,11 @@ def _print_plan(session: Session) -> None:
     done = sum(status in FINAL for status in statuses)
     pairs = ", ".join(f"{old} \N{RIGHTWARDS ARROW} {new}" for old, new in session.plan.pairs)
     console.print(f"pairs: {pairs}")
+    related = {pair: session.relatedness.get("->".join(pair)) for pair in session.plan.pairs}
+    known = [f"{old} \N{RIGHTWARDS ARROW} {new} {value:.2f}" for (old, new), value in related.items() if value is not None]
+    if known:
+        scale = "1: the same words but for a rotation, 0: unrelated"
+        console.print(f"relatedness ({scale}): {', '.join(known)}", soft_wrap=True)
     console.print(f"tasks: {len(session.plan.tasks)} (data set x protocol x seed)")
     console.print(f"cells: {len(statuses)}, {done} done, {len(statuses) - done} to do")
     if done == len(statuses):

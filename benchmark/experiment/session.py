@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from benchmark.experiment.worker import Action, Context
 from benchmark.method import registry
 from benchmark.method.base import Method
 from benchmark.method.registry import Registry
+from benchmark.method.relatedness import word_table
 
 IN_PROCESS = "in-process"
 PROCESS_POOL = "process-pool"
@@ -77,6 +78,8 @@ class Session:
     store: Store
     context: Context
     execution: Execution
+    relatedness: Mapping[str, float] = field(default_factory=dict)
+    """By pair, as "old->new", where it is known; see ``method.relatedness``."""
 
     @property
     def baseline(self) -> str:
@@ -173,12 +176,13 @@ def open_session(selection: Selection, execution: Execution, methods: Registry[M
     with console.status("loading backbones and data sets"):
         splits = read_apart(selection.datasets.values(), execution.cell_timeout)
         tasks = plan.tasks(spec, selection.datasets, splits)
-        backbones = []
+        backbones, tables = [], {}
         for name, backbone_spec in selection.backbones.items():
             backbone = Backbone.load(name, backbone_spec)
             warnings += sanity.check(backbone) if backbone_spec.pretrained != "random" else []
             warnings += _same_prompts(backbone, selection.datasets, splits)
             backbones.append(plan.facts(backbone, backbone_spec))
+            tables[name] = word_table(backbone)
         del backbone
         release_memory()
     for warning in dict.fromkeys(itertools.chain(warnings, *(loaded.warnings for loaded in splits.values()))):
@@ -206,7 +210,9 @@ def open_session(selection: Selection, execution: Execution, methods: Registry[M
         folders=spec.folders,
         data_root=Path(spec.data_root) if spec.data_root else None,
     )
-    return Session(spec, methods, selection.datasets, run_plan, backbones, store, context, execution)
+    found = {f"{old}->{new}": tables[old].relatedness(tables[new]) for old, new in spec.pairs()}
+    related = {pair: value for pair, value in found.items() if value is not None}
+    return Session(spec, methods, selection.datasets, run_plan, backbones, store, context, execution, related)
 
 
 def _same_prompts(backbone: Backbone, datasets: Mapping[str, Dataset], splits: Mapping[str, Splits]) -> list[str]:

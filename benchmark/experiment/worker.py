@@ -31,7 +31,7 @@ from benchmark.method.checkpoints import module_file
 from benchmark.method.passage import Passage
 from benchmark.training.evaluation import Predictions
 from benchmark.training.loop import Diverged
-from benchmark.training.modules import Module, carried, evaluate_module, train_module
+from benchmark.training.modules import Module, evaluate_module, train_module
 
 Action = Callable[["Worker", Cell, Cell, Mapping[str, Any]], dict[str, Any]]
 """Computes a cell of another kind than training and evaluation. Called with a worker, the cell, the training cell of its
@@ -197,9 +197,10 @@ class Worker:
         backbone, task = self.backbone(cell.backbone), self.task(cell.task)
         _require_same(cell, "tests", task.test_hash())
         module = self.module(trained)
-        if cell.config["backbone"] != trained.config["backbone"]:
-            module = carried(module, self._passage(trained.backbone, cell.backbone))
-        predictions = evaluate_module(module, backbone, task, self.features, precision=self.context.precision)
+        elsewhere = cell.config["backbone"] != trained.config["backbone"]
+        passage = self._passage(trained.backbone, cell.backbone) if elsewhere else None
+        precision = self.context.precision
+        predictions = evaluate_module(module, backbone, task, self.features, precision=precision, passage=passage)
         return evaluated(predictions, record)
 
     def module(self, trained: Cell) -> Module:

@@ -115,13 +115,15 @@ def word_vectors(old: Backbone, new: Backbone, space: Space, template: str) -> t
     if len(words) < FEWEST:
         raise ValueError(f"the two tokenizers share {len(words)} whole words, too few to fit a map on")
     if space == "tokens":
-        return _embeddings(old, words), _embeddings(new, words)
+        return token_vectors(old, words), token_vectors(new, words)
     some = words[:: -(-len(words) // WORDS)]
     return _features(old, some, template), _features(new, some, template)
 
 
-def _embeddings(backbone: Backbone, words: list[str]) -> torch.Tensor:
+def token_vectors(backbone: Backbone, words: list[str]) -> torch.Tensor:
     """(N, d_t) token embeddings of words of one token."""
+    if not words:
+        return torch.empty(0, backbone.text_width)
     tokens = backbone.tokenize(words)
     with torch.no_grad():
         return backbone.embed(tokens.ids)[:, tokens.start].float().cpu()

@@ -32,6 +32,7 @@ class TensorTuning(Method):
     """Base of methods that learn changes of some of the towers' own tensors: ``addresses`` says which."""
 
     towers: ClassVar[tuple[TowerName, ...]] = ("text", "vision")
+    offsets = ("*",)
 
     @staticmethod
     def addresses(backbone: Backbone, name: TowerName) -> list[Address]:

@@ -175,7 +175,7 @@ def _pairs(
                 name=name,
                 old=old,
                 new=new,
-                findings=words.findings(chosen, view),
+                findings=[*words.findings(chosen, view), *words.related(run.about.relatedness.get(f"{old}->{new}"))],
                 rows=chosen,
                 table=tables.headline_table(chosen, view, name, old, new),
                 metrics=tables.metrics_table(chosen, metrics, name),

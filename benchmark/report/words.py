@@ -32,6 +32,14 @@ def findings(rows: Sequence[MethodRow], view: Scope) -> list[str]:
     return [sentence for sentence in [*sentences, _retrained(methods, view)] if sentence]
 
 
+def related(relatedness: float | None) -> list[str]:
+    """A sentence on how related the two backbones are, if that is known."""
+    if relatedness is None:
+        return []
+    scale = "1: the same words but for a rotation, 0: unrelated"
+    return [f"The relatedness of the two text towers is {relatedness:.2f} ({scale})."]
+
+
 def _zero_shot(rows: Sequence[MethodRow], view: Scope) -> str:
     baseline = next((row for row in rows if row.baseline and math.isfinite(row.gain.mean)), None)
     if baseline is None:

@@ -82,6 +82,8 @@ class About:
     """What the methods can do, as it was tested."""
     unknown: Mapping[str, str] = field(default_factory=dict)
     """Why that is not known, by method."""
+    relatedness: Mapping[str, float] = field(default_factory=dict)
+    """Of the backbones of a pair, "old->new", by their token embeddings; absent where it is not known."""
 
 
 PACKAGES = ("torch", "torchvision", "open_clip_torch", "timm", "numpy", "pandas", "pillow", "scikit-learn")
@@ -117,6 +119,7 @@ def describe(
         published=published,
         capabilities=capabilities,
         unknown=unknown or {},
+        relatedness=session.relatedness,
         notes={task.id.dataset: task.note for task in plan.tasks.values() if task.note},
     )
 

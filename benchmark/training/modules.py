@@ -117,6 +117,7 @@ def evaluate_module(
     *,
     precision: Precision = "fp32",
     zero_shot_share: float = 0.0,
+    passage: Passage | None = None,
 ) -> dict[str, Predictions]:
     """Predictions of a module on every test set of a task, by the test set's key.
 
@@ -129,12 +130,14 @@ def evaluate_module(
         features: Where pixels and features come from.
         precision: Of the forward pass.
         zero_shot_share: Share of zero-shot's probabilities in the prediction; the module has the rest.
+        passage: From the backbone that the module was trained on to this one; None if it is the same.
 
     Raises:
         Incompatible: the module does not fit.
         Diverged: a score is not finite.
     """
     require_compatible(module.cls, module.config, backbone)
+    module = carried(module, passage) if passage else module
     keeps_images = module.cls.info.keeps_images and len(task.train) > 0
     shown = few_shots(module.config, backbone, task, features) if keeps_images else None
     predictions = {}
@@ -169,16 +172,18 @@ class Comparison:
     """Why the module has no predictions; empty if it has some."""
 
 
-def compare_to_zero_shot(module: Module, backbone: Backbone, task: Task, features: FeatureStore) -> Comparison:
+def compare_to_zero_shot(
+    module: Module, backbone: Backbone, task: Task, features: FeatureStore, passage: Passage | None = None
+) -> Comparison:
     """Evaluate a backbone with and without a module on every test set of a task; a module that does not fit has a reason
-    instead of predictions.
+    instead of predictions. ``passage`` is as in ``evaluate_module``.
 
     Raises:
         Diverged: a score is not finite.
     """
     zero_shot = evaluate_module(Module(Method, MethodConfig(), {}), backbone, task, features)
     try:
-        predictions = evaluate_module(module, backbone, task, features)
+        predictions = evaluate_module(module, backbone, task, features, passage=passage)
     except Incompatible as error:
         return Comparison(zero_shot, reason=str(error))
     reason = "" if predictions else "it only scores its training classes, and these are others"

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -264,6 +265,9 @@ def knows_its_spaces(subject: Subject) -> None:
             assert len(axes) == value.ndim, f"spaces gives {name} {len(axes)} axes, but it has {value.ndim}"
             for space, width in zip(axes, value.shape, strict=True):
                 assert not space or width == widths[space], f"an axis of {name} is {width} wide, {space} are {widths[space]}"
+        for pattern in method.offsets:
+            named = any(fnmatchcase(name, pattern) for name in method.tensors())
+            assert named, f"offsets names {pattern}, which is no learnt tensor"
 
 
 def formula_count(cls: type[Method], config: Any, backbone: Backbone, task: Task) -> int:
