@@ -173,7 +173,7 @@ class TipAdapterF(TipAdapter):
             "lr": 0.03,
         }
     }
-    offsets = ("change",)
+    offsets: ClassVar[tuple[str, ...]] = ("change",)
     spaces = {"change": ("", "features"), "kept": ("", "features"), "alpha": (), "beta": ()}
     trials = None
 
