@@ -22,7 +22,9 @@ def spec() -> RunSpec:
         ("one", "bundled:v1", None),
         ("bundled:v3", "bundled:v3", None),
         ("hf-hub:laion/x", "hf-hub:laion/x", None),
+        ("local-dir:/a:b", "local-dir:/a:b", None),
         ("ViT-B-16:openai", "ViT-B-16", "openai"),
+        ("ViT-B-32:/a:b.pt", "ViT-B-32", "/a:b.pt"),
     ],
 )
 def test_names(name, model, pretrained, spec):

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -17,7 +18,6 @@ from safetensors.torch import save_file
 from torch.nn.functional import normalize
 
 from benchmark.cli import eval_module
-from benchmark.config import loader
 from benchmark.method import registry
 from benchmark.method.checkpoints import HEADER
 from benchmark.training.checks.tiny_clips import NATIVE as NATIVE_VISION
@@ -182,22 +182,6 @@ def test_a_folder_of_the_yaml(evaluate, checkpoint, backbone_folders, tmp_path):
     assert list(figures(done.out)) == [("mine", "old (1)", "all")]
 
 
-@pytest.mark.parametrize(
-    ("name", "keys"),
-    [
-        ("native", {"model": "local-dir:"}),
-        ("hf-hub:org/repo", {"model": "hf-hub:org/repo", "pretrained": None}),
-        ("local-dir:/a:b", {"model": "local-dir:/a:b", "pretrained": None}),
-        ("ViT-B-32:openai", {"model": "ViT-B-32", "pretrained": "openai"}),
-        ("ViT-B-32:/a:b.pt", {"model": "ViT-B-32", "pretrained": "/a:b.pt"}),
-    ],
-)
-def test_how_backbones_are_named(name, keys, world):
-    found = eval_module._backbone(name, loader.load(world.root / "pairs.yaml")).model_dump()
-    assert found["model"].startswith(keys["model"])
-    assert "pretrained" not in keys or (found["model"], found["pretrained"]) == (keys["model"], keys["pretrained"])
-
-
 # --- mistakes ------------------------------------------------------------------------------------------------------
 
 MISTAKES = {
@@ -308,3 +292,47 @@ def test_what_fails_on_one_data_set_leaves_the_others(evaluate, tmp_path, checkp
     assert done.status == 1
     assert {(dataset, backbone) for dataset, backbone, _ in figures(done.out)} == {("good", "native"), ("good", "eva")}
     assert done.err.count("error: bad on ") == 2
+
+
+@pytest.fixture
+def offset_run(cli, tmp_path):
+    """A run of an offset method, and the file of its module on the old backbone."""
+    out = tmp_path / "results"
+    options = [
+        "--methods=coop-offset",
+        "--datasets=toy",
+        "--protocols=base-to-new",
+        "--set=coop-offset.steps=4",
+        "--workers=0",
+    ]
+    done = cli(*options, "--set=coop-offset.lr=0.5", "--device=cpu", f"--out={out}", "--no-report")
+    assert done.status == 0, done.err
+    for file in out.glob("cells/*/*/module.safetensors"):
+        about = description(file)
+        if about["method"] == "coop-offset" and about["backbone"]["name"] == "native":
+            return out, file
+    raise AssertionError("no module")
+
+
+def test_a_module_that_changes_on_the_way_has_the_figures_of_the_run(evaluate, offset_run):
+    """Reuse of the run and of ``eval-module``: the offset times the relatedness, which is below 1."""
+    out, file = offset_run
+    done = evaluate(file, "native,eva")
+    assert done.status == 0, done.err
+    shown = figures(done.out)
+    table = pd.read_csv(out / "results.csv")
+    table = table[(table.method == "coop-offset") & (table.metric == "accuracy")]
+    for new, strategy in (("native", "old"), ("eva", "reuse")):
+        for part in ("base", "new"):
+            rows = table[(table.new == new) & (table.strategy == strategy) & (table.split == part)]
+            assert shown["toy", new, part][1] == f"{rows.value.iloc[0]:.1f}"
+
+
+def test_without_the_backbone_that_it_was_trained_on_it_does_not_fit(evaluate, offset_run, backbone_folders, tmp_path):
+    _, file = offset_run
+    new = {"model": f"local-dir:{backbone_folders['eva']}"}
+    content = {"backbones": {"new": new}, "upgrades": [{"old": "new", "new": "new"}]}
+    (tmp_path / "pairs.yaml").write_text(yaml.safe_dump(content))
+    done = evaluate(file, "new", "toy", f"--upgrade-pairs={tmp_path}/pairs.yaml")
+    assert done.status == 0, done.err
+    assert "depends on the backbone that it was trained on, and the YAML has none of 'native'" in done.out

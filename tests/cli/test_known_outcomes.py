@@ -47,7 +47,7 @@ def identity(tmp_path_factory, backbone_folders):
     root = tmp_path_factory.mktemp("identity")
     data = patterned(root / "data", noise=40.0)
     file = write_yaml(root / "pairs.yaml", {"native": backbone_folders["native"]}, data, new=("native",))
-    methods = ["--methods=zero-shot,coop,clip-adapter,clip-lora", *FEW, "--set=clip-lora.steps=4"]
+    methods = ["--methods=zero-shot,coop,contcoop-offset,clip-adapter,clip-lora", *FEW, "--set=clip-lora.steps=4"]
     done = run(f"--upgrade-pairs={file}", f"--out={root / 'out'}", "--no-report", "--workers=0", "--device=cpu", *methods)
     assert done.status == 0, done.err
     return root / "out"
