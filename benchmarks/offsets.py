@@ -32,6 +32,9 @@ from benchmark.training.modules import Module, evaluate_module, train_module
 RELEASES = ("v1", "v2", "v3", "v4", "v5")
 CARRIES = ("plain", "scaled", "mapped", "mapped-scaled")
 METHODS = ("coop", "kgcoop", "prograd", "contcoop", "contcoop-no-attention")
+WORDS = "the words alone"
+"""The control: what a prompt of the words that the context starts at does without any training. They are not zero-shot's
+sentence on every data set."""
 GROUP = ["dataset", "seed", "old"]
 COLUMNS = (*GROUP, "new", "method", "carry", "h")
 
@@ -50,6 +53,10 @@ def measure(dataset: str, seed: int, old: str) -> list[dict[str, Any]]:
         return float(harmonic_mean(found["base"].accuracy, found["new"].accuracy))
 
     rows = []
+    cls = methods["coop-offset"].cls  # before it has learnt anything its prompt is the words alone
+    config = cls.Config(**cls.preset("small", BASE_TO_NEW, task.shots, dataset))
+    untrained = Module(cls, config, cls(config, backbones[old], task.class_list()).tensors(), task.classes)
+    rows += [dict(zip(COLUMNS, (dataset, seed, old, new, WORDS, "", h(untrained, new)), strict=True)) for new in RELEASES]
     twins = [twin for method in METHODS if (twin := f"{method}-offset") in methods.plugins]
     for name in ("zero-shot", *METHODS, *twins):
         cls = methods[name].cls

@@ -115,6 +115,7 @@ class CoCoOpOffset(OffsetContext, CoCoOp):
 
     spaces = {**CoCoOp.spaces, **OffsetContext.spaces}
     offsets: ClassVar[tuple[str, ...]] = ("offset", "meta_net.2.*")
+    presets = {"small": {**CoCoOp.presets["small"], "lr": 0.03}}
 
     class Config(OffsetConfig, CoCoOp.Config):
         """CoCoOp's, and how the offset goes to another backbone."""

@@ -144,6 +144,7 @@ class ContCoOpOffset(OffsetContext, ContCoOp):
 
     spaces = {**ContCoOp.spaces, **OffsetContext.spaces}
     offsets: ClassVar[tuple[str, ...]] = ("offset", "out.weight")
+    presets = {"small": {**ContCoOp.presets["small"], "lr": 0.01}}
 
     class Config(OffsetConfig, ContCoOp.Config):
         """ContCoOp's, and how the offset goes to another backbone."""

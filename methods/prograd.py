@@ -139,5 +139,7 @@ class ProGradOffset(OffsetContext, ProGrad):
         ours=True,
     )
 
+    presets = {"small": {**ProGrad.presets["small"], "lr": 0.03}}
+
     class Config(OffsetConfig, ProGrad.Config):
         """ProGrad's, and how the offset goes to another backbone."""

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmark.cli.console import methods_table, progress_console
+from benchmark.config.schema import Strict
 from benchmark.method import registry
 from benchmark.method.base import MethodConfig
 from benchmark.method.registry import Plugin
@@ -72,7 +73,7 @@ def _meanings(config: type[MethodConfig]) -> dict[str, str]:
     """The texts under the fields of a configuration and of those that it extends."""
     meanings: dict[str, str] = {}
     for cls in reversed(config.__mro__):
-        if not issubclass(cls, MethodConfig):
+        if not issubclass(cls, Strict) or cls is Strict:
             continue
         body = ast.parse(inspect.cleandoc("\n" + inspect.getsource(cls))).body[0]
         assert isinstance(body, ast.ClassDef)
