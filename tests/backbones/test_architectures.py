@@ -19,7 +19,7 @@ from open_clip.pretrained import get_pretrained_cfg
 from open_clip.transformer import QuickGELU
 from safetensors.torch import save_file
 
-from benchmark.analysis import activations, space_maps
+from benchmark.analysis import activations
 from benchmark.backbones import sanity, weights
 from benchmark.backbones.clip import Backbone, digest
 from benchmark.backbones.towers import tower
@@ -29,7 +29,7 @@ from benchmark.data.dataset import ArrayImages, Augmentation, Examples
 from benchmark.data.features import FeatureStore
 from benchmark.data.task import Task, TaskId
 from benchmark.experiment.devices import release_memory
-from benchmark.method import registry
+from benchmark.method import registry, space_maps
 from benchmark.method.base import Incompatible
 from benchmark.training.checks.tiny_clips import CLASSES, pictures
 from benchmark.training.evaluation import predict
