@@ -153,7 +153,7 @@ class LoadedModule:
 
         def given() -> Backbone:
             if old is None:
-                raise Incompatible("the way to another backbone depends on the one that it was trained on: give it as old")
+                raise Incompatible("carrying it to another backbone needs the one that it was trained on: pass that as old")
             return old
 
         digest = old.digest if old is not None else trained_on

@@ -10,14 +10,17 @@ import torch
 from fixtures.checkout import ROOT
 
 import benchmark
+from benchmark.api import LoadedModule
 from benchmark.backbones.clip import Backbone
 from benchmark.data import ArrayImages, Dataset, Examples, Splits
 from benchmark.data.features import FeatureStore
 from benchmark.experiment.store import MODULE, Store
 from benchmark.method import registry
+from benchmark.method.base import Incompatible
 from benchmark.method.checkpoints import module_file
+from benchmark.method.relatedness import relatedness
 from benchmark.training.checks import tiny_clips
-from benchmark.training.modules import all_scores, attach, train_module
+from benchmark.training.modules import Module, all_scores, attach, train_module
 
 METHODS = registry.methods()
 CLASSES = list(tiny_clips.CLASSES)
@@ -184,3 +187,16 @@ def test_a_run_and_its_results(tmp_path, backbone_folders):
     assert list(read.results.value) == list(made.results.value)
     assert read.methods.keys() == made.methods.keys()
     assert read.about.pairs == [("a", "b")]
+
+
+def test_a_module_that_is_carried_needs_the_old_backbone(backbones):
+    """Its offset times the relatedness of the two; on the backbone that it was trained on it is as it was."""
+    native, eva = backbones["native"], backbones["eva"]
+    cls, offset = METHODS["coop-offset"].cls, torch.randn(4, native.text_width)
+    module = Module(cls, cls.Config(), {"offset": offset})
+    loaded = LoadedModule("coop-offset", module, described={"backbone": {"name": "native", "digest": native.digest}})
+    assert torch.equal(loaded.on(native, tiny_clips.CLASSES).method.offset, offset)
+    with pytest.raises(Incompatible, match="needs the one that it was trained on: pass that as old"):
+        loaded.on(eva, tiny_clips.CLASSES)
+    carried = loaded.on(eva, tiny_clips.CLASSES, old=native).method.offset
+    torch.testing.assert_close(carried.detach(), max(0.0, relatedness(native, eva)) * offset)

@@ -98,9 +98,7 @@ def _passage(stored: StoredModule, new: Backbone, spec: RunSpec) -> Passage | No
             found = Backbone.load(name, spec.backbones[name], str(new.device))
             if found.digest == about["digest"]:
                 return found
-        raise Incompatible(
-            f"its way there depends on the backbone that it was trained on, and the YAML has none of {name!r}"
-        )
+        raise Incompatible(f"carrying it there needs the backbone that it was trained on, and the YAML has no such {name!r}")
 
     return Passage(old, new)
 

@@ -335,4 +335,4 @@ def test_without_the_backbone_that_it_was_trained_on_it_does_not_fit(evaluate, o
     (tmp_path / "pairs.yaml").write_text(yaml.safe_dump(content))
     done = evaluate(file, "new", "toy", f"--upgrade-pairs={tmp_path}/pairs.yaml")
     assert done.status == 0, done.err
-    assert "depends on the backbone that it was trained on, and the YAML has none of 'native'" in done.out
+    assert "needs the backbone that it was trained on, and the YAML has no such 'native'" in done.out
