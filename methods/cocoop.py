@@ -1,7 +1,6 @@
 """CoCoOp: conditional context optimisation. A small network shifts CoOp's context according to the image."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
@@ -10,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchmark.method import Batch, Incompatible, Info, Official, official_state
-from benchmark.method.prompts import CARRIED, ContextConfig, ContextMethod, OffsetConfig, OffsetContext
+from benchmark.method.prompts import ContextConfig, ContextMethod, OffsetConfig, OffsetContext, offset_info
 
 OFFICIAL_NAMES = {
     "ctx": "context",
@@ -103,16 +102,7 @@ class CoCoOp(ContextMethod):
 class CoCoOpOffset(OffsetContext, CoCoOp):
     """CoCoOp whose context is stored as its change from the current backbone's words (``OffsetContext``)."""
 
-    info = replace(
-        CoCoOp.info,
-        name="cocoop-offset",
-        title="CoCoOp, offset",
-        summary="CoCoOp whose context is stored as its change from the current backbone's words",
-        transfer=CARRIED,
-        reference=False,
-        ours=True,
-    )
-
+    info = offset_info(CoCoOp.info)
     spaces = {**CoCoOp.spaces, **OffsetContext.spaces}
     offsets: ClassVar[tuple[str, ...]] = ("offset", "meta_net.2.*")
     presets = {"small": {**CoCoOp.presets["small"], "lr": 0.03}}

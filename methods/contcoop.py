@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchmark.method import Batch, Info
-from benchmark.method.prompts import CARRIED, ContextConfig, ContextMethod, OffsetConfig, OffsetContext
+from benchmark.method.prompts import ContextConfig, ContextMethod, OffsetConfig, OffsetContext, offset_info
 
 
 class ContCoOp(ContextMethod):
@@ -132,16 +132,7 @@ class ContCoOpNoDistillation(ContCoOp):
 class ContCoOpOffset(OffsetContext, ContCoOp):
     """ContCoOp whose context is stored as its change from the current backbone's words (``OffsetContext``)."""
 
-    info = replace(
-        ContCoOp.info,
-        name="contcoop-offset",
-        title="ContCoOp, offset",
-        summary="ContCoOp whose context is stored as its change from the current backbone's words",
-        transfer=CARRIED,
-        reference=False,
-        ours=True,
-    )
-
+    info = offset_info(ContCoOp.info)
     spaces = {**ContCoOp.spaces, **OffsetContext.spaces}
     offsets: ClassVar[tuple[str, ...]] = ("offset", "out.weight")
     presets = {"small": {**ContCoOp.presets["small"], "lr": 0.01}}

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import nn
 
 from benchmark.method import Info, Official, official_state
-from benchmark.method.prompts import CARRIED, ContextConfig, ContextMethod, OffsetConfig, OffsetContext
+from benchmark.method.prompts import ContextConfig, ContextMethod, OffsetConfig, OffsetContext, offset_info
 
 EPOCHS = {1: 50, 2: 100, 4: 100}
 """By shots; 200 for more (official scripts)."""
@@ -103,15 +103,7 @@ class CoOpCsc(CoOp):
 class CoOpOffset(OffsetContext, CoOp):
     """CoOp whose context is stored as its change from the current backbone's words (``OffsetContext``)."""
 
-    info = replace(
-        CoOp.info,
-        name="coop-offset",
-        title="CoOp, offset",
-        summary="CoOp whose context is stored as its change from the current backbone's words",
-        transfer=CARRIED,
-        reference=False,
-        ours=True,
-    )
+    info = offset_info(CoOp.info)
 
     class Config(OffsetConfig, CoOp.Config):
         """CoOp's, and how the offset goes to another backbone."""

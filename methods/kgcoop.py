@@ -1,7 +1,6 @@
 """KgCoOp: CoOp kept near the hand-written prompts by a penalty on the distance of the class features."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -9,7 +8,7 @@ from pydantic import Field
 from torch.nn import functional as F
 
 from benchmark.method import Batch, Info, Official, official_state
-from benchmark.method.prompts import CARRIED, ContextConfig, ContextMethod, OffsetConfig, OffsetContext
+from benchmark.method.prompts import ContextConfig, ContextMethod, OffsetConfig, OffsetContext, offset_info
 
 UNUSED = ("bias_vectors", "meta_net.", "adapter")
 """Parameters that the official code saves in addition to the context and never uses."""
@@ -78,15 +77,7 @@ class KgCoOp(ContextMethod):
 class KgCoOpOffset(OffsetContext, KgCoOp):
     """KgCoOp whose context is stored as its change from the current backbone's words (``OffsetContext``)."""
 
-    info = replace(
-        KgCoOp.info,
-        name="kgcoop-offset",
-        title="KgCoOp, offset",
-        summary="KgCoOp whose context is stored as its change from the current backbone's words",
-        transfer=CARRIED,
-        reference=False,
-        ours=True,
-    )
+    info = offset_info(KgCoOp.info)
 
     class Config(OffsetConfig, KgCoOp.Config):
         """KgCoOp's, and how the offset goes to another backbone."""

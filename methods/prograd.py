@@ -11,12 +11,12 @@ from torch.nn import functional as F
 
 from benchmark.method import Batch, Info
 from benchmark.method.prompts import (
-    CARRIED,
     ContextConfig,
     ContextMethod,
     OffsetConfig,
     OffsetContext,
     PromptTemplate,
+    offset_info,
     padded_context,
     token_count,
 )
@@ -129,16 +129,7 @@ class ProGrad(ContextMethod):
 class ProGradOffset(OffsetContext, ProGrad):
     """ProGrad whose context is stored as its change from the current backbone's words (``OffsetContext``)."""
 
-    info = replace(
-        ProGrad.info,
-        name="prograd-offset",
-        title="ProGrad, offset",
-        summary="ProGrad whose context is stored as its change from the current backbone's words",
-        transfer=CARRIED,
-        reference=False,
-        ours=True,
-    )
-
+    info = offset_info(ProGrad.info)
     presets = {"small": {**ProGrad.presets["small"], "lr": 0.03}}
 
     class Config(OffsetConfig, ProGrad.Config):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -15,7 +16,7 @@ from benchmark.backbones.clip import Backbone, Tokens
 from benchmark.backbones.shared_prefix import encode_prompts
 from benchmark.config.schema import Strict
 from benchmark.data.batch import ClassList
-from benchmark.method.base import Method, MethodConfig, Official
+from benchmark.method.base import Info, Method, MethodConfig, Official
 from benchmark.method.passage import Passage
 
 
@@ -150,11 +151,18 @@ class ContextMethod(Method):
         return initial_context(self.backbone, self.classes.first_words(self.config.init_words), self.config.n_ctx)
 
 
-CARRIED = (
-    "the change, times the relatedness of the two backbones, is added to the words in the new tower's space; through a map "
-    "where the text widths differ"
-)
-"""What happens to an offset on another backbone, for ``Info.transfer``."""
+def offset_info(info: Info) -> Info:
+    """What the twin with an offset says about itself, from what its method says."""
+    return replace(
+        info,
+        name=f"{info.name}-offset",
+        title=f"{info.title}, offset",
+        summary=f"{info.title} whose context is stored as its change from the current backbone's words",
+        transfer="the change, times the relatedness of the two backbones, is added to the words in the new tower's space; "
+        "through a map where the text widths differ",
+        reference=False,
+        ours=True,
+    )
 
 
 class OffsetConfig(Strict):
@@ -169,9 +177,9 @@ class OffsetContext(ContextMethod):
     """Base of methods whose context is stored as a change, v = E(words) + o: E are the current backbone's embeddings of the
     words that the context starts at, and o, which is learnt, starts at zero. ``Config`` must be an ``OffsetConfig`` too.
 
-    On the backbone that it is trained on this is the same prompt, moved by the same gradients. On another the words are
-    embedded anew, so that the prompt starts at words there too. Where there are fewer tokens than context, they take the
-    last places and the others start at zero. Ours.
+    On the backbone that it is trained on this is the same prompt, moved by the same gradients. On another the words have
+    that one's embeddings, so that the prompt starts at words there too. Where there are fewer tokens than context, they take
+    the last places and the others start at zero. Ours.
     """
 
     spaces = {"offset": ("", "tokens")}

@@ -126,7 +126,7 @@ def token_vectors(backbone: Backbone, words: list[str]) -> torch.Tensor:
         return torch.empty(0, backbone.text_width)
     tokens = backbone.tokenize(words)
     with torch.no_grad():
-        return backbone.embed(tokens.ids)[:, tokens.start].float().cpu()
+        return backbone.embed(tokens.ids[:, tokens.start : tokens.start + 1])[:, 0].float().cpu()
 
 
 def _features(backbone: Backbone, words: list[str], template: str) -> torch.Tensor:
