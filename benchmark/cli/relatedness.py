@@ -17,7 +17,7 @@ from benchmark.config.errors import UserError
 from benchmark.experiment import preflight
 from benchmark.experiment.devices import cores
 from benchmark.method.base import Space
-from benchmark.method.relatedness import relatedness
+from benchmark.method.relatedness import SCALE, relatedness
 
 SPACES: dict[Space, str] = {"tokens": "token embeddings", "features": "text features"}
 
@@ -31,8 +31,7 @@ def run(options: argparse.Namespace) -> int:
     pairs = [(options.old, options.new)] if options.old else list(spec.pairs())
     specs = {name: named_backbone(name, spec, "relatedness") for pair in pairs for name in pair}
     preflight.require(specs, [], progress)
-    title = "relatedness (1: the same words but for a rotation, 0: unrelated)"
-    table = Table(title=title, title_justify="left", title_style="")
+    table = Table(title=f"relatedness ({SCALE})", title_justify="left", title_style="")
     table.add_column("upgrade", overflow="fold")
     for words in SPACES.values():
         table.add_column(words, justify="right")

@@ -16,6 +16,7 @@ from benchmark.experiment.plan import edited
 from benchmark.experiment.session import Session, compute, lock, open_session, registries, select
 from benchmark.experiment.store import FINAL
 from benchmark.experiment.worker import worker_contexts
+from benchmark.method.relatedness import SCALE
 
 
 def run(options: argparse.Namespace) -> int:
@@ -76,8 +77,7 @@ def _print_plan(session: Session) -> None:
     related = {pair: session.relatedness.get("->".join(pair)) for pair in session.plan.pairs}
     known = [f"{old} \N{RIGHTWARDS ARROW} {new} {value:.2f}" for (old, new), value in related.items() if value is not None]
     if known:
-        scale = "1: the same words but for a rotation, 0: unrelated"
-        console.print(f"relatedness ({scale}): {', '.join(known)}", soft_wrap=True)
+        console.print(f"relatedness ({SCALE}): {', '.join(known)}", soft_wrap=True)
     console.print(f"tasks: {len(session.plan.tasks)} (data set x protocol x seed)")
     console.print(f"cells: {len(statuses)}, {done} done, {len(statuses) - done} to do")
     if done == len(statuses):

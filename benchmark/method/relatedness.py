@@ -39,6 +39,8 @@ def word_table(backbone: Backbone) -> WordTable:
 EVERY = 3
 """One word of so many is held out."""
 TEMPLATE = "a photo of a {}."
+SCALE = "1: the same words but for a rotation, 0: unrelated"
+"""What the figure means, wherever it is shown."""
 
 
 def relatedness(old: Backbone, new: Backbone, space: Space = "tokens", template: str = TEMPLATE) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from benchmark.method.relatedness import SCALE
 from benchmark.report.model import BOUND, MethodRow, Scope
 from benchmark.report.numbers import listing, number, plural, signed
 
@@ -36,8 +37,7 @@ def related(relatedness: float | None) -> list[str]:
     """A sentence on how related the two backbones are, if that is known."""
     if relatedness is None:
         return []
-    scale = "1: the same words but for a rotation, 0: unrelated"
-    return [f"The relatedness of the two text towers is {relatedness:.2f} ({scale})."]
+    return [f"The relatedness of the two text towers is {relatedness:.2f} ({SCALE})."]
 
 
 def _zero_shot(rows: Sequence[MethodRow], view: Scope) -> str:
