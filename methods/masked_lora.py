@@ -83,8 +83,8 @@ class MaskedLora(Method):
                 mlp, last = encoder.mlp(block), encoder.mlp_output(block)
                 kept = torch.rand(last.in_features, device=last.weight.device) >= self.config.mask
                 stack.callback(last.register_forward_pre_hook(_masking(kept)).remove)
-                if torch.rand(()) < self.config.skip:
-                    stack.callback(mlp.register_forward_hook(lambda module, inputs, out: torch.zeros_like(out)).remove)
+                skipped = torch.rand((), device=last.weight.device) < self.config.skip
+                stack.callback(mlp.register_forward_hook(_skipping(skipped)).remove)
             yield
 
     def class_features(self) -> torch.Tensor:
@@ -103,6 +103,10 @@ class MaskedLora(Method):
 
 def _masking(kept: torch.Tensor) -> Callable[[nn.Module, tuple[torch.Tensor, ...]], tuple[torch.Tensor, ...]]:
     return lambda module, inputs: (inputs[0] * kept.to(inputs[0].dtype),)
+
+
+def _skipping(skipped: torch.Tensor) -> Callable[[nn.Module, Any, torch.Tensor], torch.Tensor]:
+    return lambda module, inputs, out: out.masked_fill(skipped, 0)
 
 
 class MaskedLoraText(MaskedLora):

@@ -4,6 +4,7 @@ pass."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch.utils.checkpoint import checkpoint
@@ -12,8 +13,9 @@ ROWS = 512
 """Prompts that go through a text tower at once; more go in pieces."""
 
 
-def by_rows(function: Callable[..., torch.Tensor], *rows: torch.Tensor, prompts: int = 1) -> torch.Tensor:
+def by_rows(function: Callable[..., torch.Tensor], *rows: Any, prompts: int = 1) -> torch.Tensor:
     """``function(*rows)``, where ``function`` treats each row by itself, a few at a time; each is ``prompts`` prompts.
+    ``rows`` are tensors, or what has a length and splits like one.
 
     With gradients, only what goes into a piece is kept and the piece is computed again in the backward pass, with the
     same random numbers; so 1,000 classes need the memory of ``ROWS``. ``function`` must bring along whatever it changes
@@ -25,5 +27,10 @@ def by_rows(function: Callable[..., torch.Tensor], *rows: torch.Tensor, prompts:
     pieces = list(zip(*(row.split(size) for row in rows), strict=True))
     if not torch.is_grad_enabled():
         return torch.cat([function(*piece) for piece in pieces])
-    outputs: list[torch.Tensor] = [checkpoint(function, *piece, use_reentrant=False) for piece in pieces]  # type: ignore[misc]
+    kept = not (
+        torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()
+    )  # a graph has random numbers of its own
+    outputs: list[torch.Tensor] = [  # type: ignore[misc]
+        checkpoint(function, *piece, use_reentrant=False, preserve_rng_state=kept) for piece in pieces
+    ]
     return torch.cat(outputs)

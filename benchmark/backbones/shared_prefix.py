@@ -9,6 +9,8 @@ rounding (tested), at less than half the work for prompts of usual length.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -18,46 +20,94 @@ from torch.nn import functional as F
 from benchmark.backbones.clip import Backbone
 
 
-def encode_prompts(backbone: Backbone, prefix: torch.Tensor, suffix: torch.Tensor, eot: torch.Tensor) -> torch.Tensor:
+@dataclass(eq=False)
+class Ends:
+    """Positions (C,) of end-of-text in whole prompts. Known on the host too, so that no training step has to ask the device;
+    what is derived from them is kept."""
+
+    at: torch.Tensor
+    positions: tuple[int, ...]
+    _pieces: dict[int, list[Ends]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, at: torch.Tensor) -> Ends:
+        return cls(at, tuple(at.tolist()))
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def split(self, size: int) -> list[Ends]:
+        """Pieces of ``size`` prompts, as ``Tensor.split`` makes them."""
+        if size not in self._pieces:
+            starts = range(0, len(self), size)
+            self._pieces[size] = [
+                Ends(at, self.positions[i : i + size]) for i, at in zip(starts, self.at.split(size), strict=True)
+            ]
+        return self._pieces[size]
+
+    @cached_property
+    def together(self) -> list[Group]:
+        """All in one group."""
+        return [Group(torch.arange(len(self), device=self.at.device), max(self.positions))]
+
+    @cached_property
+    def by_length(self) -> list[Group]:
+        """A group for every position, the first before the others."""
+        return [
+            Group(torch.tensor([i for i, at in enumerate(self.positions) if at == last], device=self.at.device), last)
+            for last in sorted(set(self.positions))
+        ]
+
+    @cached_property
+    def order(self) -> torch.Tensor:
+        """(C,) where each prompt is in the groups by length, one after the other."""
+        return torch.cat([group.rows for group in self.by_length]).argsort()
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Prompts ``rows`` (n,) that go through the tower together, as far as position ``last``."""
+
+    rows: torch.Tensor
+    last: int
+
+
+def encode_prompts(backbone: Backbone, prefix: torch.Tensor, suffix: torch.Tensor, ends: Ends) -> torch.Tensor:
     """Text features (P, C, d) of every prefix before every suffix.
 
     Args:
         prefix: (P, n1, d_t) embeddings that start the prompts, without positions.
         suffix: (C, n2, d_t) embeddings that end them.
-        eot: (C,) position of end-of-text in the whole prompt.
+        ends: Where the C prompts end.
     """
     if not _plain(backbone):
-        return _whole(backbone, prefix, suffix, eot)
-    return backbone.run_tower(_encode, backbone, prefix, suffix, eot)
+        return _whole(backbone, prefix, suffix, ends.at)
+    return backbone.run_tower(_encode, backbone, prefix, suffix, ends)
 
 
-def _encode(backbone: Backbone, prefix: torch.Tensor, suffix: torch.Tensor, eot: torch.Tensor) -> torch.Tensor:
+def _encode(backbone: Backbone, prefix: torch.Tensor, suffix: torch.Tensor, ends: Ends) -> torch.Tensor:
     blocks: Any = backbone.text.transformer.resblocks
     n1 = prefix.shape[1]
     positions = backbone.text.positional_embedding
     first = prefix + positions[:n1].to(prefix.dtype)
-    buckets = _buckets(eot) if len(prefix) > 1 else [torch.arange(len(eot), device=eot.device)]
-    lengths = [int(eot[rows].max()) + 1 - n1 for rows in buckets]
-    suffixes = [
-        (suffix[rows, :n2] + positions[n1 : n1 + n2].to(suffix.dtype))[None]  # one for all prefixes until the first block
-        for rows, n2 in zip(buckets, lengths, strict=True)
+    groups = ends.by_length if len(prefix) > 1 else ends.together
+    suffixes = [  # one for all prefixes until the first block
+        (suffix[group.rows, : group.last + 1 - n1] + positions[n1 : group.last + 1].to(suffix.dtype))[None]
+        for group in groups
     ]
     for block in blocks[:-1]:
         known = _qkv(block, first)
         suffixes = [_block(block, known, second) for second in suffixes]
         first = _finish(block, first, F.scaled_dot_product_attention(known[0], known[1], known[2], is_causal=True))
     known = _qkv(blocks[-1], first)
-    ends = [_last_block(blocks[-1], known, s, eot[rows] - n1) for s, rows in zip(suffixes, buckets, strict=True)]
-    x = backbone.text.ln_final(torch.cat(ends, dim=1)[:, torch.cat(buckets).argsort()])
+    states = torch.cat(
+        [_last_block(blocks[-1], known, s, ends.at[group.rows] - n1) for s, group in zip(suffixes, groups, strict=True)], 1
+    )
+    x = backbone.text.ln_final(states[:, ends.order] if len(groups) > 1 else states)
     projection = backbone.text.projection
     if projection is None:
         return x
     return projection(x) if isinstance(projection, nn.Linear) else x @ projection
-
-
-def _buckets(eot: torch.Tensor) -> list[torch.Tensor]:
-    """Rows of equal end-of-text position, shortest first."""
-    return [(eot == position).nonzero().squeeze(1) for position in eot.unique()]
 
 
 def _plain(backbone: Backbone) -> bool:

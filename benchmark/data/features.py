@@ -68,8 +68,8 @@ class Bank:
     def batch(self, rows: torch.Tensor, views: torch.Tensor) -> Batch:
         """Examples ``rows`` (B,), each in the view given by ``views`` (B,)."""
         device = self.views.device  # pixels stay on the CPU until they are used
-        chosen = self.views[views.to(device), rows.to(device)]
-        labels = self.labels[rows.to(self.labels.device)]
+        chosen = self.views[views.to(device, non_blocking=True), rows.to(device, non_blocking=True)]
+        labels = self.labels[rows.to(self.labels.device, non_blocking=True)]
         if chosen.ndim == 2:
             return Batch(labels, features=chosen)
         return Batch(labels, pixels=self.normalise(chosen) if self.normalise else chosen)

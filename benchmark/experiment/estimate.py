@@ -25,9 +25,10 @@ from benchmark.method.base import Method
 from benchmark.training.evaluation import predict
 from benchmark.training.loop import learnt_by_gradient, total_steps, train, training_images, views_of
 from benchmark.training.modules import build_method
+from benchmark.training.replay import LEAST
 
 STEPS = 3
-"""Training steps of a trial; the first is not counted."""
+"""Training steps of a trial; the first is not counted. On a GPU as many as let it capture them, in the first."""
 IMAGES = 32
 """Test images of a trial."""
 SECONDS = 900.0
@@ -139,7 +140,8 @@ def _trials(worker: Worker, store: FeatureStore, tasks: Sequence[Task], cell: Ce
         return []
     chosen = {len(task.classes): task for task in tasks}
     few_views = "fresh" if config.views in ("fresh", "auto") else 1
-    quick = config.model_copy(update={"steps": STEPS, "views": few_views})
+    steps = LEAST if on.device.type == "cuda" else STEPS
+    quick = config.model_copy(update={"steps": steps, "views": few_views})
     return [_trial(build_method(cls, quick, on, task, store), task, store) for task in chosen.values()]
 
 

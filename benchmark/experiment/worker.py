@@ -108,6 +108,8 @@ class Worker:
 
     def __post_init__(self) -> None:
         torch.set_num_threads(self.context.threads)
+        if self.context.device.startswith("cuda"):
+            torch.cuda.set_device(self.context.device)  # for whatever asks about "the" card, such as peak memory
         self.methods = registry.methods(self.context.plugins, self.context.skipped)
         self.datasets = registry.datasets(self.context.plugins, self.context.folders, self.context.skipped)
         self.features = FeatureStore(self.context.cache, threads=self.context.decoders, deferred=True)
@@ -188,6 +190,7 @@ class Worker:
             "steps": log.steps,
             "train_seconds": log.seconds,
             "skipped_steps": log.skipped,
+            "replayed": log.replayed,
             "loss": [log.first_loss, log.last_loss] if log.steps else None,
             "images": len(task.train),
             "data": {"split": task.split_hash(), "note": task.note},

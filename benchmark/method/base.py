@@ -20,7 +20,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchmark.backbones.chunking import by_rows
-from benchmark.backbones.clip import Backbone
+from benchmark.backbones.clip import Backbone, Tokens
 from benchmark.config.schema import Crop, Strict
 from benchmark.data.batch import Batch, ClassList, FewShots
 
@@ -140,6 +140,9 @@ class Method(nn.Module):
     offsets: ClassVar[tuple[str, ...]] = ()
     """Learnt tensors, by name or pattern, that are added to what the current backbone gives. The others are places in the
     spaces of the backbone that they were learnt on, and mean nothing in another's."""
+    replayable: ClassVar[bool] = True
+    """False if ``loss`` or ``backward`` decides in Python what differs from step to step (a coin that is tossed, a count):
+    on a GPU the kernels of a step are captured once and replayed for every batch of the same shape."""
     trials: ClassVar[tuple[str, tuple[float, ...]] | None] = None
     """The setting, and its six values, that the preset "small" is chosen from; None tries learning rates."""
 
@@ -154,6 +157,7 @@ class Method(nn.Module):
         if self.info.keeps_images and few_shots is None:
             raise Incompatible("it needs the few training images again, and they are not available")
         self._cached_classes: torch.Tensor | None = None
+        self._tokens: dict[str | None, Tokens] = {}
         self.build()
         self.to(backbone.device)
 
@@ -256,7 +260,9 @@ class Method(nn.Module):
     ) -> torch.Tensor:
         """Text features (C, d) of a template, the dataset's own unless another is given, from token ids and end-of-text
         positions through ``encode``; in pieces if there are many classes."""
-        tokens = self.backbone.tokenize(self.classes.texts(template))
+        if template not in self._tokens:
+            self._tokens[template] = self.backbone.tokenize(self.classes.texts(template))
+        tokens = self._tokens[template]
         return by_rows(encode, tokens.ids, tokens.eot)
 
     def ensemble_features(self, templates: Sequence[str], *, normalise: bool) -> torch.Tensor:

@@ -13,7 +13,7 @@ from torch import nn
 
 from benchmark.backbones.chunking import by_rows
 from benchmark.backbones.clip import Backbone, Tokens
-from benchmark.backbones.shared_prefix import encode_prompts
+from benchmark.backbones.shared_prefix import Ends, encode_prompts
 from benchmark.config.schema import Strict
 from benchmark.data.batch import ClassList
 from benchmark.method.base import Info, Method, MethodConfig, Official
@@ -52,7 +52,7 @@ class PromptTemplate:
         """(C, 1, d_t) start-of-text; (C, 0, d_t) where the tokenizer has none."""
         self.suffix = embedded[:, self.tokens.start + n_ctx :]
         """(C, n - 1 - M, d_t) class name, full stop, end-of-text and padding."""
-        self.eot = self.tokens.eot
+        self.ends = Ends.of(self.tokens.eot)
 
     def encode(
         self, context: torch.Tensor, within: Callable[[], AbstractContextManager[None]] = nullcontext
@@ -70,16 +70,16 @@ class PromptTemplate:
             with within():
                 return self.backbone.encode_embeddings(sentences, eot)
 
-        return by_rows(some, torch.cat([self.prefix, context, self.suffix], dim=1), self.eot)
+        return by_rows(some, torch.cat([self.prefix, context, self.suffix], dim=1), self.tokens.eot)
 
     def encode_each(self, contexts: torch.Tensor) -> torch.Tensor:
         """Text features (B, C, d) of all classes with each of several contexts (B, M, d_t)."""
         starts = torch.cat([self.prefix[:1].expand(len(contexts), -1, -1), contexts], dim=1)
 
-        def some(suffix: torch.Tensor, eot: torch.Tensor) -> torch.Tensor:
-            return encode_prompts(self.backbone, starts, suffix, eot).transpose(0, 1)
+        def some(suffix: torch.Tensor, ends: Ends) -> torch.Tensor:
+            return encode_prompts(self.backbone, starts, suffix, ends).transpose(0, 1)
 
-        return by_rows(some, self.suffix, self.eot, prompts=len(contexts)).transpose(0, 1)
+        return by_rows(some, self.suffix, self.ends, prompts=len(contexts)).transpose(0, 1)
 
     def name_embeddings(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Token embeddings of the bare class names, padded: (C, k, d_t), and a mask (C, k) that is True on names."""

@@ -13,10 +13,14 @@ from torch import nn
 
 from benchmark.backbones.clip import Backbone
 from benchmark.backbones.precision import Precision
-from benchmark.data.batch import Batch, FewShots
+from benchmark.data.batch import FewShots
 from benchmark.data.features import Bank, FeatureStore, Stream
 from benchmark.data.task import Task
 from benchmark.method.base import CACHED_VIEWS, Method, MethodConfig
+from benchmark.training.replay import Gradients
+
+CHECKED = 16
+"""Steps whose losses are looked at together."""
 
 
 class Diverged(Exception):
@@ -33,6 +37,8 @@ class TrainLog:
     last_loss: float = math.nan
     skipped: int = 0
     """Steps that fp16 left out because a gradient overflowed."""
+    replayed: bool = False
+    """Whether the steps came from a CUDA graph."""
 
 
 def total_steps(config: MethodConfig, examples: int, shots: int) -> tuple[int, int]:
@@ -169,29 +175,70 @@ def train(
     if not learnt_by_gradient(method):
         steps = 0
     torch.manual_seed(derive_seed("noise", seed))  # dropout and the like
-    losses: list[float] = []
+    if not steps:
+        return _finished(method, TrainLog(seconds=time.perf_counter() - start))
+    optimizer = make_optimizer(config, method)
+    scaler = torch.amp.GradScaler(method.backbone.device.type, enabled=precision == "fp16")
+    gradients, losses = Gradients(method, scaler, precision, steps=steps), Losses(steps)
     skipped = 0
-    if steps:
-        optimizer = make_optimizer(config, method)
-        scaler = torch.amp.GradScaler(method.backbone.device.type, enabled=precision == "fp16")
-        method.train()
-        for step, batch in enumerate(bank.batches(visits(config, bank, steps, per_epoch, seed))):
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(config, step, steps, per_epoch)
-            scale = scaler.get_scale()
-            losses.append(_step(method, batch, optimizer, scaler, precision))
-            skipped += scaler.get_scale() < scale  # it is lowered after a step with an overflow, and only then
-            method.after_step(step + 1, steps, per_epoch)
-            if not math.isfinite(losses[-1]):
-                raise Diverged(f"the loss is {losses[-1]} at step {step + 1} of {steps}")
-            if on_step:
-                on_step(step + 1, steps)
-        if skipped == steps:
-            raise Diverged(f"a gradient overflowed in {precision} in each of {steps} steps: nothing was learnt")
-    method.eval()
-    _check_finite(method, f"{steps} steps")
+    method.train()
+    for step, batch in enumerate(bank.batches(visits(config, bank, steps, per_epoch, seed)), start=1):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(config, step - 1, steps, per_epoch)
+        losses.add(gradients(batch))
+        skipped += _move(gradients.learnt, optimizer, scaler, config.grad_clip)
+        method.after_step(step, steps, per_epoch)
+        if on_step:
+            on_step(step, steps)
+    if skipped == steps:
+        raise Diverged(f"a gradient overflowed in {precision} in each of {steps} steps: nothing was learnt")
     seconds = time.perf_counter() - start
-    return TrainLog(steps, seconds, losses[0] if losses else math.nan, losses[-1] if losses else math.nan, skipped)
+    return _finished(method, TrainLog(steps, seconds, losses.first, losses.last, skipped, gradients.replayed))
+
+
+class Losses:
+    """The losses of a training, which are looked at a few at a time: a look makes the host wait for the device."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps, self.seen = steps, 0
+        self.first = self.last = math.nan
+        self._new: list[torch.Tensor] = []
+
+    def add(self, loss: torch.Tensor) -> None:
+        """Add the next one.
+
+        Raises:
+            Diverged: one is not finite.
+        """
+        self._new.append(loss)
+        if len(self._new) < CHECKED and self.seen + len(self._new) < self.steps:
+            return
+        values = torch.stack(self._new).tolist()
+        for step, value in enumerate(values, self.seen + 1):
+            if not math.isfinite(value):
+                raise Diverged(f"the loss is {value} at step {step} of {self.steps}")
+        self.first, self.last = (self.first if self.seen else values[0]), values[-1]
+        self.seen += len(values)
+        self._new.clear()
+
+
+def _move(
+    learnt: list[nn.Parameter], optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler, grad_clip: float | None
+) -> bool:
+    """Let the optimiser take a step; says whether it was left out because a gradient overflowed in fp16."""
+    scale = scaler.get_scale()
+    if grad_clip is not None:
+        scaler.unscale_(optimizer)
+        nn.utils.clip_grad_norm_(learnt, grad_clip)
+    scaler.step(optimizer)
+    scaler.update()
+    return scaler.get_scale() < scale  # it is lowered after a step with an overflow, and only then
+
+
+def _finished(method: Method, log: TrainLog) -> TrainLog:
+    method.eval()
+    _check_finite(method, f"{log.steps} steps")
+    return log
 
 
 def visits(
@@ -213,23 +260,3 @@ def visits(
             yield drawn, torch.full_like(drawn, epoch)
         else:
             yield drawn, torch.randint(bank.view_count, (len(drawn),), generator=order)
-
-
-def _step(
-    method: Method,
-    batch: Batch,
-    optimizer: torch.optim.Optimizer,
-    scaler: torch.amp.GradScaler,
-    precision: Precision,
-) -> float:
-    """One optimiser step; returns the loss."""
-    optimizer.zero_grad(set_to_none=True)
-    with method.backbone.computing_in(precision):  # backward too: it computes some activations again
-        loss = method.loss(batch)
-        method.backward(loss, scaler.scale)
-    if method.config.grad_clip is not None:
-        scaler.unscale_(optimizer)
-        nn.utils.clip_grad_norm_(learnt_by_gradient(method), method.config.grad_clip)
-    scaler.step(optimizer)
-    scaler.update()
-    return float(loss.detach())

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmark.backbones.precision import autocast, widened
-from benchmark.backbones.shared_prefix import encode_prompts
+from benchmark.backbones.shared_prefix import Ends, encode_prompts
 
 HALF = pytest.mark.parametrize("precision", ["bf16", "fp16"])
 TEXTS = ["a dog", "a cat in a house", "a lorry"]
@@ -20,7 +20,7 @@ def prompts(backbone) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Prefixes, suffixes and end-of-text of three sentences."""
     tokens = backbone.tokenize(TEXTS)
     embedded = backbone.embed(tokens.ids)
-    return embedded[:1, :2], embedded[:, 2:], tokens.eot
+    return embedded[:1, :2], embedded[:, 2:], Ends.of(tokens.eot)
 
 
 PASSES = {

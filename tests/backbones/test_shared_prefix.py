@@ -107,7 +107,7 @@ def test_the_template_holds_start_name_and_end(backbone):
         ids = template.tokens.ids[row].tolist()
         assert ids[0] == backbone.tokenizer.sot_token_id
         assert ids[4 : 4 + len(encode(name + "."))] == encode(name + ".")
-        assert int(template.eot[row]) == 4 + len(encode(name + "."))
+        assert int(template.ends.positions[row]) == 4 + len(encode(name + "."))
     assert template.prefix.shape == (4, 1, 32)
     assert template.suffix.shape[1] == template.tokens.ids.shape[1] - 4
 
