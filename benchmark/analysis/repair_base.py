@@ -1,4 +1,4 @@
-"""The contract of a repair: a way to make a module of the old backbone work on the new one.
+"""The contract of a repair: a way to make use of a module of the old backbone once there is a new one.
 
 To add one, put a file with a subclass of ``Repair`` into ``benchmark/analysis/repairs/``: the repair analysis tries it on
 every module that allows it, evaluates it and reports its cost.
@@ -8,60 +8,121 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 
 import torch
+from torch.nn import functional as F
 
 from benchmark.analysis import repairs
 from benchmark.backbones.clip import Backbone
 from benchmark.backbones.precision import Precision
 from benchmark.config.discovery import classes_in
-from benchmark.data.batch import ClassList, FewShots
+from benchmark.data.dataset import Examples, TestSet
 from benchmark.data.features import FeatureStore
 from benchmark.data.task import Task
-from benchmark.method.base import Method
-from benchmark.training.loop import few_shots
-from benchmark.training.modules import Module, attach
+from benchmark.method.base import Method, MethodConfig
+from benchmark.method.passage import Passage
+from benchmark.training.modules import Module, carried, scorer_of
+from benchmark.training.scoring import Scorer, mixture
 
 
 @dataclass(frozen=True)
 class Case:
-    """A module of ``old`` that is to work on ``new``."""
+    """A module of ``old``, and the backbone ``new`` that is to take its place."""
 
     module: Module
     old: Backbone
     new: Backbone
     task: Task
     features: FeatureStore
+    passage: Passage
+    """From old to new."""
     precision: Precision = "fp32"
 
-    def attach(self, classes: ClassList) -> Method:
-        """The module as it is on the new backbone.
+    @cached_property
+    def carried(self) -> Module:
+        """The module as its method carries it to the new backbone.
+
+        Raises:
+            Incompatible: it cannot be carried there.
+        """
+        return self.module if self.old.digest == self.new.digest else carried(self.module, self.passage)
+
+    @property
+    def reused(self) -> Scorer:
+        """The module on the new backbone.
 
         Raises:
             Incompatible: it does not fit.
         """
-        module = self.module
-        return attach(module.cls, module.config, self.new, classes, module.tensors, self.shown)
+        return scorer_of(self.carried, self.new, self.task, self.features, precision=self.precision)
 
-    @cached_property
-    def shown(self) -> FewShots | None:
-        """The training images, for modules that keep them."""
-        module = self.module
-        return few_shots(module.config, self.new, self.task, self.features) if module.cls.info.keeps_images else None
+    @property
+    def kept(self) -> Scorer:
+        """The module where it is, on the old backbone."""
+        return scorer_of(self.module, self.old, self.task, self.features, precision=self.precision)
+
+    def zero_shot(self, backbone: Backbone) -> Scorer:
+        """A backbone without a module."""
+        return scorer_of(Module(Method, MethodConfig(), {}), backbone, self.task, self.features, precision=self.precision)
+
+    def with_tensors(self, tensors: Mapping[str, torch.Tensor], **cost: Any) -> Repaired:
+        """The module with other learnt tensors, on the new backbone.
+
+        Raises:
+            Incompatible: they do not fit.
+        """
+        changed = replace(self.module, tensors=tensors)
+        scorer = scorer_of(changed, self.new, self.task, self.features, precision=self.precision)
+        return Repaired(scorer, tensors, **cost)
+
+    @property
+    def held_out(self) -> TestSet | None:
+        """Held-out images of the training classes; None if the data set has none."""
+        return self._shown(self.task.val)
+
+    @property
+    def training_images(self) -> TestSet:
+        """The training images, to be looked at without their labels."""
+        shown = self._shown(self.task.train)
+        assert shown is not None
+        return shown
+
+    def _shown(self, examples: Examples) -> TestSet | None:
+        return TestSet("base", examples, self.task.classes, self.task.template) if len(examples) else None
+
+
+SHARES = tuple(i / 10 for i in range(11))
+
+
+def mixed(case: Case, first: Scorer, second: Scorer) -> Repaired:
+    """The mean of two scorers' probabilities. The weight is the one with the smallest log loss on held-out images, or one
+    half if the data set has none."""
+    held_out = case.held_out
+    if held_out is None:
+        return Repaired(mixture([(0.5, first), (0.5, second)]), notes={"share": 0.5, "chosen": "no held-out images"})
+    labels = torch.tensor(held_out.examples.labels)
+    one, other = first(held_out), second(held_out)
+    assert one is not None
+    assert other is not None
+    one, other = one.softmax(1), other.softmax(1)
+    losses = [float(F.nll_loss(((1 - share) * one + share * other).clamp_min(1e-12).log(), labels)) for share in SHARES]
+    best = min(zip(losses, SHARES, strict=True))[1]
+    scorer = mixture([(1 - best, first), (best, second)])
+    return Repaired(scorer, images=len(labels), labels=len(labels), notes={"share": best})
 
 
 @dataclass(frozen=True)
 class Repaired:
-    """A repaired module, and what the repair needed."""
+    """What a repair made, and what it needed."""
 
-    tensors: Mapping[str, torch.Tensor]
-    zero_shot_share: float = 0.0
-    """Share of zero-shot's probabilities in the prediction; the module has the rest."""
+    scorer: Scorer
+    tensors: Mapping[str, torch.Tensor] | None = None
+    """Those of the repaired module, if that is what it is: they can be attached to the new backbone by themselves."""
     images: int = 0
-    """Images of the task that had to go through the new backbone before the module could be used."""
+    """Images of the task that had to go through the new backbone before it could be used."""
     labels: int = 0
     """Of these, how many with their labels."""
     steps: int = 0
@@ -69,16 +130,20 @@ class Repaired:
 
 
 class Repair(ABC):
-    """A way to repair a module."""
+    """A way to make use of a module."""
 
     name: str
     title: str
     effort: ClassVar[int]
     """Place in lists, cheapest first."""
+    keeps: str = ""
+    """What stays in use besides the new backbone and the module."""
+    control: bool = False
+    """Whether it only tells what the module contributes to another repair."""
     version: int = 1
     """Raise when a change alters results."""
     steps: int = 0
-    """Gradient steps that it takes."""
+    """Gradient steps that it takes where they are as many as a training's; the same from scratch are shown beside them."""
 
     @classmethod
     def instances(cls) -> list[Repair]:

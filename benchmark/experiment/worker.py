@@ -201,7 +201,7 @@ class Worker:
         _require_same(cell, "tests", task.test_hash())
         module = self.module(trained)
         elsewhere = cell.config["backbone"] != trained.config["backbone"]
-        passage = self._passage(trained.backbone, cell.backbone) if elsewhere else None
+        passage = self.passage(trained.backbone, cell.backbone) if elsewhere else None
         precision = self.context.precision
         predictions = evaluate_module(module, backbone, task, self.features, precision=precision, passage=passage)
         return evaluated(predictions, record)
@@ -212,7 +212,8 @@ class Worker:
         tensors = self.store.load_module(trained.key)
         return Module(cls, restore(cls, trained.settings), tensors, self.task(trained.task).classes)
 
-    def _passage(self, old: str, new: str) -> Passage:
+    def passage(self, old: str, new: str) -> Passage:
+        """From one backbone to another."""
         if (old, new) not in self._passages:
             self._passages[old, new] = Passage(lambda: self.backbone(old), self.backbone(new))
         return self._passages[old, new]

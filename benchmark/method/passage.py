@@ -9,8 +9,8 @@ import torch
 
 from benchmark.backbones.clip import Backbone
 from benchmark.method.base import Incompatible, Space
-from benchmark.method.relatedness import TEMPLATE, relatedness
-from benchmark.method.space_maps import SpaceMaps
+from benchmark.method.relatedness import TEMPLATE, agreement
+from benchmark.method.space_maps import SpaceMaps, word_vectors
 
 
 class Passage:
@@ -18,6 +18,7 @@ class Passage:
 
     def __init__(self, old: Callable[[], Backbone], new: Backbone) -> None:
         self._load, self.new = old, new
+        self._words: dict[Space, tuple[torch.Tensor, torch.Tensor]] = {}
 
     @cached_property
     def old(self) -> Backbone:
@@ -40,6 +41,16 @@ class Passage:
         except ValueError as error:
             raise Incompatible(str(error)) from None
 
+    def word_vectors(self, space: Space) -> tuple[torch.Tensor, torch.Tensor]:
+        """Vectors (N, a) and (N, b) of the same words in a space of the two; see ``space_maps.word_vectors``.
+
+        Raises:
+            ValueError: the vocabularies share too few words.
+        """
+        if space not in self._words:
+            self._words[space] = word_vectors(self.old, self.new, space, TEMPLATE)
+        return self._words[space]
+
     @cached_property
     def relatedness(self) -> float:
         """How related the two are, from 0 to 1: by their token embeddings, or by their text features where the vocabularies
@@ -49,10 +60,18 @@ class Passage:
             Incompatible: there are too few words for that too.
         """
         try:
-            found = relatedness(self.old, self.new, "tokens")
+            return max(0.0, agreement(*self.word_vectors("tokens")))
         except ValueError:
-            try:
-                found = relatedness(self.old, self.new, "features")
-            except ValueError as error:
-                raise Incompatible(str(error)) from None
-        return max(0.0, found)
+            return self.joint_relatedness
+
+    @cached_property
+    def joint_relatedness(self) -> float:
+        """The same of the joint spaces of images and texts, by the text features of words.
+
+        Raises:
+            Incompatible: there are too few words.
+        """
+        try:
+            return max(0.0, agreement(*self.word_vectors("features")))
+        except ValueError as error:
+            raise Incompatible(str(error)) from None

@@ -53,6 +53,22 @@ def ridge(old: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
     return (vh.T @ (weights[:, None] * target)).to(old.dtype)
 
 
+def centred(old: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
+    """``procrustes`` of the vectors less their means: what carries a difference of two vectors."""
+    return procrustes(old - old.mean(0), new - new.mean(0))
+
+
+def relative(old: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
+    """M (a, b), with A and B the rows of old and new at unit length: x M has, in the least-squares sense, the dot products
+    with B that x has with A.
+
+    Source: zero-shot continuous prompt transfer (Wu et al. 2024), section 3.2. The paper finds x M by 2,000 steps of Adam;
+    as cosines do not depend on its length, least squares have the same optimum.
+    """
+    anchors, targets = (F.normalize(side.double(), dim=-1) for side in (old, new))
+    return (anchors.T @ torch.linalg.pinv(targets).T).to(old.dtype)
+
+
 def shared_words(old: Backbone, new: Backbone) -> list[str]:
     """Words that are one token in both vocabularies, in alphabetical order."""
     return sorted(whole_words(old) & whole_words(new))

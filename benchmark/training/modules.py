@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
 import torch
 
 from benchmark.backbones.clip import Backbone
@@ -19,6 +18,7 @@ from benchmark.method.base import Incompatible, Method, MethodConfig
 from benchmark.method.passage import Passage
 from benchmark.training.evaluation import Predictions, columns_of, scores
 from benchmark.training.loop import TrainLog, derive_seed, few_shots, fit
+from benchmark.training.scoring import Scorer, predictions_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +109,40 @@ def require_compatible(cls: type[Method], config: MethodConfig, backbone: Backbo
         raise Incompatible(f"{reason} on {backbone.name}")
 
 
+def scorer_of(
+    module: Module,
+    backbone: Backbone,
+    task: Task,
+    features: FeatureStore,
+    *,
+    precision: Precision = "fp32",
+    passage: Passage | None = None,
+) -> Scorer:
+    """What scores test sets with a module on a backbone; see ``evaluate_module``.
+
+    Raises:
+        Incompatible: the module does not fit; it may also be raised when a test set is scored.
+    """
+    require_compatible(module.cls, module.config, backbone)
+    module = carried(module, passage) if passage else module
+    keeps_images = module.cls.info.keeps_images and len(task.train) > 0
+    shown = few_shots(module.config, backbone, task, features) if keeps_images else None
+
+    def score(test: TestSet) -> torch.Tensor | None:
+        classes, columns = _classes_to_score(module, task, test)
+        if classes is None:
+            return None
+        try:
+            method = attach(module.cls, module.config, backbone, classes, module.tensors, shown)
+        except Incompatible:
+            if module.cls.info.class_bound and not module.classes:
+                return None  # the number of classes is all that is known of them
+            raise
+        return all_scores(method, test.examples, features, precision, columns)
+
+    return score
+
+
 def evaluate_module(
     module: Module,
     backbone: Backbone,
@@ -116,7 +150,6 @@ def evaluate_module(
     features: FeatureStore,
     *,
     precision: Precision = "fp32",
-    zero_shot_share: float = 0.0,
     passage: Passage | None = None,
 ) -> dict[str, Predictions]:
     """Predictions of a module on every test set of a task, by the test set's key.
@@ -129,37 +162,13 @@ def evaluate_module(
         task: Whose test sets are used; its training images too if the method keeps images.
         features: Where pixels and features come from.
         precision: Of the forward pass.
-        zero_shot_share: Share of zero-shot's probabilities in the prediction; the module has the rest.
         passage: From the backbone that the module was trained on to this one; None if it is the same.
 
     Raises:
         Incompatible: the module does not fit.
         Diverged: a score is not finite.
     """
-    require_compatible(module.cls, module.config, backbone)
-    module = carried(module, passage) if passage else module
-    keeps_images = module.cls.info.keeps_images and len(task.train) > 0
-    shown = few_shots(module.config, backbone, task, features) if keeps_images else None
-    predictions = {}
-    for test in task.tests:
-        classes, columns = _classes_to_score(module, task, test)
-        if classes is None:
-            continue
-        try:
-            method = attach(module.cls, module.config, backbone, classes, module.tensors, shown)
-        except Incompatible:
-            if module.cls.info.class_bound and not module.classes:
-                continue  # the number of classes is all that is known of them
-            raise
-        logits = all_scores(method, test.examples, features, precision, columns)
-        predicted, probabilities = logits.argmax(1), logits.softmax(1)
-        if zero_shot_share:
-            zero_shot = all_scores(zero_shot_of(backbone, classes), test.examples, features, precision, columns).softmax(1)
-            probabilities = (1 - zero_shot_share) * probabilities + zero_shot_share * zero_shot
-            predicted = probabilities.argmax(1)
-        labels = np.asarray(test.examples.labels)
-        predictions[test.key] = Predictions(labels, predicted.numpy().astype(np.uint16), probabilities.amax(1).numpy())
-    return predictions
+    return predictions_of(task, scorer_of(module, backbone, task, features, precision=precision, passage=passage))
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,14 @@ from benchmark.method.passage import Passage
 def scripted(monkeypatch, answers):
     asked = []
 
-    def relatedness(old, new, space):
+    def word_vectors(old, new, space, template):
         asked.append(space)
         if isinstance(answers[space], str):
             raise ValueError(answers[space])
-        return answers[space]
+        return answers[space], None
 
-    monkeypatch.setattr(module, "relatedness", relatedness)
+    monkeypatch.setattr(module, "word_vectors", word_vectors)
+    monkeypatch.setattr(module, "agreement", lambda before, after: before)
     return asked
 
 
@@ -41,6 +42,14 @@ def test_token_embeddings_tell_it(monkeypatch):
     passage = Passage(lambda: None, None)
     assert (passage.relatedness, passage.relatedness) == (0.8, 0.8)
     assert asked == ["tokens"]
+
+
+def test_vectors_of_words_are_made_once(monkeypatch):
+    asked = scripted(monkeypatch, {"features": 0.7})
+    passage = Passage(lambda: None, None)
+    assert passage.joint_relatedness == 0.7
+    assert passage.word_vectors("features") == (0.7, None)
+    assert asked == ["features"]
 
 
 def test_it_is_not_negative(monkeypatch):

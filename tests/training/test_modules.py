@@ -159,26 +159,6 @@ def test_a_class_bound_module_whose_classes_are_not_known(backbones, task, featu
     assert evaluate_module(three, backbones["native"], task, features) == {}
 
 
-@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
-def test_a_share_of_zero_shot(share, backbones, task, features):
-    """A mixture of probabilities, and its largest is the prediction."""
-    cls, config = config_of("coop")
-    backbone = backbones["native"]
-    module = Module(cls, config, {"context": torch.randn(4, 32, generator=torch.Generator().manual_seed(4))})
-    predictions = evaluate_module(module, backbone, task, features, zero_shot_share=share)
-    for test in task.tests:
-        classes = task.class_list(test)
-        own = logits_of(attach(cls, config, backbone, classes, module.tensors), test.examples, features).softmax(1)
-        pixels = torch.stack([backbone.preprocess(test.examples.images[row]) for row in range(len(test.examples))])
-        with torch.no_grad():
-            texts = backbone.model.encode_text(backbone.tokenizer(classes.texts()), normalize=True)
-            images = backbone.model.encode_image(pixels, normalize=True)
-            zero = (backbone.model.logit_scale.exp() * images @ texts.T).softmax(1)
-        mixed = (1 - share) * own + share * zero
-        assert predictions[test.key].predicted.tolist() == mixed.argmax(1).tolist()
-        np.testing.assert_allclose(predictions[test.key].confidences, mixed.amax(1), rtol=1e-4)
-
-
 def test_a_module_that_does_not_fit(backbones, task, features):
     cls, config = config_of("coop")
     with pytest.raises(Incompatible, match="on native"):

@@ -4,23 +4,48 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pandas as pd
+from pydantic import field_validator
 
 from benchmark.analysis.analyses.break_even import own_steps
 from benchmark.analysis.base import Analysis
-from benchmark.analysis.repair_base import Case, all_repairs
+from benchmark.analysis.repair_base import Case, Repair, all_repairs
 from benchmark.analysis.study import SPLIT, Study, gap, mean
+from benchmark.config.schema import Strict
 from benchmark.experiment.plan import Cell, Configuration, Job, Plan
 from benchmark.experiment.store import cell_hash
 from benchmark.experiment.worker import Worker, evaluated
 from benchmark.method.base import Incompatible
 from benchmark.results.paired import Outcome
-from benchmark.training.modules import evaluate_module, require_compatible
+from benchmark.training.scoring import predictions_of
 
 KIND = "repair"
+
+
+class Settings(Strict):
+    """What ``--set`` may set."""
+
+    repairs: str = "*"
+    """Names or patterns, separated by commas, of the repairs to try."""
+
+    @field_validator("repairs")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        known = [repair.name for repair in all_repairs()]
+        for pattern in value.split(","):
+            if not any(fnmatchcase(name, pattern) for name in known):
+                raise ValueError(f"no repair {pattern!r}; there are {', '.join(known)}")
+        return value
+
+    @property
+    def chosen(self) -> list[Repair]:
+        """Those repairs, cheapest first."""
+        patterns = self.repairs.split(",")
+        return [repair for repair in all_repairs() if any(fnmatchcase(repair.name, pattern) for pattern in patterns)]
 
 
 class RepairAnalysis(Analysis):
@@ -31,8 +56,10 @@ class RepairAnalysis(Analysis):
     title = "Repair"
     question = "If reuse is not enough, how much do repairs recover, and at what cost?"
     explains = False
-    text_columns = ("pair", "method", "title", "repair", "label", "status", "reason")
-    """``repair`` is reuse, a repair's name, scratch-STEPS or retrain; ``label`` is its readable name."""
+    text_columns = ("pair", "method", "title", "repair", "label", "keeps", "status", "reason")
+    """``repair`` is stay, reuse, a repair's name, scratch-STEPS or retrain; ``label`` is its readable name; ``keeps`` is
+    what stays in use besides the new backbone and the module."""
+    Settings = Settings
     number_columns = tuple(
         "accuracy reuse zs_new lift lift_low lift_high over_reuse over_reuse_low over_reuse_high images labels steps "
         "seconds seeds".split()
@@ -40,21 +67,22 @@ class RepairAnalysis(Analysis):
     """``seconds`` is the mean over seeds of the time on this machine, without evaluation."""
 
     def run(self, study: Study, settings: Any) -> pd.DataFrame:
+        repairs: Sequence[Repair] = settings.chosen
         full = study.plan(study.pairs, [study.zero_shot, *study.competing], retrain=True)
         study.compute("modules of both backbones", full.jobs)
         news = [(new, new) for new in dict.fromkeys(new for _, new in study.pairs)]
         cuts = {
             (configuration.method, steps): configuration.with_steps(steps)
             for configuration in study.competing
-            for steps in sorted({repair.steps for repair in all_repairs() if repair.steps})
+            for steps in sorted({repair.steps for repair in repairs if repair.steps})
             if steps <= own_steps(study, full, configuration)
         }
         scratch = study.plan(news, list(cuts.values()))
         study.compute("trainings from scratch with fewer steps", scratch.jobs)
-        jobs = [job for pair in study.pairs for job in _jobs(study, full, cuts, pair)]
+        jobs = [job for pair in study.pairs for job in _jobs(study, full, cuts, pair, repairs)]
         study.compute("repairs", jobs, {KIND: repair_cell})
         cells = {job.train.key + cell.backbone + str(cell.config["strategy"]): cell for job in jobs for cell in job.evals}
-        book = _Book(study, full, scratch, cuts, cells)
+        book = _Book(study, full, scratch, cuts, cells, repairs)
         return pd.DataFrame([row for pair in study.pairs for method in study.competing for row in book.rows(pair, method)])
 
     def overview(self, table: pd.DataFrame) -> tuple[str, pd.DataFrame]:
@@ -63,7 +91,13 @@ class RepairAnalysis(Analysis):
         return "H minus plain reuse, points, mean over the methods that have both", wide.round(1)
 
 
-def _jobs(study: Study, full: Plan, cuts: Mapping[tuple[str, int], Configuration], pair: tuple[str, str]) -> Iterator[Job]:
+def _jobs(
+    study: Study,
+    full: Plan,
+    cuts: Mapping[tuple[str, int], Configuration],
+    pair: tuple[str, str],
+    repairs: Sequence[Repair],
+) -> Iterator[Job]:
     """One job for each module and new backbone: the training, which is done, and its repairs."""
     old, new = pair
     digests = {facts.name: facts.digest for facts in study.session.backbones}
@@ -73,7 +107,7 @@ def _jobs(study: Study, full: Plan, cuts: Mapping[tuple[str, int], Configuration
             continue
         target = next(cell for cell in job.evals if cell.backbone == new)
         cells = []
-        for repair in all_repairs():
+        for repair in repairs:
             steps = repair.steps
             if steps and (configuration.method, steps) not in cuts:
                 continue  # its whole retraining takes fewer steps
@@ -86,25 +120,17 @@ def repair_cell(worker: Worker, cell: Cell, trained: Cell, record: Mapping[str, 
     """What a worker does for a repair: repair the module, evaluate it, and record the cost."""
     repair = next(repair for repair in all_repairs() if repair.name == cell.config["strategy"])
     module, new, task = worker.module(trained), worker.backbone(cell.backbone), worker.task(cell.task)
-    require_compatible(module.cls, module.config, new)
     reason = repair.incompatibility(module)
     if reason:
         raise Incompatible(reason)
-    case = Case(module, worker.backbone(trained.backbone), new, task, worker.features, worker.context.precision)
+    old, passage = worker.backbone(trained.backbone), worker.passage(trained.backbone, cell.backbone)
+    case = Case(module, old, new, task, worker.features, passage, worker.context.precision)
     start = time.perf_counter()
     repaired = repair.apply(case)
     seconds = time.perf_counter() - start
-    predictions = evaluate_module(
-        replace(module, tensors=repaired.tensors),
-        new,
-        task,
-        worker.features,
-        precision=case.precision,
-        zero_shot_share=repaired.zero_shot_share,
-    )
+    predictions = predictions_of(task, repaired.scorer)
     cost = {"images": repaired.images, "labels": repaired.labels, "steps": repaired.steps, "train_seconds": seconds}
-    notes = {"zero_shot_share": repaired.zero_shot_share, "notes": dict(repaired.notes)}
-    return evaluated(predictions, record) | cost | notes
+    return evaluated(predictions, record) | cost | {"notes": dict(repaired.notes)}
 
 
 @dataclass
@@ -115,19 +141,22 @@ class _Book:
     full: Plan
     scratch: Plan
     cuts: Mapping[tuple[str, int], Configuration]
-    repairs: Mapping[str, Cell]
+    cells: Mapping[str, Cell]
+    """Of the repairs."""
+    repairs: Sequence[Repair]
 
     def rows(self, pair: tuple[str, str], configuration: Configuration) -> Iterator[dict[str, object]]:
         """Rows of one method on one pair, cheapest repair first."""
         old, new = pair
-        reused = [self.full.find(configuration, task, old, new) for task in self.full.tasks]
-        yield self._row(pair, configuration, "reuse", "reuse", reused, [])
+        for name, label, on in (("stay", "stay on the old backbone", old), ("reuse", "reuse", new)):
+            cells = [self.full.find(configuration, task, old, on) for task in self.full.tasks]
+            yield self._row(pair, configuration, name, label, cells, [])
         trainings = {job.train.task: job.train for job in self.full.jobs if self._is(job, configuration, old)}
-        for repair in all_repairs():
+        for repair in self.repairs:
             keys = [trainings[task].key + new + repair.name for task in self.full.tasks]
-            if all(key in self.repairs for key in keys):
-                cells = [self.repairs[key] for key in keys]
-                yield self._row(pair, configuration, repair.name, repair.title, cells, cells)
+            if all(key in self.cells for key in keys):
+                made = [self.cells[key] for key in keys]
+                yield self._row(pair, configuration, repair.name, repair.title, made, made) | {"keeps": repair.keeps}
             steps = repair.steps
             cut = self.cuts.get((configuration.method, steps))
             if cut is not None:
@@ -174,6 +203,7 @@ class _Book:
             "title": study.title(configuration),
             "repair": strategy,
             "label": label,
+            "keeps": "the old backbone alone" if strategy == "stay" else "",
             "accuracy": mean(repaired),
             "reuse": mean(reuse),
             "zs_new": mean(zero),

@@ -24,6 +24,7 @@ class Procrustes(Repair):
     def apply(self, case: Case) -> Repaired:
         maps = SpaceMaps(case.old, case.new, case.task.class_list().template, self.fit)
         try:
-            return Repaired(maps.carry(case.module.tensors, case.module.cls.spaces))
+            mapped = maps.carry(case.module.tensors, case.module.cls.spaces)
         except ValueError as error:
             raise Incompatible(str(error)) from None
+        return case.with_tensors(mapped)

@@ -14,6 +14,7 @@ class WarmStart(Repair):
     these steps. All the task's training images are needed."""
 
     effort = 20
+    version = 2
 
     def __init__(self, steps: int) -> None:
         self.steps = steps
@@ -30,9 +31,15 @@ class WarmStart(Repair):
         module = case.module
         config = module.config.model_copy(update={"steps": self.steps})
         method, log = train_module(
-            module.cls, config, case.new, case.task, case.features, precision=case.precision, start=module.tensors
+            module.cls,
+            config,
+            case.new,
+            case.task,
+            case.features,
+            precision=case.precision,
+            start=case.carried.tensors,
         )
         if not log.steps:
             raise Incompatible("it is not trained by gradient steps")
         images = len(case.task.train)
-        return Repaired(method.tensors(), images=images, labels=images, steps=log.steps)
+        return case.with_tensors(method.tensors(), images=images, labels=images, steps=log.steps)

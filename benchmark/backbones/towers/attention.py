@@ -70,6 +70,24 @@ def _shape(attention: Any, role: Role) -> tuple[int, int] | None:
     return (linear.in_features, linear.out_features) if isinstance(linear, nn.Linear) else None
 
 
+def linear_of(backbone: Backbone, projection: Projection) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Weight (d_out, d_in) and bias (d_out,) of a projection."""
+    attention, role = _attentions(backbone, projection.tower)[projection.layer], projection.role
+    together: tuple[torch.Tensor, torch.Tensor | None] | None
+    if isinstance(attention, nn.MultiheadAttention):
+        together, out = (attention.in_proj_weight, attention.in_proj_bias), attention.out_proj
+    else:
+        fused = getattr(attention, "qkv", None)
+        together = (fused.weight, fused.bias) if isinstance(fused, nn.Linear) else None
+        out = attention.proj
+    if role == "out" or together is None:
+        linear = out if role == "out" else getattr(attention, f"{role}_proj")
+        return linear.weight, linear.bias
+    weight, bias = (None if value is None else value.chunk(3)[ROLES.index(role)] for value in together)
+    assert weight is not None
+    return weight, bias
+
+
 @contextmanager
 def adding(backbone: Backbone, deltas: Mapping[Projection, Delta]) -> Iterator[None]:
     """While open, each projection of ``deltas`` returns its own output plus the delta of its input."""

@@ -15,5 +15,5 @@ def test_without_held_out_images_half_is_zero_shots(tmp_path, backbone_folders):
     assert (row.status, row.images, row.labels, row.steps) == ("ok", 0, 0, 0)
     assert math.isnan(row.lift_low), "one seed has no interval"
     records = [json.loads(file.read_text()) for file in (tmp_path / "out").glob("cells/*/*/record.json")]
-    shares = {each["zero_shot_share"] for each in records if each["config"].get("strategy") == "ensemble"}
+    shares = {each["notes"]["share"] for each in records if each["config"].get("strategy") == "ensemble"}
     assert shares == {0.5}

@@ -4,26 +4,16 @@ from __future__ import annotations
 
 import pytest
 import torch
-from fixtures.analyses import only
+from fixtures.analyses import case_of, module_of, only
 from fixtures.household import IDENTITY
 
 from benchmark.analysis.repair_base import Case
 from benchmark.analysis.repairs.ridge import Ridge
-from benchmark.method import registry
 from benchmark.method.base import Incompatible
-from benchmark.training.checks.contract import Subject
-from benchmark.training.modules import Module
-
-METHODS = registry.methods()
-
-
-def module_of(bench, name: str) -> Module:
-    subject = Subject(METHODS[name].cls, bench)
-    return Module(subject.cls, subject.config, subject.trained("native").tensors())
 
 
 def case(bench, name: str, new: str) -> Case:
-    return Case(module_of(bench, name), bench.backbones["native"], bench.backbones[new], bench.task, bench.store)
+    return case_of(bench, module_of(bench, name), new)
 
 
 @pytest.mark.parametrize(("name", "matrix"), [("clip-adapter", "adapter.0.weight"), ("cocoop", "weight")])

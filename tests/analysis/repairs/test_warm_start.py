@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from fixtures.analyses import case_of, module_of
 
 from benchmark.analysis.repair_base import Case
 from benchmark.analysis.repairs.warm_start import STEPS, WarmStart
@@ -16,9 +17,7 @@ METHODS = registry.methods()
 
 
 def case(bench, name: str, new: str) -> Case:
-    subject = Subject(METHODS[name].cls, bench)
-    module = Module(subject.cls, subject.config, subject.trained("native").tensors())
-    return Case(module, bench.backbones["native"], bench.backbones[new], bench.task, bench.store)
+    return case_of(bench, module_of(bench, name), new)
 
 
 def test_there_is_one_for_each_number_of_steps():
@@ -34,7 +33,7 @@ def test_it_takes_its_steps_from_the_module_and_needs_all_images(bench):
     assert repaired.images == repaired.labels == len(bench.task.train)
     (before,), (after,) = given.module.tensors.values(), repaired.tensors.values()
     assert not torch.equal(before, after)
-    fresh = WarmStart(3).apply(Case(fresh_module(given, bench), given.old, given.new, given.task, given.features))
+    fresh = WarmStart(3).apply(case_of(bench, fresh_module(given, bench), "eva"))
     assert not torch.allclose(after, next(iter(fresh.tensors.values()))), "where it starts matters"
 
 
