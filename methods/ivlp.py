@@ -1,15 +1,18 @@
-"""IVLP: independent prompts in several layers of both towers; and the same in the text tower alone."""
+"""IVLP: independent prompts in several layers of both towers; the same in the text tower alone; and that as changes."""
 
+from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
+from torch import nn
 
 from benchmark.backbones.clip import Backbone
+from benchmark.backbones.towers.prompts import text_prompts
 from benchmark.method import Batch, Info, Method
 from benchmark.method.deep_prompts import DeepPrompts, no_deep_prompts
-from benchmark.method.prompts import ContextConfig
+from benchmark.method.prompts import ContextConfig, OffsetConfig, OffsetContext, offset_info
 
 
 class Ivlp(Method):
@@ -101,3 +104,48 @@ class IvlpText(Ivlp):
     @classmethod
     def depths(cls, backbone: Backbone) -> list[dict[str, Any]]:
         return [{"text_depth": count} for count in range(1, backbone.text_layers + 1)]
+
+
+class IvlpTextOffset(OffsetContext):
+    """Deep language prompting stored as changes: context E(words) + o_0 at the input, and before block i, up to the depth,
+    o_i is added to what the current tower has made of the context's tokens by then.
+
+    IVLP puts vectors of the old tower in the place of these tokens. All o start at zero, and go to another backbone as
+    ``carry`` says; what belongs to inner layers can be scaled but not mapped. Ours.
+    """
+
+    info = replace(
+        offset_info(IvlpText.info),
+        name="ivlp-text-offset",
+        title="Deep language prompts, offset",
+        summary="changes of the context's tokens before each layer of the text tower",
+        transfer="the changes, times the relatedness of the two backbones, are added in the new text tower; needs an equal "
+        "width and as many layers",
+        aliases=(),
+    )
+    spaces = {}
+    offsets: ClassVar[tuple[str, ...]] = ("offset", "deeper")
+
+    class Config(OffsetConfig, ContextConfig):
+        """IVLP's for the text tower, and how the offsets go to another backbone."""
+
+        lr: float = Field(default=0.0025, gt=0)
+        batch_size: int = Field(default=4, ge=1)
+        epochs: int = Field(default=5, ge=0)
+        text_depth: int = Field(default=12, ge=1)
+        """Layers of the text tower with their own changes, including the input."""
+
+    presets = {"small": {"steps": 32, "batch_size": 32, "warmup_epochs": 0, "anneal": "step", "lr": 0.03}}
+
+    def build(self) -> None:
+        super().build()
+        deeper = min(self.config.text_depth, self.backbone.text_layers) - 1
+        if deeper:
+            self.deeper = nn.Parameter(torch.zeros(deeper, self.config.n_ctx, self.backbone.text_width))
+
+    def class_features(self) -> torch.Tensor:
+        return self.prompt.encode(self.context, self._moved) if hasattr(self, "deeper") else self.prompt.encode(self.context)
+
+    def _moved(self) -> AbstractContextManager[None]:
+        changes = dict(enumerate(self.deeper, start=1))
+        return text_prompts(self.backbone, changes, self.prompt.tokens.start, added=True)

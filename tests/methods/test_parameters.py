@@ -36,6 +36,7 @@ SETTINGS = {
     "clip-adapter": [{"reduction": 8}],
     "cocoop": [{"reduction": 4, "n_ctx": 2}],
     "contcoop": [{"attention": False}, {"width": 8}],
+    "contcoop-names": [{"width": 8}],
     "coop-csc": [{"n_ctx": 3}],
     "word-prompt": [{"n_ctx": 2}],
 }

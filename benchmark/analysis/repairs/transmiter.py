@@ -28,7 +28,7 @@ class TransMiter(Repair):
     Source: TransMiter (AAAI 2026, arXiv 2508.08604), from its code: g = linear(4K to K) gelu linear(K to 4K) layer norm, the
     last layer zero at first; KL from the module's probabilities at temperature 0.5; half of the batches with noise of half
     the deviation; AdamW at 1e-3 with 5 % warm-up and a cosine, batches of 128, 10 epochs. Its rotation of the input within g
-    cancels and is left out. K is 1,024 as there, or 8 d for towers with an embedding width d below 128; the pull to the
+    cancels and is left out. K is 1,024 as there, or 4 d for towers with an embedding width d below 256; the pull to the
     identity is K / 2. The words are those of the tokenizer in the place of a list of objects. The names of new classes are
     used, as in the source, but for modules that are bound to their training classes.
     """
@@ -62,7 +62,7 @@ class TransMiter(Repair):
         """Words that fill up the names, the same for every module of a seed."""
         words = sorted(whole_words(case.old) | whole_words(case.new) - set(own))
         rng = random.Random(case.task.id.seed)
-        names = min(1024, 8 * min(case.old.embed_dim, case.new.embed_dim))
+        names = min(1024, 4 * min(case.old.embed_dim, case.new.embed_dim))
         return tuple(rng.sample(words, min(len(words), max(0, names - len(own)))))
 
     def _teacher(self, case: Case, classes: ClassList) -> torch.Tensor:

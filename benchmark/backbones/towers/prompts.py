@@ -19,12 +19,15 @@ from benchmark.backbones.towers import tower
 
 
 @contextmanager
-def text_prompts(backbone: Backbone, prompts: Mapping[int, torch.Tensor], start: int) -> Iterator[None]:
-    """While open, the tokens from position ``start`` on are replaced by ``prompts[i]`` (M, d_t) before text block i."""
-    blocks = tower(backbone, "text").blocks
+def text_prompts(
+    backbone: Backbone, prompts: Mapping[int, torch.Tensor], start: int, *, added: bool = False
+) -> Iterator[None]:
+    """While open, the tokens from position ``start`` on are replaced by ``prompts[i]`` (M, d_t) before text block i; with
+    ``added`` it is added to them."""
+    blocks, change = tower(backbone, "text").blocks, _adding if added else _replacing
     with ExitStack() as stack:
         for layer, prompt in prompts.items():
-            stack.callback(blocks[layer].register_forward_pre_hook(_replacing(prompt, start)).remove)
+            stack.callback(blocks[layer].register_forward_pre_hook(change(prompt, start)).remove)
         yield
 
 
@@ -66,6 +69,14 @@ def _replacing(prompt: torch.Tensor, start: int) -> Hook:
         x = inputs[0]
         rows = prompt.to(x.dtype).expand(len(x), -1, -1)
         return torch.cat([x[:, :start], rows, x[:, start + len(prompt) :]], dim=1), *inputs[1:]
+
+    return hook
+
+
+def _adding(change: torch.Tensor, start: int) -> Hook:
+    def hook(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        x, end = inputs[0], start + len(change)
+        return torch.cat([x[:, :start], x[:, start:end] + change.to(x.dtype), x[:, end:]], dim=1), *inputs[1:]
 
     return hook
 
