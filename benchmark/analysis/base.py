@@ -7,6 +7,7 @@ the report shows its table. A file of the same name in ``benchmark/report/analys
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -36,6 +37,8 @@ class Analysis(ABC):
     number_columns: ClassVar[tuple[str, ...]]
     flag_columns: ClassVar[tuple[str, ...]] = ()
     """Those of the text columns that hold True and False."""
+    later_columns: ClassVar[Mapping[str, str]] = {}
+    """Columns that its files of earlier versions lack, and the fields that they get."""
     former_names: ClassVar[tuple[str, ...]] = ()
     """Its names in earlier versions, which its files may still have."""
     Settings: ClassVar[type[Strict]] = NoSettings

@@ -83,7 +83,8 @@ def _read(file: Path, analysis: Analysis) -> Finding:
         if provenance.table and provenance.table != sha256(file.read_bytes()):
             raise ValueError(f"it is not the table that {file.stem}.json belongs to: it is damaged or was edited")
         numbers, flags = analysis.number_columns, analysis.flag_columns
-        return Finding(read_csv(file, analysis.columns, numbers=numbers, flags=flags), provenance)
+        defaults = analysis.later_columns
+        return Finding(read_csv(file, analysis.columns, numbers=numbers, flags=flags, defaults=defaults), provenance)
     except (OSError, ValueError, csv.Error) as error:
         what = f"{file} cannot be read: {' '.join(str(error).split())[:200]}"
         raise UserError(what, fix=f"remove it, or run 'analyse {analysis.name}' again") from None

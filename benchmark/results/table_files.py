@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ def read_csv(
     numbers: Collection[str] = (),
     integers: Collection[str] = (),
     flags: Collection[str] = (),
+    defaults: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """Read a table, also one with the names of an earlier version.
 
@@ -36,6 +37,7 @@ def read_csv(
         numbers: Columns of finite numbers; an empty field is NaN.
         integers: Columns of integers without empty fields.
         flags: Columns of True and False. All other columns are texts.
+        defaults: Fields of columns that an earlier version did not write.
 
     Raises:
         OSError: the file cannot be read.
@@ -44,6 +46,9 @@ def read_csv(
     table = modernise(pd.read_csv(file, dtype=str, keep_default_na=False, na_filter=False))
     if not isinstance(table.index, pd.RangeIndex):
         raise ValueError("a row has more fields than there are columns")
+    for name, value in (defaults or {}).items():
+        if name not in table:
+            table[name] = value
     absent = [column for column in columns if column not in table]
     if absent:
         raise ValueError(f"no column {absent[0]!r}")

@@ -130,14 +130,16 @@ def test_a_repair_finding_opens(tmp_path: Path) -> None:
     labels = {"reuse": "reuse", "remap": "remap", "retrain": "retrain"}
     rows = [row_of("repair", repair=name, label=label, over_reuse=0.5) for name, label in labels.items()]
     rows.append(row_of("repair", repair="ensemble", label="ensemble with zero-shot", status="unfit", accuracy=None))
-    write(tmp_path, "repair", [{("strategy" if key == "repair" else key): row[key] for key in row} for row in rows])
+    written = [{name: value for name, value in row.items() if name not in ("keeps", "control")} for row in rows]
+    write(tmp_path, "repair", [{("strategy" if key == "repair" else key): row[key] for key in row} for row in written])
     (finding,) = findings.load(tmp_path)["repair"]
     assert finding.table["repair"].tolist() == ["reuse", "procrustes", "retrain", "ensemble"]
     assert finding.table.label.tolist()[1] == "Procrustes alignment"
     assert finding.table.status.tolist()[-1] == "incompatible"
     assert finding.table.over_reuse.tolist()[1] == 0.5
     section = next(one for one in analysis_view.sections({"repair": [finding]}) if one.name == "repair")
-    assert "Procrustes alignment" in export.csv(section.tables[0])
+    assert any("Procrustes alignment" in export.csv(table) for table in section.tables)
+    assert not finding.table.control.any()
 
 
 def test_a_snapshots_finding_is_one_of_checkpoints(tmp_path: Path) -> None:

@@ -56,9 +56,11 @@ class RepairAnalysis(Analysis):
     title = "Repair"
     question = "If reuse is not enough, how much do repairs recover, and at what cost?"
     explains = False
-    text_columns = ("pair", "method", "title", "repair", "label", "keeps", "status", "reason")
+    text_columns = ("pair", "method", "title", "repair", "label", "keeps", "control", "status", "reason")
     """``repair`` is stay, reuse, a repair's name, scratch-STEPS or retrain; ``label`` is its readable name; ``keeps`` is
-    what stays in use besides the new backbone and the module."""
+    what stays in use besides the new backbone and the module; ``control`` is as in ``Repair``."""
+    flag_columns = ("control",)
+    later_columns = {"keeps": "", "control": "False"}
     Settings = Settings
     number_columns = tuple(
         "accuracy reuse zs_new lift lift_low lift_high over_reuse over_reuse_low over_reuse_high images labels steps "
@@ -156,7 +158,10 @@ class _Book:
             keys = [trainings[task].key + new + repair.name for task in self.full.tasks]
             if all(key in self.cells for key in keys):
                 made = [self.cells[key] for key in keys]
-                yield self._row(pair, configuration, repair.name, repair.title, made, made) | {"keeps": repair.keeps}
+                yield self._row(pair, configuration, repair.name, repair.title, made, made) | {
+                    "keeps": repair.keeps,
+                    "control": repair.control,
+                }
             steps = repair.steps
             cut = self.cuts.get((configuration.method, steps))
             if cut is not None:
@@ -204,6 +209,7 @@ class _Book:
             "repair": strategy,
             "label": label,
             "keeps": "the old backbone alone" if strategy == "stay" else "",
+            "control": False,
             "accuracy": mean(repaired),
             "reuse": mean(reuse),
             "zs_new": mean(zero),

@@ -49,7 +49,7 @@ class RepairView(View):
                     text += (
                         f" {name[0].upper()}{name[1:]} brings {mean} for the {rows.method.nunique()} methods that allow it."
                     )
-            sentences.append(text)
+            sentences.append(text + _without_labels(part))
         return sentences
 
     def figures(self, table: pd.DataFrame) -> Sequence[Figure | None]:
@@ -89,7 +89,7 @@ class RepairView(View):
             lambda x: listing(list(dict.fromkeys(x)))
         )
         impossible = tuple((str(key[0]), arrow(key[1]), str(key[2]), str(value)) for key, value in items(groups))
-        tables = [_by_repair(good), simple("Every module and repair", columns, rows)]
+        tables = [_choices(good), _by_repair(good), simple("Every module and repair", columns, rows)]
         if impossible:
             tables.append(simple("Not possible", ("Repair", "Upgrade", "Status", "Methods"), impossible))
         return tables
@@ -115,7 +115,56 @@ def _good(table: pd.DataFrame) -> pd.DataFrame:
 
 def _tried(part: pd.DataFrame) -> pd.DataFrame:
     """The rows of repairs, without what they are compared with."""
-    return part[~part.repair.isin(["retrain", "reuse"]) & ~part.repair.str.startswith("scratch")]
+    return part[~part.repair.isin(COMPARED) & ~part.repair.str.startswith("scratch") & ~part.control]
+
+
+COMPARED = ("stay", "reuse", "retrain")
+"""What is no repair."""
+
+
+def _label_free(part: pd.DataFrame) -> pd.DataFrame:
+    """The rows of what needs no labels of the task: staying, reuse and most repairs."""
+    trained = part.repair.eq("retrain") | part.repair.str.startswith("scratch")
+    return part[~trained & (part.labels == 0) & ~part.control & part.lift.notna()]
+
+
+def _without_labels(part: pd.DataFrame) -> str:
+    """The best choice on average among those that every module allows."""
+    rows = _label_free(part)
+    counts = rows.groupby("label", sort=False).method.nunique()
+    common = rows[rows.label.isin(counts[counts == counts.max()].index)] if len(rows) else rows
+    if common.empty:
+        return ""
+    means = common.groupby("label", sort=False).lift.mean()
+    best = str(means.idxmax())
+    (keeps,) = set(common[common.label == best].keeps)
+    text = f" Without labels, {best} is the best of {plural(len(means), 'choice')} that every module has: "
+    text += f"{signed(float(means.max()))} points over zero-shot on the new backbone"
+    text += f" (it keeps {keeps} in use)" if keeps else ""
+    retrained = part[part.repair == "retrain"].lift
+    return text + (f"; retraining brings {signed(float(retrained.mean()))}." if len(retrained) else ".")
+
+
+def _choices(good: pd.DataFrame) -> Table:
+    """For each module the choice without labels that has the largest lift, and the one that leaves the old backbone out."""
+    rows: list[tuple[Plain, ...]] = []
+    for (pair, method), part in good.groupby(["pair", "method"], sort=False):
+        free = _label_free(part)
+        if free.empty:
+            continue
+        found: list[Plain] = [arrow(pair), str(method)]
+        for some in (free, free[~free.keeps.str.startswith("the old backbone")]):
+            if some.empty:
+                found += ["", float("nan"), ""]
+            else:
+                best = some.sort_values("lift", ascending=False, kind="stable").iloc[0]
+                found += [str(best.label), float(best.lift), range_of(best.lift_low, best.lift_high)]
+        rest = [part[part.repair == name].lift for name in ("reuse", "retrain")]
+        rows.append((*found, *(float(lift.iloc[0]) if len(lift) else float("nan") for lift in rest)))
+    one = ("Upgrade", "Method", "Best without labels", "Lift", "Interval")
+    other = ("Best without the old backbone", "Its lift", "Its interval", "Lift of reuse", "Lift of retraining")
+    title = "Choices without labels, points of H over zero-shot (intervals do not allow for the choice among several)"
+    return simple(title, (*one, *other), tuple(rows))
 
 
 def _mean_by(part: pd.DataFrame, name: str) -> pd.Series[float]:
