@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -12,10 +13,11 @@ from benchmark.analysis.repair_base import Case, Repair, Repaired
 from benchmark.data.batch import Batch, ClassList, FewShots
 from benchmark.data.dataset import TestSet
 from benchmark.data.features import CHUNK
-from benchmark.method.base import Incompatible, Method
+from benchmark.method.base import Incompatible, Method, MethodConfig
 from benchmark.method.space_maps import Fit, procrustes, ridge
 from benchmark.training.loop import derive_seed, few_shots
-from benchmark.training.modules import attach
+from benchmark.training.modules import Module, attach
+from benchmark.training.scoring import mixture
 
 Map = Callable[[torch.Tensor], torch.Tensor]
 Words = tuple[torch.Tensor, torch.Tensor]
@@ -86,10 +88,32 @@ class FeatureMap(Repair):
         return attach(module.cls, module.config, case.old, classes, module.tensors, shown)
 
 
+class RotatedBoth(FeatureMap):
+    """Probabilities of the module on rotated image features and of the new backbone without a module are averaged with equal
+    weights: what running both backbones gives, with the new image tower alone. Ours."""
+
+    name, title, effort = "rotated-both", "rotated back, and zero-shot", 22
+
+    def apply(self, case: Case) -> Repaired:
+        rotated = super().apply(case)
+        return replace(rotated, scorer=mixture([(0.5, rotated.scorer), (0.5, case.zero_shot(case.new))]))
+
+
+class RotatedBothZeroShot(RotatedBoth):
+    """Neither has a module."""
+
+    name, title, effort = "rotated-both-zero-shot", "rotated back, and zero-shot, without a module", 22
+    control = True
+
+    def apply(self, case: Case) -> Repaired:
+        plain = Module(Method, MethodConfig(), {}, case.module.classes)
+        return super().apply(replace(case, module=plain))
+
+
 class FeatureRidge(FeatureMap):
     """With a ridge regression of centred features in the place of the rotation."""
 
-    name, title, effort = "feature-ridge", "image features mapped back", 22
+    name, title, effort = "feature-ridge", "image features mapped back", 23
 
     def fitted(self, new: torch.Tensor, old: torch.Tensor, words: Words | None = None) -> Map:
         return _linear(new, old, words, ridge)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from fixtures.analyses import case_of, module_of
 
-from benchmark.analysis.repairs.feature_map import FeatureMap, FeatureMlp, FeatureRidge
+from benchmark.analysis.repairs.feature_map import FeatureMap, FeatureMlp, FeatureRidge, RotatedBoth, RotatedBothZeroShot
 from benchmark.method.base import Incompatible
 from benchmark.training.checks import tiny_clips
 
@@ -72,3 +72,20 @@ def test_an_identity_upgrade_gives_the_module(bench):
 def test_a_module_inside_the_image_tower_is_refused(bench):
     with pytest.raises(Incompatible, match="inside the image tower"):
         FeatureMap().apply(case_of(bench, module_of(bench, "clip-lora"), "eva"))
+
+
+def test_rotated_back_and_zero_shot_are_averaged(bench):
+    case = case_of(bench, module_of(bench, "clip-adapter"), "narrow")
+    repaired, rotated = (kind().apply(case) for kind in (RotatedBoth, FeatureMap))
+    assert (repaired.images, repaired.labels) == (len(bench.task.train), 0)
+    for test in case.task.tests:
+        parts = rotated.scorer(test).softmax(1), case.zero_shot(case.new)(test).softmax(1)
+        torch.testing.assert_close(repaired.scorer(test).softmax(1), (parts[0] + parts[1]) / 2)
+
+
+def test_its_control_has_no_module(bench):
+    one, other = (case_of(bench, module_of(bench, name), "narrow") for name in ("clip-adapter", "coop"))
+    assert RotatedBothZeroShot().control
+    for test in one.task.tests:
+        first, second = (RotatedBothZeroShot().apply(case).scorer(test) for case in (one, other))
+        assert torch.equal(first, second)
