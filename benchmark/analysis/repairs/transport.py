@@ -17,7 +17,7 @@ from benchmark.method.relatedness import agreement
 from benchmark.method.space_maps import procrustes, shared_words
 from benchmark.training.modules import Module, attach
 
-SENTENCES = 256
+SENTENCES = 1024
 """Words whose sentences go through both text towers."""
 IMAGES = 32
 """Training images that go through both image towers, as in the source."""
@@ -25,8 +25,8 @@ IMAGES = 32
 
 class Transport(Repair):
     """B' = T_out^T B and A' = A T_in for every projection B A: T_in and T_out are orthogonal maps of its inputs and outputs
-    in the old tower to those of the same layer in the new one, for the same tokens of sentences or of training images
-    without labels. Widths may differ, numbers of layers may not.
+    in the old tower to those of the same layer in the new one, for the same tokens of sentences (end-of-text alone where
+    the tokenizers differ) or of training images without labels. Widths may differ, numbers of layers may not.
 
     Source: Theseus (2026, arXiv 2602.12952), whose code transports full task vectors so; the factor is 1 instead of the best
     one on labelled images.
@@ -134,10 +134,14 @@ def _texts(case: Case, backbone: Backbone, sites: list[Projection]) -> dict[str,
         raise Incompatible("the two tokenizers share no words")
     some = words[:: -(-len(words) // SENTENCES)]
     names = [*case.task.class_list().readable, *some]
-    tokens = backbone.tokenize([case.task.template.format(name) for name in names])
-    shortest = int(tokens.eot.min()) + 1  # positions that every sentence has
+    sentences = [case.task.template.format(name) for name in names]
+    tokens, *both = (on.tokenize(sentences) for on in (backbone, case.old, case.new))
     found = _recorded(backbone, sites, lambda: backbone.encode_tokens(tokens))
-    return {key: value[:, :shortest] for key, value in found.items()}
+    if torch.equal(both[0].ids, both[1].ids):
+        shortest = int(tokens.eot.min()) + 1  # positions that every sentence has
+        return {key: value[:, :shortest] for key, value in found.items()}
+    rows, ends = torch.arange(len(names)), tokens.eot.cpu()  # other tokens mean something else: only the last is the same
+    return {key: value[rows, ends][:, None] for key, value in found.items()}
 
 
 def _images(case: Case, backbone: Backbone, sites: list[Projection]) -> dict[str, torch.Tensor]:

@@ -76,3 +76,18 @@ def test_a_projection_keeps_what_lies_in_the_leading_directions(bench):
 def test_only_low_rank_changes_are_carried(bench):
     for kind in (Transport, Subspace):
         assert kind().incompatibility(module_of(bench, "coop")) == "it has no low-rank changes"
+
+
+def test_where_tokenizers_differ_only_the_ends_of_texts_are_compared(bench, monkeypatch):
+    case = case_of(bench, module_of(bench, "clip-lora-text"), "eva")
+    _, (old, _), _ = next(iter(transport._flows(case, "text", transport._sites(case))))
+    together = len(old)
+    tokenize = type(case.new).tokenize
+
+    def shifted(self, texts):
+        """One more token before the text."""
+        return tokenize(self, [f"x {text}" for text in texts] if self is case.new else texts)
+
+    monkeypatch.setattr(type(case.new), "tokenize", shifted)
+    _, (old, _), (new, _) = next(iter(transport._flows(case, "text", transport._sites(case))))
+    assert len(old) == len(new) < together
