@@ -140,6 +140,8 @@ class Repair(ABC):
     """What stays in use besides the new backbone and the module."""
     control: bool = False
     """Whether it only tells what the module contributes to another repair."""
+    slow: bool = False
+    """Whether it takes seconds for each module, so that it is tried only where it is asked for."""
     version: int = 1
     """Raise when a change alters results."""
     steps: int = 0

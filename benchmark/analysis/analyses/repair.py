@@ -29,14 +29,14 @@ KIND = "repair"
 class Settings(Strict):
     """What ``--set`` may set."""
 
-    repairs: str = "*"
-    """Names or patterns, separated by commas, of the repairs to try."""
+    repairs: str = ""
+    """Names or patterns, separated by commas, of the repairs to try; all but the slow ones if left out."""
 
     @field_validator("repairs")
     @classmethod
     def _known(cls, value: str) -> str:
         known = [repair.name for repair in all_repairs()]
-        for pattern in value.split(","):
+        for pattern in value.split(",") if value else ():
             if not any(fnmatchcase(name, pattern) for name in known):
                 raise ValueError(f"no repair {pattern!r}; there are {', '.join(known)}")
         return value
@@ -44,6 +44,8 @@ class Settings(Strict):
     @property
     def chosen(self) -> list[Repair]:
         """Those repairs, cheapest first."""
+        if not self.repairs:
+            return [repair for repair in all_repairs() if not repair.slow]
         patterns = self.repairs.split(",")
         return [repair for repair in all_repairs() if any(fnmatchcase(repair.name, pattern) for pattern in patterns)]
 

@@ -123,6 +123,7 @@ class FeatureMlp(FeatureMap):
     """With a residual network after the rotation: m(x) = r + W2 gelu(W1 r) of the rotated feature r; W2 starts at zero."""
 
     name, title, effort = "feature-mlp", "image features mapped back by a network", 23
+    slow = True
     hidden, trained_for, rate = 256, 200, 1e-3
 
     def fitted(self, new: torch.Tensor, old: torch.Tensor, words: Words | None = None) -> Map:

@@ -34,6 +34,7 @@ class TransMiter(Repair):
     """
 
     name, title, effort = "transmiter", "TransMiter", 24
+    slow = True
     batch, epochs, rate, temperature = 128, 10, 1e-3, 0.5
 
     def apply(self, case: Case) -> Repaired:

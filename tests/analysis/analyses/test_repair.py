@@ -8,6 +8,8 @@ import pytest
 from fixtures.analyses import BASE, HELD_OUT, SEEDS, SHOTS, STEPS, only
 from fixtures.household import IDENTITY, NARROWER, UPGRADE
 
+from benchmark.analysis.analyses.repair import Settings
+
 
 def test_repairs_of_an_identity_upgrade_have_nothing_to_repair(household):
     same = only(household.table("repair"), pair=IDENTITY)
@@ -67,3 +69,17 @@ def test_an_incompatible_module_has_its_reason_and_its_scratch_training(househol
     scratch = only(table, repair="scratch-5").iloc[0]
     assert scratch.status == "ok"
     assert math.isnan(scratch.over_reuse), "there is no reuse to compare with"
+
+
+def test_slow_repairs_are_tried_where_they_are_asked_for() -> None:
+    chosen = [repair.name for repair in Settings().chosen]
+    assert "transmiter" not in chosen
+    assert {"procrustes", "both"} <= set(chosen)
+    assert [repair.name for repair in Settings(repairs="trans*,both").chosen] == [
+        "transmiter",
+        "transport",
+        "transport-scaled",
+        "both",
+    ]
+    with pytest.raises(ValueError, match="no repair 'bot'; there are procrustes, ridge"):
+        Settings(repairs="both,bot")
