@@ -25,7 +25,6 @@ os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is imported; tests run in
 LONGEST = (
     "test_analyses",
     "test_run",
-    "test_paper",
     "test_isolation",
     "test_page",
     "test_contract",

@@ -152,6 +152,7 @@ def accuracies(paper, protocol: str) -> pd.DataFrame:
     return found[(found.protocol == protocol) & (found.metric == "accuracy")]
 
 
+@pytest.mark.slow
 def test_every_cell_has_a_figure_or_a_reason(paper):
     found = paper.table
     assert "Traceback" not in paper.first.err
@@ -167,6 +168,7 @@ def test_every_cell_has_a_figure_or_a_reason(paper):
     assert set(fine[fine.strategy == "reuse"].method) >= {"zero-shot", "coop"}
 
 
+@pytest.mark.slow
 def test_base_to_new_on_eleven_data_sets(paper):
     found = accuracies(paper, "base-to-new")
     assert set(found.dataset) == TRAINED
@@ -187,6 +189,7 @@ def test_base_to_new_on_eleven_data_sets(paper):
     assert (wide.H[~both] == 0).all()
 
 
+@pytest.mark.slow
 def test_few_shot_with_every_number_of_shots(paper):
     found = accuracies(paper, "few-shot")
     assert set(found.split) == {"all"}
@@ -199,6 +202,7 @@ def test_few_shot_with_every_number_of_shots(paper):
     assert (zero.groupby(["dataset", "strategy"]).value.nunique() == 1).all(), "nothing is learnt: shots do not matter"
 
 
+@pytest.mark.slow
 def test_domain_rows_for_the_four_variants(paper):
     """ImageNet-A and -R are scored among their own classes only: their class lists are shorter than ImageNet's."""
     found = accuracies(paper, "domain")
@@ -221,6 +225,7 @@ def test_domain_rows_for_the_four_variants(paper):
     assert max(seen) >= len(miniature.CLASSES["imagenet-r"]), "there are more classes to predict elsewhere"
 
 
+@pytest.mark.slow
 def test_cross_dataset_rows_for_the_ten_others(paper):
     found = accuracies(paper, "cross-dataset")
     assert set(found.dataset) == {"imagenet"}
@@ -230,6 +235,7 @@ def test_cross_dataset_rows_for_the_ten_others(paper):
         assert sorted(rows.test_set) == ["", *elsewhere]
 
 
+@pytest.mark.slow
 def test_the_report_has_its_sections(paper):
     page = render(read(paper.place / "results"))
     for anchor in ("summary", "few-shot", "shifted", "cross-dataset", "costs", "methods", "provenance"):
@@ -238,6 +244,7 @@ def test_the_report_has_its_sections(paper):
         assert registry.datasets()[name].cls.title in page, name
 
 
+@pytest.mark.slow
 def test_a_second_run_would_compute_nothing(paper):
     done = run(*paper.given, "--dry-run")
     assert done.status == 0, done.err

@@ -52,6 +52,7 @@ def masked() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     return {name: (ink, kept[end - len(ink) : end]) for (name, ink), end in zip(pictures.items(), ends, strict=True)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PRETRAINING)
 def test_nothing_that_is_pre_trained_on_is_like_a_downstream_drawing(name, masked, downstream):
     """Below the threshold, checked again for every third picture that the corpus keeps; and it keeps most."""
