@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     )
     from benchmark.backbones.clip import Backbone
     from benchmark.config.errors import UserError
-    from benchmark.method.base import Incompatible
+    from benchmark.method.terms import Incompatible
     from benchmark.results.archive import RunResults
 
 _HOMES = {

@@ -26,10 +26,11 @@ from benchmark.experiment import preflight
 from benchmark.experiment.loading import load_splits
 from benchmark.experiment.session import Execution, compute, lock, open_session, override, registries, select
 from benchmark.method import registry
-from benchmark.method.base import Incompatible, Method
+from benchmark.method.base import Method
 from benchmark.method.checkpoints import read_module
 from benchmark.method.passage import Passage
 from benchmark.method.registry import Registry
+from benchmark.method.terms import Incompatible
 from benchmark.results import archive
 from benchmark.results.archive import RunResults
 from benchmark.results.collect import collect

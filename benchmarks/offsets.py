@@ -23,9 +23,9 @@ from benchmark.data.features import FeatureStore
 from benchmark.data.task import BASE_TO_NEW, TaskId, make_task
 from benchmark.experiment.loading import splits_of
 from benchmark.method import registry
-from benchmark.method.base import Incompatible
 from benchmark.method.passage import Passage
 from benchmark.method.prompts import OffsetContext
+from benchmark.method.terms import Incompatible
 from benchmark.results.intervals import combine
 from benchmark.results.metric import harmonic_mean
 from benchmark.training.modules import Module, evaluate_module, train_module

@@ -25,7 +25,8 @@ from benchmark.data.dataset import ArrayImages, Augmentation, Examples
 from benchmark.data.features import FeatureStore
 from benchmark.data.task import Task, TaskId
 from benchmark.method import registry
-from benchmark.method.base import Incompatible, Method
+from benchmark.method.base import Method
+from benchmark.method.terms import Incompatible
 from benchmark.training import replay
 from benchmark.training.loop import learnt_by_gradient, train, training_images
 from benchmark.training.modules import build_method, require_compatible

@@ -16,9 +16,9 @@ from benchmark.data import ArrayImages, Dataset, Examples, Splits
 from benchmark.data.features import FeatureStore
 from benchmark.experiment.store import MODULE, Store
 from benchmark.method import registry
-from benchmark.method.base import Incompatible
 from benchmark.method.checkpoints import module_file
 from benchmark.method.relatedness import relatedness
+from benchmark.method.terms import Incompatible
 from benchmark.training.checks import tiny_clips
 from benchmark.training.modules import Module, all_scores, attach, train_module
 

@@ -27,9 +27,9 @@ from benchmark.experiment import preflight
 from benchmark.experiment.devices import cores, find_device
 from benchmark.experiment.loading import read_apart
 from benchmark.experiment.session import registries
-from benchmark.method.base import Incompatible
 from benchmark.method.checkpoints import StoredModule, read_module
 from benchmark.method.passage import Passage
+from benchmark.method.terms import Incompatible
 from benchmark.training.loop import Diverged
 from benchmark.training.modules import Comparison, Module, compare_to_zero_shot
 

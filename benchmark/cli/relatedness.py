@@ -16,8 +16,8 @@ from benchmark.config import loader
 from benchmark.config.errors import UserError
 from benchmark.experiment import preflight
 from benchmark.experiment.devices import cores
-from benchmark.method.base import Space
 from benchmark.method.relatedness import SCALE, relatedness
+from benchmark.method.terms import Space
 
 SPACES: dict[Space, str] = {"tokens": "token embeddings", "features": "text features"}
 

@@ -26,9 +26,9 @@ from benchmark.experiment.loading import splits_of
 from benchmark.experiment.plan import Cell, Job, restore
 from benchmark.experiment.store import FINAL, MODULE, Store, predictions_file
 from benchmark.method import registry
-from benchmark.method.base import Incompatible
 from benchmark.method.checkpoints import module_file
 from benchmark.method.passage import Passage
+from benchmark.method.terms import Incompatible
 from benchmark.training.evaluation import Predictions
 from benchmark.training.loop import Diverged
 from benchmark.training.modules import Module, evaluate_module, train_module

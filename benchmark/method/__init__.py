@@ -2,7 +2,8 @@
 
 from benchmark.config.schema import Crop
 from benchmark.data.batch import Batch, ClassList, FewShots
-from benchmark.method.base import AdamWConfig, Incompatible, Info, Method, MethodConfig, Official, Space, official_state
+from benchmark.method.base import AdamWConfig, Info, Method, MethodConfig, Official, official_state
+from benchmark.method.terms import Incompatible, Space
 
 __all__ = [
     "AdamWConfig",

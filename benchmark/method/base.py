@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -23,12 +23,8 @@ from benchmark.backbones.chunking import by_rows
 from benchmark.backbones.clip import Backbone, Tokens
 from benchmark.config.schema import Crop, Strict
 from benchmark.data.batch import Batch, ClassList, FewShots
-
-if TYPE_CHECKING:
-    from benchmark.method.passage import Passage
-
-Space = Literal["tokens", "features", ""]
-"""Token embeddings of the text tower (d_t), the joint space of image and text features (d), or none of a backbone's."""
+from benchmark.method.passage import Passage
+from benchmark.method.terms import Incompatible, Space
 
 
 class MethodConfig(Strict):
@@ -306,15 +302,6 @@ class Method(nn.Module):
             for name, value in tensors.items():
                 own[name].copy_(value)
         self._cached_classes = None
-
-
-def axes_of(name: str, spaces: Mapping[str, Sequence[Space]]) -> Sequence[Space] | None:
-    """The declared spaces of a tensor's axes, by the first pattern that its name matches."""
-    return next((axes for pattern, axes in spaces.items() if fnmatchcase(name, pattern)), None)
-
-
-class Incompatible(Exception):
-    """A module or method cannot work on a backbone; the message says why."""
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,9 @@ from safetensors import SafetensorError, safe_open
 from benchmark.backbones.checkpoint_file import Refused, described, read_file
 from benchmark.config.errors import UserError
 from benchmark.config.validation import check
-from benchmark.method.base import Incompatible, Method, Official, shape_mismatch
+from benchmark.method.base import Method, Official, shape_mismatch
 from benchmark.method.registry import Registry
+from benchmark.method.terms import Incompatible
 
 HEADER = "clip_compat"
 """Key in the header of ``module.safetensors`` under which this suite describes the module, as JSON."""

@@ -8,9 +8,9 @@ from functools import cached_property
 import torch
 
 from benchmark.backbones.clip import Backbone
-from benchmark.method.base import Incompatible, Space
 from benchmark.method.relatedness import TEMPLATE, agreement
 from benchmark.method.space_maps import SpaceMaps, word_vectors
+from benchmark.method.terms import Incompatible, Space
 
 
 class Passage:

@@ -8,8 +8,8 @@ import torch
 from torch.nn import functional as F
 
 from benchmark.backbones.clip import Backbone
-from benchmark.method.base import Space
 from benchmark.method.space_maps import FEWEST, procrustes, token_vectors, whole_words, word_vectors
+from benchmark.method.terms import Space
 
 
 @dataclass(frozen=True, eq=False)

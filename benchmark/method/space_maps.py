@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from benchmark.backbones.chunking import by_rows
 from benchmark.backbones.clip import Backbone
 from benchmark.data.batch import ClassList
-from benchmark.method.base import Space, axes_of
+from benchmark.method.terms import Space, axes_of
 
 WORDS = 2048
 """A map of the joint space is fitted on at most this many words."""

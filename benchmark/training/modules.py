@@ -14,8 +14,9 @@ from benchmark.data.batch import ClassList, FewShots
 from benchmark.data.dataset import Examples, TestSet
 from benchmark.data.features import FeatureStore
 from benchmark.data.task import Task
-from benchmark.method.base import Incompatible, Method, MethodConfig
+from benchmark.method.base import Method, MethodConfig
 from benchmark.method.passage import Passage
+from benchmark.method.terms import Incompatible
 from benchmark.training.evaluation import Predictions, columns_of, scores
 from benchmark.training.loop import TrainLog, derive_seed, few_shots, fit
 from benchmark.training.scoring import Scorer, predictions_of

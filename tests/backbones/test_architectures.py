@@ -30,7 +30,7 @@ from benchmark.data.features import FeatureStore
 from benchmark.data.task import Task, TaskId
 from benchmark.experiment.devices import release_memory
 from benchmark.method import registry, space_maps
-from benchmark.method.base import Incompatible
+from benchmark.method.terms import Incompatible
 from benchmark.training.checks.tiny_clips import CLASSES, pictures
 from benchmark.training.evaluation import predict
 from benchmark.training.loop import few_shots, fit, learnt_by_gradient

@@ -15,8 +15,8 @@ from benchmark.config.errors import UserError
 from benchmark.data.batch import ClassList
 from benchmark.data.features import FeatureStore
 from benchmark.method import registry
-from benchmark.method.base import Incompatible
 from benchmark.method.prompts import PromptTemplate, initial_context
+from benchmark.method.terms import Incompatible
 from benchmark.training.checks import tiny_clips
 from benchmark.training.checks.tiny_clips import CLASSES
 from benchmark.training.evaluation import predict

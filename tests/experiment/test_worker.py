@@ -14,7 +14,7 @@ from benchmark.config import loader
 from benchmark.experiment import worker as module
 from benchmark.experiment.plan import configurations, make_plan, tasks
 from benchmark.experiment.worker import Context, Worker, blocked_by, worker_contexts
-from benchmark.method.base import Incompatible
+from benchmark.method.terms import Incompatible
 from benchmark.training.loop import Diverged
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from benchmark.method import ClassList, Incompatible, Info, Method, MethodConfig, official_state
-from benchmark.method.base import axes_of, shape_mismatch
+from benchmark.method.base import shape_mismatch
 
 
 class Shift(Method):
@@ -68,13 +68,6 @@ def test_presets_add_what_the_official_code_sets_by_task_to_the_papers_preset_on
 
     assert Own.preset("paper", "few-shot", 4, "dtd") == {"lr": 1.0, "epochs": 4}
     assert Own.preset("small", "few-shot", 4, "dtd") == {"views": 4, "lr": 2.0}
-
-
-def test_spaces_are_found_by_pattern():
-    spaces = {"out.weight": ("tokens", ""), "*.weight": ("", "tokens")}
-    assert axes_of("out.weight", spaces) == ("tokens", "")
-    assert axes_of("query.weight", spaces) == ("", "tokens")
-    assert axes_of("bias", spaces) is None
 
 
 def test_shapes_that_differ_are_named():

@@ -24,8 +24,8 @@ from benchmark.data.batch import Batch, ClassList
 from benchmark.experiment.plan import restore
 from benchmark.experiment.store import MODULE, Store
 from benchmark.method import registry
-from benchmark.method.base import Incompatible
 from benchmark.method.checkpoints import HEADER, module_file, read_module
+from benchmark.method.terms import Incompatible
 from benchmark.training.modules import attach
 
 METHODS = registry.methods()

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from benchmark.method import passage as module
-from benchmark.method.base import Incompatible
 from benchmark.method.passage import Passage
+from benchmark.method.terms import Incompatible
 
 
 def scripted(monkeypatch, answers):

@@ -9,8 +9,8 @@ from sklearn.linear_model import RidgeCV
 from torch.nn import functional as F
 
 from benchmark.method import registry
-from benchmark.method.base import axes_of
 from benchmark.method.space_maps import PENALTIES, SpaceMaps, procrustes, ridge, shared_words
+from benchmark.method.terms import axes_of
 from benchmark.training.checks.contract import Subject
 
 METHODS = registry.methods()

@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from benchmark.data.batch import Batch
 from benchmark.data.features import Bank
-from benchmark.method.base import Incompatible
 from benchmark.method.passage import Passage
+from benchmark.method.terms import Incompatible
 
 NAME = "ivlp-text-offset"
 

@@ -13,7 +13,7 @@ from benchmark.config.schema import BackboneSpec
 from benchmark.data.features import FeatureStore
 from benchmark.experiment.worker import Context, Worker
 from benchmark.method import registry
-from benchmark.method.base import Incompatible
+from benchmark.method.terms import Incompatible
 from benchmark.training.checks import tiny_clips
 from benchmark.training.loop import learnt_by_gradient
 from benchmark.training.modules import Module, evaluate_module, train_module

@@ -14,7 +14,7 @@ from benchmark.data.batch import ClassList
 from benchmark.data.features import FeatureStore
 from benchmark.data.task import BASE_TO_NEW, TaskId, make_task
 from benchmark.method import registry
-from benchmark.method.base import Incompatible
+from benchmark.method.terms import Incompatible
 from benchmark.training.checks import tiny_clips
 from benchmark.training.evaluation import scores
 from benchmark.training.loop import derive_seed, few_shots, fit, train

@@ -9,7 +9,7 @@ from benchmark.backbones.clip import Backbone
 from benchmark.config.schema import BackboneSpec
 from benchmark.data.features import FeatureStore
 from benchmark.method import registry
-from benchmark.method.base import Incompatible
+from benchmark.method.terms import Incompatible
 from benchmark.training import replay
 from benchmark.training.checks import tiny_clips
 from benchmark.training.loop import learnt_by_gradient, train, training_images

@@ -19,7 +19,7 @@ from benchmark.config.schema import Strict
 from benchmark.experiment.plan import Cell, Configuration, Job, Plan
 from benchmark.experiment.store import cell_hash
 from benchmark.experiment.worker import Worker, evaluated
-from benchmark.method.base import Incompatible
+from benchmark.method.terms import Incompatible
 from benchmark.results.paired import Outcome
 from benchmark.training.scoring import predictions_of
 

@@ -13,8 +13,9 @@ from benchmark.analysis.repair_base import Case, Repair, Repaired
 from benchmark.data.batch import Batch, ClassList, FewShots
 from benchmark.data.dataset import TestSet
 from benchmark.data.features import CHUNK
-from benchmark.method.base import Incompatible, Method, MethodConfig
+from benchmark.method.base import Method, MethodConfig
 from benchmark.method.space_maps import Fit, procrustes, ridge
+from benchmark.method.terms import Incompatible
 from benchmark.training.loop import derive_seed, few_shots
 from benchmark.training.modules import Module, attach
 from benchmark.training.scoring import mixture

@@ -9,8 +9,9 @@ from benchmark.analysis.repair_base import Case, Repair, Repaired
 from benchmark.backbones.clip import Backbone
 from benchmark.data.batch import Batch, ClassList
 from benchmark.data.dataset import TestSet
-from benchmark.method.base import Incompatible, Method
+from benchmark.method.base import Method
 from benchmark.method.space_maps import centred
+from benchmark.method.terms import Incompatible
 from benchmark.training.evaluation import scores
 from benchmark.training.modules import Module, attach, zero_shot_of
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from benchmark.analysis.repair_base import Case, Repair, Repaired
-from benchmark.method.base import Incompatible, axes_of
 from benchmark.method.space_maps import relative, word_vectors
+from benchmark.method.terms import Incompatible, axes_of
 from benchmark.training.modules import Module
 
 

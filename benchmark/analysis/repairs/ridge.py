@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from benchmark.analysis.repairs.procrustes import Procrustes
-from benchmark.method.base import axes_of
 from benchmark.method.space_maps import Fit, ridge
+from benchmark.method.terms import axes_of
 from benchmark.training.modules import Module
 
 

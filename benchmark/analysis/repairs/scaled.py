@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 
 from benchmark.analysis.repair_base import Case, Repair, Repaired
-from benchmark.method.base import Method, axes_of
+from benchmark.method.base import Method
+from benchmark.method.terms import axes_of
 from benchmark.training.modules import Module
 
 

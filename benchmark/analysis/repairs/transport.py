@@ -11,10 +11,10 @@ from benchmark.analysis.repair_base import Case, Repair, Repaired
 from benchmark.backbones.clip import Backbone
 from benchmark.backbones.towers import TowerName, tower
 from benchmark.backbones.towers.attention import Projection, adding, linear_of, projections
-from benchmark.method.base import Incompatible
 from benchmark.method.lora import LowRank
 from benchmark.method.relatedness import agreement
 from benchmark.method.space_maps import procrustes, shared_words
+from benchmark.method.terms import Incompatible
 from benchmark.training.modules import Module, attach
 
 SENTENCES = 1024

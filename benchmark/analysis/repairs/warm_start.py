@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmark.analysis.repair_base import Case, Repair, Repaired
-from benchmark.method.base import Incompatible
+from benchmark.method.terms import Incompatible
 from benchmark.training.modules import Module, train_module
 
 STEPS = (5, 20, 100)

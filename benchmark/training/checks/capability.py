@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 
 from benchmark.data.batch import Batch, ClassList
-from benchmark.method.base import Incompatible, Method
+from benchmark.method.base import Method
+from benchmark.method.terms import Incompatible
 from benchmark.training.checks.contract import Bench, Subject
 from benchmark.training.checks.tiny_clips import UNSEEN
 from benchmark.training.loop import learnt_by_gradient

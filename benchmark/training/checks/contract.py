@@ -24,7 +24,8 @@ from benchmark.data.batch import ClassList
 from benchmark.data.dataset import Examples
 from benchmark.data.features import FeatureStore
 from benchmark.data.task import Task
-from benchmark.method.base import Incompatible, Method, axes_of
+from benchmark.method.base import Method
+from benchmark.method.terms import Incompatible, axes_of
 from benchmark.training.checks import tiny_clips
 from benchmark.training.loop import few_shots, learnt_by_gradient, make_optimizer
 from benchmark.training.modules import attach, build_method, train_module

@@ -9,7 +9,7 @@ import torch
 from fixtures.analyses import case_of, module_of
 
 from benchmark.analysis.repairs.feature_map import FeatureMap, FeatureMlp, FeatureRidge, RotatedBoth, RotatedBothZeroShot
-from benchmark.method.base import Incompatible
+from benchmark.method.terms import Incompatible
 from benchmark.training.checks import tiny_clips
 
 KINDS = (FeatureMap, FeatureRidge, FeatureMlp)

@@ -8,8 +8,8 @@ from fixtures.analyses import case_of, module_of
 from torch.nn import functional as F
 
 from benchmark.analysis.repairs.joint_offset import JointOffset
-from benchmark.method.base import Incompatible
 from benchmark.method.space_maps import procrustes, word_vectors
+from benchmark.method.terms import Incompatible
 from benchmark.training.modules import attach
 
 

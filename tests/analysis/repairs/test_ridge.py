@@ -9,7 +9,7 @@ from fixtures.household import IDENTITY
 
 from benchmark.analysis.repair_base import Case
 from benchmark.analysis.repairs.ridge import Ridge
-from benchmark.method.base import Incompatible
+from benchmark.method.terms import Incompatible
 
 
 def case(bench, name: str, new: str) -> Case:

@@ -9,7 +9,7 @@ from fixtures.analyses import case_of, module_of
 from benchmark.analysis.repairs import transport
 from benchmark.analysis.repairs.transport import Subspace, Transport, TransportScaled
 from benchmark.backbones.towers.attention import linear_of, projections
-from benchmark.method.base import Incompatible
+from benchmark.method.terms import Incompatible
 
 
 @pytest.mark.parametrize("kind", [Transport, TransportScaled])

@@ -9,7 +9,7 @@ from fixtures.analyses import case_of, module_of
 from benchmark.analysis.repair_base import Case
 from benchmark.analysis.repairs.warm_start import STEPS, WarmStart
 from benchmark.method import registry
-from benchmark.method.base import Incompatible
+from benchmark.method.terms import Incompatible
 from benchmark.training.checks.contract import Subject
 from benchmark.training.modules import Module
 

@@ -19,8 +19,9 @@ from benchmark.data.batch import ClassList
 from benchmark.data.features import FeatureStore
 from benchmark.experiment.store import MODULE, Store
 from benchmark.method import registry
-from benchmark.method.base import Incompatible, Method, MethodConfig
+from benchmark.method.base import Method, MethodConfig
 from benchmark.method.checkpoints import module_file
+from benchmark.method.terms import Incompatible
 from benchmark.training.checks import contract
 from benchmark.training.evaluation import predict, scores
 from benchmark.training.loop import few_shots, fit
