@@ -34,7 +34,7 @@ def pairs(tmp_path, backbone_folders, hub):
     def write(backbones: dict[str, dict], folders: dict[str, dict] | None = None, **keys) -> list[str]:
         first, *others = backbones
         content = {"backbones": backbones, "upgrades": [{"old": first, "new": others or first}], "folders": folders or {}}
-        content |= {"datasets": list(folders or ["toy"]), "shots": 2, "seeds": [1], **keys}
+        content |= {"datasets": list(folders or ["toy"]), "methods": ["coop"], "shots": 2, "seeds": [1], **keys}
         (tmp_path / "pairs.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
         return [f"--upgrade-pairs={tmp_path}/pairs.yaml", f"--out={tmp_path}/o", "--device=cpu"]
 

@@ -90,7 +90,7 @@ def test_one_step(name, backbone, features, labels):
 def wide(request, tmp_path_factory) -> Backbone:
     """A text tower of a real width, and token embeddings of the size that OpenAI's have."""
     width = request.param
-    text = {"width": width, "heads": width // 64, "layers": 2, "context_length": 24}
+    text = {"width": width, "heads": width // 64, "layers": 1, "context_length": 24}
     config = {**tiny_clips.CONFIGS["native"], "text_cfg": text}
     folder = tiny_clips.write(tmp_path_factory.mktemp("wide") / str(width), config, seed=3, scale=30.0)
     backbone = Backbone.load("wide", BackboneSpec(model=f"local-dir:{folder}"))
@@ -101,10 +101,10 @@ def wide(request, tmp_path_factory) -> Backbone:
 
 
 def trained(name, backbone, **settings):
-    """After 60 steps on names of one to three tokens; and scores of the training images."""
+    """After 45 steps on names of one to three tokens; and the training images."""
     task, store = tiny_clips.task(), FeatureStore(None)
     cls = PLUGINS[name].cls
-    config = cls.Config(**{**cls.presets["small"], "steps": 60, "views": 1, "batch_size": 12, **settings})
+    config = cls.Config(**{**cls.presets["small"], "steps": 45, "views": 1, "batch_size": 12, **settings})
     method = build_method(cls, config, backbone, task, store)
     bank = store.training(backbone, task.train, task.augmentation, 1, pixels=False)
     train(method, bank, shots=3, seed=1)

@@ -63,6 +63,7 @@ def test_nothing_that_is_pre_trained_on_is_like_a_downstream_drawing(name, maske
     assert kept.mean() > 0.5
 
 
+@pytest.mark.slow
 def test_the_mask_finds_copies_and_blanks(masked):
     """Downstream drawings, one a little fainter, and nothing at all are refused; noise is not."""
     assert masked["copies"][1].tolist() == [False] * 4
