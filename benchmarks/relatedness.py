@@ -1,4 +1,4 @@
-"""Does relatedness tell what a reused module will do? ``python benchmarks/relatedness.py FILE.csv [FILE.csv ...]``.
+"""Does relatedness predict the lift of a reused module? ``python benchmarks/relatedness.py FILE.csv [FILE.csv ...]``.
 
 Reads what ``benchmarks/offsets.py`` measured with ``--old v1,v2,v3,v4,v5`` and prints, for each method and each measure of
 two backbones, Spearman's correlation with lift over the ordered pairs. Intervals are from a bootstrap over unordered pairs,

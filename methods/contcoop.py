@@ -154,7 +154,7 @@ class ContCoOpOffset(OffsetContext, ContCoOp):
 
 
 class ContCoOpNormalised(OffsetContext, ContCoOp):
-    """ContCoOp with an offset, and with attention that can tell tokens apart.
+    """ContCoOp with an offset, and with attention that differs between tokens.
 
     The context of class c is v + r softmax(q k_c^T / sqrt(d_t)) V(n_c) O with v = E(words) + o, n_c = LN(e_c - m),
     q = LN(Q(LN(v - m))), k_c = LN(K(n_c)): LN is layer norm without weights, m the mean of the token embeddings and

@@ -139,7 +139,7 @@ class Repair(ABC):
     keeps: str = ""
     """What stays in use besides the new backbone and the module."""
     control: bool = False
-    """Whether it only tells what the module contributes to another repair."""
+    """Whether it is a control: it shows what another repair achieves without the module."""
     slow: bool = False
     """Whether it takes seconds for each module, so that it is tried only where it is asked for."""
     version: int = 1

@@ -109,7 +109,7 @@ class Worker:
     def __post_init__(self) -> None:
         torch.set_num_threads(self.context.threads)
         if self.context.device.startswith("cuda"):
-            torch.cuda.set_device(self.context.device)  # for whatever asks about "the" card, such as peak memory
+            torch.cuda.set_device(self.context.device)  # peak memory is read from the current card
         self.methods = registry.methods(self.context.plugins, self.context.skipped)
         self.datasets = registry.datasets(self.context.plugins, self.context.folders, self.context.skipped)
         self.features = FeatureStore(self.context.cache, threads=self.context.decoders, deferred=True)

@@ -7,8 +7,8 @@ from benchmark.training.scoring import mixture
 
 
 class Both(Repair):
-    """Probabilities of the old backbone with its module and of the new one without are averaged with equal weights. Ours; it
-    fits whatever the widths, and costs a second backbone."""
+    """Probabilities of the old backbone with its module and of the new one without are averaged with equal weights. Ours.
+    Widths may differ; the cost is a second backbone."""
 
     name, title, effort = "both", "both backbones", 30
     keeps = "the old backbone"

@@ -44,7 +44,7 @@ class JointOffset(Repair):
         same = case.old.digest == case.new.digest
         trust = 1.0 if same else case.passage.joint_relatedness
         ratio = float(case.old.logit_scale / case.new.logit_scale)
-        self._class_features(case, case.task.class_list())  # tells whether the module allows it
+        self._class_features(case, case.task.class_list())  # raises if the module does not allow it
 
         def score(test: TestSet) -> torch.Tensor | None:
             classes = case.task.class_list(test)
