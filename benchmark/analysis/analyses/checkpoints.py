@@ -17,10 +17,13 @@ from benchmark.analysis import activations
 from benchmark.analysis.analyses import drift
 from benchmark.analysis.base import Analysis
 from benchmark.analysis.study import Study, gap, mean
+from benchmark.backbones.clip import Backbone
 from benchmark.config.errors import UserError
 from benchmark.config.schema import BackboneSpec, RunSpec, Strict, UpgradeSpec
 from benchmark.data.features import FeatureStore
 from benchmark.experiment.plan import Configuration, Plan
+from benchmark.method.passage import Passage
+from benchmark.method.terms import Incompatible
 from benchmark.results.paired import Outcome
 
 
@@ -40,9 +43,12 @@ class Checkpoints(Analysis):
     explains = True
     text_columns = ("pair", "way", "method", "title", "status", "reason")
     """``way`` names the release that the steps lead to."""
-    number_columns = tuple("step text_change text_cka image_cka zs_old zs_new old reuse lift lift_low lift_high".split())
+    number_columns = tuple(
+        "step text_change text_cka image_cka relatedness zs_old zs_new old reuse lift lift_low lift_high".split()
+    )
     """``text_change`` is the relative change of the text tower's parameters (of all blocks), ``text_cka`` and ``image_cka``
-    the CKA of its outputs and of the image features."""
+    the CKA of its outputs and of the image features; ``relatedness`` is that of the token embeddings."""
+    later_columns = {"relatedness": ""}
     former_names = ("snapshots",)
     Settings = Settings
 
@@ -65,16 +71,18 @@ class Checkpoints(Analysis):
         task, store = study.tasks()[0], FeatureStore(study.session.context.cache)
         rows = []
         for pair in study.pairs:
-            drifts = drift.rows_of("", old, study.backbone(pair[1]), task, store)
+            new = study.backbone(pair[1])
+            drifts = drift.rows_of("", old, new, task, store)
             values = {(str(tower), str(stage), str(metric)): float(str(v)) for _, tower, _, stage, metric, v, _ in drifts}
+            values["text", "tokens", "relatedness"] = _relatedness(old, new)
             zeros = [study.find(plan, study.zero_shot, pair[0], on) for on in pair]
             rows += [_row(study, plan, pair, configuration, zeros, values) for configuration in study.competing]
         return pd.DataFrame(rows)
 
     def overview(self, table: pd.DataFrame) -> tuple[str, pd.DataFrame]:
-        columns = ["text_change", "text_cka", "image_cka", "zs_new", "lift"]
+        columns = ["relatedness", "text_change", "text_cka", "image_cka", "zs_new", "lift"]
         means = table.groupby(["way", "step"])[columns].mean()
-        means.columns = pd.Index(["text change", "text CKA", "image CKA", "zero-shot H", "mean lift"])
+        means.columns = pd.Index(["relatedness", "text change", "text CKA", "image CKA", "zero-shot H", "mean lift"])
         return "drift and lift along the way", means.round(2)
 
 
@@ -106,6 +114,7 @@ def _row(
         "text_change": round(sum(blocks) / len(blocks), 6) if blocks else float("nan"),
         "text_cka": values["text", activations.OUTPUT, "cka"],
         "image_cka": values["vision", activations.OUTPUT, "cka"],
+        "relatedness": values["text", "tokens", "relatedness"],
         "zs_old": mean(zeros[0]),
         "zs_new": mean(zeros[1]),
         "old": mean(before),
@@ -116,6 +125,14 @@ def _row(
         "status": status,
         "reason": reason,
     }
+
+
+def _relatedness(old: Backbone, new: Backbone) -> float:
+    """NaN where the vocabularies share too few words."""
+    try:
+        return round(Passage(lambda: old, new).relatedness, 6)
+    except Incompatible:
+        return float("nan")
 
 
 def _is_block(tower: str, stage: str, metric: str) -> bool:

@@ -35,11 +35,13 @@ class CheckpointsView(View):
         means = table[table.status == "ok"].groupby(["way", "step"]).mean(numeric_only=True).reset_index()
         sentences = []
         for way, part in means.groupby("way", sort=False):
-            correlations = (rank_correlation(drift, part.lift) for drift in (1 - part.text_cka, part.text_change))
+            drifts = (1 - part.text_cka, part.text_change, 1 - part.relatedness)
+            correlations = (rank_correlation(drift, part.lift) for drift in drifts)
             texts = [f"{number(rho, 2)} [{number(low, 2)}, {number(high, 2)}]" for rho, low, high in correlations]
             sentences.append(
                 f"On the way to {way}, over {plural(len(part), 'checkpoint')}: rank correlation of mean lift with the drift "
-                f"of text features (1 − CKA) {texts[0]}, with the change of the text tower's parameters {texts[1]}."
+                f"of text features (1 − CKA) {texts[0]}, with the change of the text tower's parameters {texts[1]}, "
+                f"with 1 − relatedness {texts[2]}."
             )
         sentences.append(
             "The intervals treat checkpoints as independent. Checkpoints of one training run are not, so the intervals are "
@@ -52,11 +54,18 @@ class CheckpointsView(View):
 
     def tables(self, table: pd.DataFrame) -> Sequence[Table]:
         means = table[table.status == "ok"].groupby(["way", "step"]).mean(numeric_only=True).reset_index()
-        columns = ("Way to", "Step", "Text parameters moved", "Text CKA", "Image CKA", "Zero-shot H", "Mean lift")
-        rows = tuple(
-            (str(r["way"]), str(r["step"]), r["text_change"], r["text_cka"], r["image_cka"], r["zs_new"], r["lift"])
-            for r in means.to_dict("records")
+        columns = (
+            "Way to",
+            "Step",
+            "Text parameters moved",
+            "Text CKA",
+            "Image CKA",
+            "Relatedness",
+            "Zero-shot H",
+            "Mean lift",
         )
+        shown = ("text_change", "text_cka", "image_cka", "relatedness", "zs_new", "lift")
+        rows = tuple((str(r["way"]), str(r["step"]), *(r[name] for name in shown)) for r in means.to_dict("records"))
         return (simple("Checkpoints, means over methods", columns, rows, digits=2),)
 
 
