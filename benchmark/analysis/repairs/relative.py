@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmark.analysis.repair_base import Case, Repair, Repaired
-from benchmark.method.space_maps import relative, word_vectors
+from benchmark.method.space_maps import relative
 from benchmark.method.terms import Incompatible, axes_of
 from benchmark.training.modules import Module
 
@@ -30,7 +30,7 @@ class Relative(Repair):
 
     def apply(self, case: Case) -> Repaired:
         try:
-            old, new = word_vectors(case.old, case.new, "tokens", "{}")
+            old, new = case.passage.word_vectors("tokens")
         except ValueError as error:
             raise Incompatible(str(error)) from None
         carry = relative(old, new)

@@ -35,7 +35,7 @@ class Transport(Repair):
     name, title, effort = "transport", "transport through activations", 25
 
     def incompatibility(self, module: Module) -> str | None:
-        return None if any(".up." in name for name in module.tensors) else "it has no low-rank changes"
+        return _without_low_rank(module)
 
     def apply(self, case: Case) -> Repaired:
         sites = _sites(case)
@@ -50,8 +50,7 @@ class Transport(Repair):
 
     def finish(self, case: Case, tensors: dict[str, torch.Tensor], agreement: float) -> Repaired:
         """The repaired module; ``agreement`` is the mean cosine of mapped and true outputs of held-out tokens."""
-        seen = len(case.training_images.examples.pick(range(min(IMAGES, len(case.task.train)))))
-        images = seen if any("vision" in name for name in tensors) else 0
+        images = min(IMAGES, len(case.task.train)) if any("vision" in name for name in tensors) else 0
         return case.with_tensors(tensors, images=images, notes={"agreement": agreement})
 
 
@@ -76,7 +75,7 @@ class Subspace(Repair):
     name, title, effort = "subspace", "projection on the new weights", 6
 
     def incompatibility(self, module: Module) -> str | None:
-        return None if any(".up." in name for name in module.tensors) else "it has no low-rank changes"
+        return _without_low_rank(module)
 
     def apply(self, case: Case) -> Repaired:
         tensors = dict(case.module.tensors)
@@ -90,6 +89,11 @@ class Subspace(Repair):
             tensors[up] = u[:, :kept] @ (u[:, :kept].T @ tensors[up])
             tensors[down] = tensors[down] @ vh[:kept].T @ vh[:kept]
         return case.with_tensors(tensors)
+
+
+def _without_low_rank(module: Module) -> str | None:
+    """Why there is nothing to carry; None if there is."""
+    return None if any(".up." in name for name in module.tensors) else "it has no low-rank changes"
 
 
 def _sites(case: Case) -> list[Projection]:
