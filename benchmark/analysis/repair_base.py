@@ -24,6 +24,7 @@ from benchmark.data.features import FeatureStore
 from benchmark.data.task import Task
 from benchmark.method.base import Method, MethodConfig
 from benchmark.method.passage import Passage
+from benchmark.method.terms import Incompatible
 from benchmark.training.modules import Module, carried, scorer_of
 from benchmark.training.scoring import Scorer, mixture
 
@@ -85,15 +86,22 @@ class Case:
 
     @property
     def training_images(self) -> TestSet:
-        """The training images, to be looked at without their labels."""
+        """The training images, to be looked at without their labels.
+
+        Raises:
+            Incompatible: there are none.
+        """
         shown = self._shown(self.task.train)
-        assert shown is not None
+        if shown is None:
+            raise Incompatible("it looks at images of the task, and there are none but test images")
         return shown
 
     def _shown(self, examples: Examples) -> TestSet | None:
         return TestSet("base", examples, self.task.classes, self.task.template) if len(examples) else None
 
 
+OLD_BACKBONE = "the old backbone"
+"""What a repair keeps that runs both backbones."""
 SHARES = tuple(i / 10 for i in range(11))
 
 
@@ -142,6 +150,8 @@ class Repair(ABC):
     """Whether it is a control: it shows what another repair achieves without the module."""
     slow: bool = False
     """Whether it takes seconds for each module, so that it is tried only where it is asked for."""
+    trusted: bool = False
+    """Whether it did no harm in any upgrade of docs/repairs.md, so that it is advised where no held-out images decide."""
     version: int = 1
     """Raise when a change alters results."""
     steps: int = 0

@@ -202,6 +202,39 @@ def add_eval_module(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cache", type=Path, default=Path("results/features"), metavar="DIR", help=text)
 
 
+def add_check(parser: argparse.ArgumentParser) -> None:
+    """What to do with a module."""
+    parser.add_argument("module", type=Path, metavar="MODULE", help="as for eval-module, or a folder of PEFT")
+    what = parser.add_argument_group("what to check it on")
+    text = "backbone in the YAML, or open_clip's MODEL:PRETRAINED: the one that it was trained on"
+    what.add_argument("--old", required=True, metavar="NAME", help=text)
+    what.add_argument("--new", required=True, metavar="NAME", help="likewise: the one that takes its place")
+    text = "a data set, a folder or CSV of your own, or a folder of images without labels"
+    what.add_argument("--data", required=True, metavar="DATA", help=text)
+    what.add_argument("--classes", type=names, default=(), metavar="NAMES", help="of images without labels")
+    what.add_argument("--template", default=None, metavar="TEXT", help="sentence that names a class, with one {}")
+    text = "whose module it is, if several methods could have written the file"
+    what.add_argument("--method", default=None, metavar="NAME", help=text)
+    text = "names or globs of repairs, all, or none; those that take no training unless given"
+    what.add_argument("--repair", type=names, default=None, metavar="NAMES", help=text)
+    text = "retrain on the new backbone for comparison, however long it takes"
+    what.add_argument("--retrain", action="store_true", help=text)
+    ends = parser.add_argument_group("what comes of it")
+    text = 'exit with status 3 if it holds, such as "lift < 0"; may be repeated'
+    ends.add_argument("--fail-if", action="append", default=[], metavar="CONDITION", help=text)
+    ends.add_argument("--report", type=page, default=Path("reports/check.html"), metavar="FILE", help="the page")
+    ends.add_argument("--json", type=Path, default=None, metavar="FILE", help="everything as JSON")
+    ends.add_argument("--junit", type=Path, default=None, metavar="FILE", help="the conditions as JUnit XML")
+    text = "folder for the advised module on the new backbone, with a card"
+    ends.add_argument("--save", type=Path, default=None, metavar="DIR", help=text)
+    how = parser.add_argument_group("how to run it")
+    add_pairs_file(how)
+    add_data(how)
+    add_device(how)
+    text = "where features are kept"
+    how.add_argument("--cache", type=Path, default=Path("results/features"), metavar="DIR", help=text)
+
+
 def add_relatedness(parser: argparse.ArgumentParser) -> None:
     """Two backbones."""
     text = "backbone in the YAML, or open_clip's MODEL:PRETRAINED; all upgrades of the YAML unless both are given"
@@ -266,6 +299,7 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "verify": ("say what in a results folder is damaged, stale or was edited", add_verify),
     "report": ("write the report again from finished results", add_report_command),
     "eval-module": ("evaluate a module that you have on other backbones", add_eval_module),
+    "check": ("say what to do with a module: keep, repair or retrain it, and why", add_check),
     "relatedness": ("say how related two backbones are, from words alone", add_relatedness),
     "check-data": ("print what is read of a data set, and what looks wrong", add_check_data),
     "methods": ("list the methods, or describe one", add_methods),

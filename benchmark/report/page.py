@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from benchmark.analysis.findings import Findings
 from benchmark.config.files import write_atomically
-from benchmark.report import analysis_view, details, export, numbers, sections, summary, table_prep, tables, words
+from benchmark.report import analysis_view, details, export, sections, summary, table_prep, tables, templating, words
 from benchmark.report.contents import PairView, Report
 from benchmark.report.method_rows import headline
 from benchmark.report.model import CostRow, Figure, MethodRow, Scope
-from benchmark.report.table import Cell, Column, Interval, Share, Table, Text
+from benchmark.report.table import Table
 from benchmark.results.archive import RunResults
 from benchmark.results.metric import PRIMARY, all_metrics
 from benchmark.results.summary import Covariances, extra_metrics
 
-HERE = Path(__file__).parent
 SCRIPTS = ("sort.js", "filter.js", "copy.js", "theme.js", "details.js")
 
 
@@ -101,60 +98,10 @@ def page(report: Report) -> str:
         "method_count": len([name for name in dict.fromkeys(results.method) if name != about.zero_shot]),
         "shots": sorted({int(value) for value in pd.to_numeric(results.shots, errors="coerce").dropna()}),
         "details": details.packed(results, about.zero_shot),
-        "css": (HERE / "assets" / "style.css").read_text(encoding="utf-8"),
-        "script": "\n".join((HERE / "assets" / name).read_text(encoding="utf-8") for name in SCRIPTS),
+        "css": templating.text("style.css"),
+        "script": "\n".join(templating.text(name) for name in SCRIPTS),
     }
-    return _environment().get_template("page.html.j2").render(context)
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(HERE / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        num=numbers.number,
-        signed=numbers.signed,
-        count=numbers.count,
-        duration=numbers.duration,
-        plural=numbers.plural,
-        weblink=weblink,
-        kind=_kind,
-        sortable=_sortable,
-        classes=_classes,
-    )
-    return environment
-
-
-def weblink(text: object) -> bool:
-    """True if ``text`` is an address that may stand in a link."""
-    return isinstance(text, str) and text.startswith(("https://", "http://")) and not any(c.isspace() for c in text)
-
-
-def _kind(cell: Cell) -> str:
-    """How the page shows a cell."""
-    kinds: dict[type, str] = {Interval: "interval", Share: "share", Text: "text", str: "string"}
-    return kinds.get(type(cell), "number")
-
-
-def _sortable(cell: Cell) -> str:
-    """The sort key of a cell; empty if it has no value."""
-    if isinstance(cell, Interval):
-        value: object = cell.mean
-    elif isinstance(cell, Share):
-        value = cell.ratio.mean
-    else:
-        value = (cell.text if cell.sort is None else cell.sort) if isinstance(cell, Text) else cell
-    return "" if isinstance(value, float) and not math.isfinite(value) else str(value)
-
-
-def _classes(column: Column) -> str:
-    """Classes of a column's cells in the style sheet."""
-    flags = {"n": column.numeric, "left": column.first_of_group, "main": column.main, "wide": column.wide}
-    return " ".join(name for name, flag in flags.items() if flag)
+    return templating.environment().get_template("page.html.j2").render(context)
 
 
 def _pairs(

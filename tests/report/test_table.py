@@ -11,8 +11,8 @@ from fixtures.results import Page
 
 from benchmark.report import export
 from benchmark.report.numbers import DASH
-from benchmark.report.page import _environment
 from benchmark.report.table import Column, Interval, Share, Table, Text, simple
+from benchmark.report.templating import environment
 
 NAN = math.nan
 HELPS = Text("helps", lift=Interval(1.0))
@@ -74,7 +74,7 @@ def test_markdown_and_latex_have_the_columns_and_values_of_the_csv() -> None:
 
 
 def test_page_has_the_values_of_the_csv() -> None:
-    template = _environment().from_string('{% import "macros.html.j2" as m with context %}{{ m.grid(table, "name") }}')
+    template = environment().from_string('{% import "macros.html.j2" as m with context %}{{ m.grid(table, "name") }}')
     (rows,) = Page(template.render(table=TABLE, about=None)).tables
     assert rows[0] == ["", "Old, on v1", "Compared", ""]
     assert rows[1] == [column.heading for column in TABLE.columns]

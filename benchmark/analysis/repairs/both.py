@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmark.analysis.repair_base import Case, Repair, Repaired, mixed
+from benchmark.analysis.repair_base import OLD_BACKBONE, Case, Repair, Repaired, mixed
 from benchmark.training.scoring import mixture
 
 
@@ -11,7 +11,8 @@ class Both(Repair):
     Widths may differ; the cost is a second backbone."""
 
     name, title, effort = "both", "both backbones", 30
-    keeps = "the old backbone"
+    keeps = OLD_BACKBONE
+    trusted = True
 
     def apply(self, case: Case) -> Repaired:
         return Repaired(mixture([(0.5, case.kept), (0.5, case.zero_shot(case.new))]))
@@ -21,6 +22,7 @@ class BothWeighted(Both):
     """The weight is chosen on held-out images (``mixed``)."""
 
     name, title, effort = "both-weighted", "both backbones, weighted", 31
+    trusted = False
 
     def apply(self, case: Case) -> Repaired:
         return mixed(case, case.kept, case.zero_shot(case.new))

@@ -94,6 +94,7 @@ class RotatedBoth(FeatureMap):
     weights: what running both backbones gives, with the new image tower alone. Ours."""
 
     name, title, effort = "rotated-both", "rotated back, and zero-shot", 22
+    trusted = True
 
     def apply(self, case: Case) -> Repaired:
         rotated = super().apply(case)
@@ -104,7 +105,7 @@ class RotatedBothZeroShot(RotatedBoth):
     """Neither has a module."""
 
     name, title, effort = "rotated-both-zero-shot", "rotated back, and zero-shot, without a module", 22
-    control = True
+    control, trusted = True, False
 
     def apply(self, case: Case) -> Repaired:
         plain = Module(Method, MethodConfig(), {}, case.module.classes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from benchmark.analysis.repair_base import Case, Repair, Repaired
+from benchmark.analysis.repair_base import OLD_BACKBONE, Case, Repair, Repaired
 from benchmark.data.dataset import TestSet
 
 
@@ -16,7 +16,7 @@ class LogitOffset(Repair):
     """
 
     name, title, effort = "logit-offset", "logit offset", 33
-    keeps = "the old backbone"
+    keeps = OLD_BACKBONE
 
     def apply(self, case: Case) -> Repaired:
         parts = (case.zero_shot(case.new), case.kept, case.zero_shot(case.old))

@@ -38,17 +38,22 @@ def split_folders(images: Path, *, ignored: Collection[str] = (), renamed: Mappi
     return split_classes(items)
 
 
-def split_classes(items: Iterable[Item]) -> Listing:
-    """Half of each class for training, 20 % for validation, both rounded, and the rest for testing."""
+SHARES = (0.5, 0.2)
+"""Of each class: for training, and for validation; the rest is for testing."""
+
+
+def split_classes(items: Iterable[Item], shares: tuple[float, float] = SHARES) -> Listing:
+    """Each class in three parts, the first two of ``shares`` of it, rounded."""
     train: list[Item] = []
     val: list[Item] = []
     test: list[Item] = []
     for members in _shuffled(items):
-        first, second = round(len(members) * 0.5), round(len(members) * 0.2)
+        first, second = (round(len(members) * share) for share in shares)
         train += members[:first]
         val += members[first : first + second]
         test += members[first + second :]
-    return Listing(train, val, test, note="split made by rule: 50/20/30 % of each class")
+    percent = "/".join(f"{100 * share:.0f}" for share in (*shares, 1 - sum(shares)))
+    return Listing(train, val, test, note=f"split made by rule: {percent} % of each class")
 
 
 def hold_out(items: Iterable[Item], test: Sequence[Item]) -> Listing:

@@ -14,7 +14,7 @@ from benchmark.config.errors import UserError, did_you_mean
 from benchmark.config.missing import Missing
 from benchmark.config.schema import FolderSpec
 from benchmark.data.coop.layout import Counts, Item, Listing, PhotoDataset
-from benchmark.data.coop.splits import split_classes
+from benchmark.data.coop.splits import SHARES, split_classes
 from benchmark.data.coop.user_files import PARTS, read_rows
 from benchmark.data.dataset import Augmentation, Dataset
 
@@ -23,6 +23,7 @@ class UserFolder(PhotoDataset):
     """Base of the classes that ``user_folder`` makes."""
 
     spec: ClassVar[FolderSpec]
+    shares: ClassVar[tuple[float, float]]
     counts = Counts(None, None, None, None)
     again = "give every class training and test images (at least four images if the split is made by rule)"
     incomplete = "check the paths in the CSV: they are relative to it"
@@ -50,7 +51,7 @@ class UserFolder(PhotoDataset):
         if any(part for _, part in items):
             train, val, test = ([item for item, part in items if part == name] for name in PARTS)
             return Listing(train, val, test, note=f"split of {path.name}", warnings=found.warnings)
-        return replace(split_classes(item for item, _ in items), warnings=found.warnings)
+        return replace(split_classes((item for item, _ in items), self.shares), warnings=found.warnings)
 
     def _order(self, labels: set[str]) -> list[str]:
         """Base classes first, in the order of the YAML; then the others, sorted."""
@@ -64,8 +65,8 @@ class UserFolder(PhotoDataset):
         return self.spec.class_names.get(label, label)
 
 
-def user_folder(name: str, spec: FolderSpec) -> type[Dataset]:
-    """The data set class of a folder in the YAML."""
+def user_folder(name: str, spec: FolderSpec, shares: tuple[float, float] = SHARES) -> type[Dataset]:
+    """The data set class of a folder in the YAML. ``shares``: see ``split_classes``, for a folder without a split."""
     attributes = {
         "name": name,
         "title": spec.title or name,
@@ -78,5 +79,6 @@ def user_folder(name: str, spec: FolderSpec) -> type[Dataset]:
         "base_classes": len(spec.base) or None,
         "folder": "",
         "spec": spec,
+        "shares": shares,
     }
     return type("UserDataset", (UserFolder,), attributes)

@@ -1,0 +1,132 @@
+"""From a module, two backbones and images to a result."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from benchmark.analysis.check.options import Inquiry, measured
+from benchmark.analysis.check.result import CheckResult
+from benchmark.analysis.repair_base import Case, Repair, all_repairs
+from benchmark.backbones.clip import Backbone
+from benchmark.backbones.precision import Precision
+from benchmark.data.dataset import Dataset, Splits, TestSet
+from benchmark.data.features import FeatureStore
+from benchmark.data.task import FEW_SHOT, Task, TaskId, make_task, only, test_task
+from benchmark.method.base import MethodConfig
+from benchmark.method.passage import Passage
+from benchmark.method.terms import Incompatible
+from benchmark.training.evaluation import columns_of
+from benchmark.training.modules import Module
+
+BUDGET = 120.0
+"""Seconds that retraining may take unless the user asks for it."""
+SEED = 1
+"""Of the few-shot draw and of training."""
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """What a user asks."""
+
+    module: Module
+    old: Backbone
+    new: Backbone
+    task: Task
+    labelled: bool = True
+    retraining: MethodConfig | None = None
+    """Settings of retraining; those of the module if None."""
+    repairs: Sequence[Repair] = ()
+    budget: float = BUDGET
+    precision: Precision = "fp32"
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """More for ``CheckResult.about``, by its keys."""
+
+
+def ask(question: Question, features: FeatureStore, on_option: Callable[[str], None] = lambda label: None) -> CheckResult:
+    """Measure every option and decide.
+
+    Args:
+        question: What is asked.
+        features: Where pixels and features come from.
+        on_option: Told the label of each option before it is measured.
+
+    Raises:
+        Incompatible: the module fits neither backbone, so that there is nothing to check.
+    """
+    old, new = question.old, question.new
+    passage = Passage(lambda: old, new)
+    case = Case(question.module, old, new, question.task, features, passage, question.precision)
+    retraining = question.retraining or question.module.config
+    inquiry = Inquiry(case, retraining, question.repairs, question.budget)
+    options = measured(inquiry, on_option)
+    by_name = {option.name: option for option in options}
+    if not by_name["stay"].measured and not by_name["keep"].measured:
+        raise Incompatible(f"the module fits neither backbone: {by_name['stay'].reason}; {by_name['keep'].reason}")
+    about = {**_about(question, _relatedness(passage)), **question.about}
+    return CheckResult(about, tuple(options), inquiry.test, question.labelled)
+
+
+def cheap_repairs() -> list[Repair]:
+    """The repairs that take no training, cheapest first."""
+    return [repair for repair in all_repairs() if not repair.slow and not repair.steps]
+
+
+def task_of(dataset: Dataset, splits: Splits, module: Module) -> tuple[Task, list[str]]:
+    """The task of a data set with all its classes, and what a user should know about it. A module that can score only the
+    classes that it was trained on is tested on these, if the data set has them."""
+    if splits.train is None:
+        whole = test_task(dataset, splits)
+        task = replace(whole, tests=whole.tests[:1])
+    else:
+        task = make_task(dataset, splits, TaskId(dataset.name, FEW_SHOT, dataset.shots, SEED))
+    warnings = list(splits.warnings)
+    own, names = module.classes, task.classes
+    if module.cls.info.class_bound and own and len(own) < len(names):
+        labels = columns_of(own, names)
+        if labels is not None:
+            warnings.append(f"the module scores {len(own)} of the {len(names)} classes, and is tested on these")
+            (test,) = task.tests
+            tests = (TestSet(test.part, only(test.examples, labels), own, test.template),)
+            task = replace(task, classes=own, train=only(task.train, labels), val=only(task.val, labels), tests=tests)
+    return task, warnings
+
+
+def _relatedness(passage: Passage) -> float | None:
+    try:
+        return passage.relatedness
+    except Incompatible:
+        return None
+
+
+def _about(question: Question, relatedness: float | None) -> dict[str, Any]:
+    module, task = question.module, question.task
+    tensors = hashlib.sha256()
+    for name, value in sorted(module.tensors.items()):
+        tensors.update(name.encode() + value.contiguous().numpy().tobytes())
+    return {
+        "module": {
+            "method": module.cls.info.name,
+            "title": module.cls.info.title,
+            "settings": module.config.model_dump(mode="json"),
+            "classes": list(module.classes),
+            "tensors_sha256": tensors.hexdigest(),
+            "numbers": sum(value.numel() for value in module.tensors.values()),
+        },
+        "old": {"name": question.old.name, "digest": question.old.digest},
+        "new": {"name": question.new.name, "digest": question.new.digest},
+        "relatedness": relatedness,
+        "data": {
+            "name": task.id.dataset,
+            "classes": list(task.tests[0].classes),
+            "template": task.template,
+            "test_images": len(task.tests[0].examples),
+            "training_images": len(task.train),
+            "held_out_images": len(task.val),
+            "note": task.note,
+            "labelled": question.labelled,
+        },
+        "warnings": [],
+    }
