@@ -12,6 +12,7 @@ from benchmark.backbones.towers import TowerName, tower
 from benchmark.backbones.towers.attention import Projection, projections
 from benchmark.method import AdamWConfig, Batch, Incompatible, Info, Method, Official
 from benchmark.method.lora import LowRank, unknown_attention
+from benchmark.method.peft_files import Adapter, Change, write_adapter
 
 POSITIONS = {
     "all": (0.0, 1.0),
@@ -143,6 +144,12 @@ class ClipLora(Method):
             "alpha": float(metadata["alpha"]),
         }
         return Official(settings, tensors, f"assumed from numbers and widths of layers: {', '.join(places)}")
+
+    @classmethod
+    def as_peft(cls, config: Any, tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+        keys = [name.removeprefix("lora.up.") for name in tensors if name.startswith("lora.up.")]
+        changes = {key: Change(tensors[f"lora.down.{key}"], tensors[f"lora.up.{key}"], config.alpha) for key in keys}
+        return write_adapter(Adapter(changes, config.rank, config.alpha, rslora=True))
 
     @property
     def needs_pixels(self) -> bool:

@@ -31,10 +31,16 @@ class TextTower:
     token_embedding: nn.Embedding
     positional_embedding: nn.Parameter
     ln_final: nn.Module
-    projection: Any
+    owner: nn.Module
+    """Has the projection, which is looked up each time: it may be replaced for a while, see ``towers.tensors``."""
     mask: torch.Tensor | None
     pool: str
     eos_id: int
+
+    @property
+    def projection(self) -> Any:
+        """Into the joint space: a layer, a matrix (d_t, d), or None."""
+        return self.owner.text_projection
 
 
 @dataclass(frozen=True)
@@ -299,7 +305,7 @@ def _text_tower(name: str, model: Any) -> TextTower:
         token_embedding=text.token_embedding,
         positional_embedding=text.positional_embedding,
         ln_final=text.ln_final,
-        projection=text.text_projection,
+        owner=text,
         mask=text.attn_mask,
         pool=getattr(text, "pool_type", None) or text.text_pool_type,
         eos_id=getattr(text, "eos_id", getattr(text, "text_eos_id", 2)),

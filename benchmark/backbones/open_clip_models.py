@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import open_clip
 import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2
@@ -18,6 +19,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 import benchmark.backbones.icon_towers  # noqa: F401 - lets local-dir folders name the small timm towers
+from benchmark.backbones import hf
 from benchmark.backbones.checkpoint_file import LFS, Refused, described, named_tensors, read_file
 from benchmark.config.errors import UserError, clean, did_you_mean
 from benchmark.config.schema import BackboneSpec
@@ -26,6 +28,9 @@ from benchmark.config.schema import BackboneSpec
 def create_model(name: str, spec: BackboneSpec) -> tuple[nn.Module, Any, Any]:
     where = f"backbone {name!r}"
     check_names(name, spec)
+    folder = transformers_folder(spec)
+    if folder is not None:
+        return hf.create(folder, where)
     random = spec.pretrained == "random"
     with _readable_weights(spec, where) as weights, warnings.catch_warnings():
         warnings.filterwarnings("error", message=".*QuickGELU.*")
@@ -130,10 +135,24 @@ def check_names(name: str, spec: BackboneSpec) -> None:
         _check_tag(spec, where)
 
 
+def transformers_folder(spec: BackboneSpec) -> Path | None:
+    """The folder of a model of transformers, which may be in the cache of the hub; None for a model of open_clip."""
+    if spec.model.startswith("hf-hub:"):
+        config = huggingface_hub.try_to_load_from_cache(spec.model.removeprefix("hf-hub:"), hf.CONFIG)
+        folder = Path(config).parent if isinstance(config, str) else None
+    else:
+        folder = spec.folder
+    return folder if folder is not None and hf.is_transformers(folder) else None
+
+
 def _check_folder(folder: Path, where: str, model: str) -> None:
+    if hf.is_transformers(folder):
+        return
     if not (folder / "open_clip_config.json").is_file():
         kind = model.partition(":")[0]
-        raise UserError(f"{where}: no open_clip_config.json in {folder}", fix=f"check the path after '{kind}:'")
+        raise UserError(
+            f"{where}: neither open_clip_config.json nor config.json in {folder}", fix=f"check the path after '{kind}:'"
+        )
     if not any(folder.glob("*.safetensors")) and not any(folder.glob("*.bin")) and not any(folder.glob("*.pt*")):
         raise UserError(f"{where}: no weights in {folder}", fix="put open_clip_model.safetensors there")
 

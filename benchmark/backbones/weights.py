@@ -19,7 +19,8 @@ import torch
 from huggingface_hub.errors import HFValidationError
 from open_clip.pretrained import download_pretrained, download_pretrained_from_hf, get_pretrained_cfg
 
-from benchmark.backbones.open_clip_models import check_names
+from benchmark.backbones import hf
+from benchmark.backbones.open_clip_models import check_names, transformers_folder
 from benchmark.config.errors import UserError
 from benchmark.config.missing import Missing
 from benchmark.config.schema import BackboneSpec
@@ -63,6 +64,9 @@ def fetch(name: str, spec: BackboneSpec) -> None:
     try:
         if spec.model.startswith("hf-hub:"):
             repo = spec.model.removeprefix("hf-hub:")
+            if not huggingface_hub.file_exists(repo, CONFIG):  # a model of transformers
+                huggingface_hub.snapshot_download(repo, allow_patterns=["*.json", "*.txt", "*.model", _weights_of(repo)])
+                return
             download_pretrained_from_hf(repo, filename=CONFIG)
             download_pretrained_from_hf(repo)
         else:
@@ -73,12 +77,19 @@ def fetch(name: str, spec: BackboneSpec) -> None:
         raise UserError(f"weights of backbone {name!r} could not be fetched: {text}", fix="try again later") from error
 
 
+def _weights_of(repo: str) -> str:
+    """The file with the weights of a model of transformers."""
+    return next((name for name in hf.WEIGHTS if huggingface_hub.file_exists(repo, name)), hf.WEIGHTS[0])
+
+
 def _needs(spec: BackboneSpec) -> list[tuple[str, bool]]:
     """The files that open_clip would fetch, as repositories or addresses, and whether each is here. None for weights in
     files and folders, and for random ones."""
     if spec.model.startswith("hf-hub:"):
         repo = spec.model.removeprefix("hf-hub:")
         config = _cached(repo, CONFIG)
+        if config is None and _cached(repo, hf.CONFIG):
+            return [(repo, any(_cached(repo, name) for name in hf.WEIGHTS))]
         needs = [(f"{repo}/{CONFIG}", config is not None), (repo, _holds_weights(repo, WEIGHTS))]
         return needs + _tokenizer(_model_config(config))
     tag = spec.pretrained
@@ -98,6 +109,9 @@ def _needs(spec: BackboneSpec) -> list[tuple[str, bool]]:
 
 def _packages(spec: BackboneSpec) -> list[str]:
     """Packages that a tokenizer from the hub needs and that are not installed."""
+    folder = transformers_folder(spec)
+    if folder is not None:
+        return ["transformers"] if hf.needs_package(folder) and importlib.util.find_spec("transformers") is None else []
     if spec.model.startswith("hf-hub:"):
         config = _model_config(_cached(spec.model.removeprefix("hf-hub:"), CONFIG))
     elif spec.folder is not None:

@@ -46,6 +46,7 @@ from benchmark.method.checkpoints import StoredModule, read_module
 from benchmark.method.registry import Registry
 from benchmark.method.terms import Incompatible
 from benchmark.report.check import files, words
+from benchmark.report.check.save import save
 from benchmark.report.numbers import DASH, duration, number
 from benchmark.results.image_intervals import share
 from benchmark.training.modules import Module
@@ -61,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
     torch.set_num_threads(cores())
     conditions = [gate.parse(text, LABELLED | UNLABELLED, CHEAPEST_FIRST) for text in options.fail_if]
     repairs = chosen_repairs(options.repair)
-    for file in (options.report, options.json, options.junit):
+    for file in (options.report, options.json, options.junit, options.save and options.save / "README.md"):
         if file is not None:
             require_writable(file)
     spec, console = spec_of(options), progress_console()
@@ -250,3 +251,7 @@ def _print(result: CheckResult, console: Console) -> None:
 def _write(result: CheckResult, outcomes: Sequence[gate.Outcome], options: argparse.Namespace, console: Console) -> None:
     for name, file in files.write(result, outcomes, report=options.report, json=options.json, junit=options.junit):
         console.print(f"{name}: {file}", markup=False, soft_wrap=True)
+    if options.save is not None:
+        saved = save(options.save, result, outcomes)
+        what = f"{words.quoted(saved)}" if saved else "a card alone, for no option but the original one is a module"
+        console.print(f"saved: {what} in {options.save}", markup=False, soft_wrap=True)

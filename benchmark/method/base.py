@@ -190,6 +190,11 @@ class Method(nn.Module):
         return None
 
     @classmethod
+    def as_peft(cls, config: Any, tensors: Mapping[str, torch.Tensor]) -> dict[str, Any] | None:
+        """A module as an adapter of Hugging Face's PEFT, see ``peft_files.write_adapter``; None if it cannot be one."""
+        return None
+
+    @classmethod
     def carry(cls, config: Any, tensors: Mapping[str, torch.Tensor], passage: Passage) -> dict[str, torch.Tensor]:
         """The learnt tensors as another backbone takes them: as they are, unless a method says otherwise. No images and no
         labels may be used.

@@ -21,6 +21,7 @@ from benchmark.backbones.checkpoint_file import Refused, described, read_file
 from benchmark.config.errors import UserError
 from benchmark.config.validation import check
 from benchmark.method.base import Method, Official, shape_mismatch
+from benchmark.method.peft_files import CONFIG, OLD_WEIGHTS, WEIGHTS
 from benchmark.method.registry import Registry
 from benchmark.method.terms import Incompatible
 
@@ -52,18 +53,19 @@ def module_file(tensors: Mapping[str, torch.Tensor], about: Mapping[str, Any]) -
 
 
 def read_module(file: Path, methods: Registry[Method], method: str | None = None) -> StoredModule:
-    """Read a module from a checkpoint of a method's official code, or a ``module.safetensors`` of this suite.
+    """Read a module from a checkpoint of a method's official code, a ``module.safetensors`` of this suite, or a folder of
+    Hugging Face's PEFT.
 
     Args:
-        file: The checkpoint.
+        file: The checkpoint, or the folder.
         methods: Every one of them is asked whether the file is its own.
         method: Ask this one only, where several would take the file.
 
     Raises:
         UserError: the file is missing, broken or refused, or belongs to no method or to several.
     """
-    content = _content(file)
-    description = _description(file)
+    content = _folder(file) if file.is_dir() else _content(file)
+    description = None if file.is_dir() else _description(file)
     if description is not None:
         owner, official = _stored(file, description, content, methods)
         if method not in (None, owner):
@@ -182,6 +184,28 @@ def _content(file: Path) -> dict[str, Any]:
         problem = f"holds a {type(content).__name__}, not a dictionary"
         raise UserError(problem, where=str(file), fix="give a checkpoint with a state_dict")
     return dict(content)
+
+
+def _folder(folder: Path) -> dict[str, Any]:
+    """What a folder of PEFT holds: its configuration as ``adapter_config``, and its tensors as ``state_dict``.
+
+    Raises:
+        UserError: it is not such a folder, or a file in it is broken.
+    """
+    config = folder / CONFIG
+    if not config.is_file():
+        modules = sorted(folder.glob("module.safetensors"))
+        fix = f"name {modules[0]}" if modules else f"name a checkpoint, or a folder with {CONFIG}"
+        raise UserError(f"is a folder without {CONFIG}", where=str(folder), fix=fix)
+    weights = next((folder / name for name in (WEIGHTS, OLD_WEIGHTS) if (folder / name).is_file()), None)
+    if weights is None:
+        raise UserError(f"is a folder without {WEIGHTS}", where=str(folder), fix="copy the whole folder of the adapter")
+    try:
+        settings = json.loads(config.read_text(encoding="utf-8"))
+        dict(settings)
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"is not JSON with settings: {error}", where=str(config), fix="copy the folder again") from None
+    return {"adapter_config": settings, "state_dict": _content(weights)}
 
 
 def _resave(file: Path) -> str:

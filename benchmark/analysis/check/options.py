@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -141,7 +141,7 @@ def _repaired(inquiry: Inquiry, repair: Repair) -> Option:
     reason = repair.incompatibility(case.module)
     if reason:
         return replace(option, reason=reason)
-    cost: dict[str, int] = {}
+    cost: dict[str, Any] = {}
 
     def make() -> Made:
         made = repair.apply(case)
@@ -158,7 +158,7 @@ def _retrained(inquiry: Inquiry) -> Option:
         return replace(option, reason="there is nothing to train")
     if not images:
         return replace(option, reason="it takes labelled training images: give folders train/ and test/")
-    cost: dict[str, int] = {}
+    cost: dict[str, Any] = {}
 
     def make() -> Made:
         seconds = _training_time(inquiry)

@@ -122,6 +122,7 @@ def _about(question: Question, relatedness: float | None) -> dict[str, Any]:
             "name": task.id.dataset,
             "classes": list(task.tests[0].classes),
             "template": task.template,
+            "context_words": task.context_words,
             "test_images": len(task.tests[0].examples),
             "training_images": len(task.train),
             "held_out_images": len(task.val),

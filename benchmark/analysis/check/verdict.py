@@ -1,9 +1,11 @@
 """Which way to go on is advised, by one rule.
 
-The best option is the one with the highest accuracy. Options whose paired difference from it has an interval that includes
-0 are tied with it. Of these the cheapest is advised, in the order of ``CHEAPEST_FIRST``. Of the repairs with one backbone
-and of those with two, only one each takes part: the best on held-out images, or, without such images, the first that did no
-harm in docs/repairs.md. Choosing among all of them by test images would favour the luckiest.
+Keeping the module and using the new backbone without it cost nothing: of these two the more accurate one is the first choice.
+The other options follow in the order of their cost, ``CHEAPEST_FIRST``, and one takes the place of the choice only if it is
+better on the test images, with a paired interval that is all above 0: every step up in cost must pay for itself.
+
+Of the repairs with one backbone and of those with two only one each takes part: the best on held-out images, or, without such
+images, the first that did no harm in docs/repairs.md. Choosing among all of them by test images would favour the luckiest.
 
 Tests are not corrected for their number: this is one question about one module.
 """
@@ -20,6 +22,7 @@ from benchmark.analysis.check.options import Kind, Option
 from benchmark.results.image_intervals import Measured, paired_difference
 
 CHEAPEST_FIRST: tuple[Kind, ...] = ("keep", "discard", "repair", "stay", "both", "retrain")
+FREE: tuple[Kind, ...] = ("keep", "discard")
 MARGIN = 1.0
 """Points of accuracy within which two options are the same for all purposes; that of the report's verdicts."""
 
@@ -29,12 +32,10 @@ class Verdict:
     """What is advised, and how sure that is."""
 
     choice: Option
-    best: Option
-    """The one with the highest accuracy."""
     tied: tuple[Option, ...]
-    """Those that the test images cannot tell from the best, cheapest first; the choice is the first."""
+    """Others that the test images cannot tell from the choice, cheapest first."""
     worse: tuple[Option, ...]
-    """Those that are worse, cheapest first."""
+    """Others that are worse, cheapest first."""
     lift: Measured | None
     """The module on the new backbone minus no module there; None if it does not fit."""
 
@@ -69,17 +70,16 @@ def _representative(some: Sequence[Option]) -> Option:
 def decide(options: Sequence[Option], groups: np.ndarray) -> Verdict:
     """The verdict on measured options. ``groups``: (N,) the drawing that each test image shows."""
     chosen = candidates(options)
-    best = max(chosen, key=lambda option: option.accuracy)
-    tied = [option for option in chosen if option is best or gap(best, option, groups).side <= 0]
     by_kind = {option.kind: option for option in chosen}
     keep, discard = by_kind.get("keep"), by_kind["discard"]
-    return Verdict(
-        tied[0],
-        best,
-        tuple(tied),
-        tuple(option for option in chosen if option not in tied),
-        gap(keep, discard, groups) if keep else None,
-    )
+    choice = keep if keep is not None and keep.accuracy > discard.accuracy else discard
+    for option in chosen:
+        if option.kind not in FREE and gap(option, choice, groups).side > 0:
+            choice = option
+    others = [option for option in chosen if option is not choice]
+    worse = [option for option in others if gap(choice, option, groups).side > 0]
+    tied = [option for option in others if option not in worse]
+    return Verdict(choice, tuple(tied), tuple(worse), gap(keep, discard, groups) if keep else None)
 
 
 def gap(one: Option, other: Option, groups: np.ndarray) -> Measured:

@@ -97,10 +97,17 @@ def _without_low_rank(module: Module) -> str | None:
 
 
 def _sites(case: Case) -> list[Projection]:
-    """Where the module changes the old towers."""
+    """Where the module changes the old towers.
+
+    Raises:
+        Incompatible: that is not known.
+    """
     module = case.module
     method = attach(module.cls, module.config, case.old, case.task.class_list(), module.tensors)
-    return [site for part in method.modules() if isinstance(part, LowRank) for site in part.sites]
+    sites = [site for part in method.modules() if isinstance(part, LowRank) for site in part.sites]
+    if not sites:
+        raise Incompatible("its low-rank changes are not those of attention projections alone")
+    return sites
 
 
 Flow = tuple[torch.Tensor, torch.Tensor]

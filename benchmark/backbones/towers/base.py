@@ -66,6 +66,11 @@ class Tower(ABC):
         linear: nn.Linear = block.mlp.fc2
         return linear
 
+    def projection(self) -> nn.Linear | torch.Tensor | None:
+        """The linear map from the tower's output into the joint space, as a layer or as a matrix (d_in, d_out); None if
+        there is none, or more than one."""
+        return None
+
     # --- learnt tokens --------------------------------------------------------------------------------------------
 
     def prompt_incompatibility(self) -> str | None:
@@ -136,6 +141,10 @@ class TextEncoder(Tower):
     def mlp_output(self, block: Any) -> nn.Linear:
         linear: nn.Linear = block.mlp.c_proj
         return linear
+
+    def projection(self) -> nn.Linear | torch.Tensor | None:
+        found: nn.Linear | torch.Tensor | None = self.module.projection
+        return found
 
     def stages(self) -> list[dict[str, torch.Tensor]]:
         text = self.module

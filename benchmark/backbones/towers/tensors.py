@@ -1,4 +1,4 @@
-"""Canonical addresses of biases and norms in both towers, and a way to add to them temporarily.
+"""Canonical addresses of biases, norms and linear maps in both towers, and a way to add to them temporarily.
 
 A block of any layout has two norms and, in its attention and MLP, linear maps with biases; a tower ends in one more norm.
 The keys, such as ``text_0_norm1_weight``, say where a tensor is and not what open_clip calls it.
@@ -7,7 +7,7 @@ The keys, such as ``text_0_norm1_weight``, say where a tensor is and not what op
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -26,6 +26,8 @@ class Address:
     parameter: str
     rows: tuple[int, int]
     shape: tuple[int, ...]
+    transposed: bool = False
+    """Whether the backbone keeps a linear map as (d_in, d_out), as open_clip does for the projection of a tower."""
 
 
 def norms(backbone: Backbone, name: TowerName) -> list[Address]:
@@ -51,6 +53,39 @@ def biases(backbone: Backbone, name: TowerName) -> list[Address]:
                 addresses.add(f"{layer}_mlp_{MLP.get(part, part)}_bias", module.bias)
     addresses.add("final_bias", getattr(encoder.final_norm, "bias", None))
     return addresses.list
+
+
+def linears(backbone: Backbone, name: TowerName) -> list[Address]:
+    """Weights of the linear maps of a tower: q, k, v and out of every block, fc1 and fc2 of its MLP if that is not gated,
+    and the projection into the joint space. ``shape`` is (d_out, d_in) in all cases."""
+    encoder, addresses = tower(backbone, name), _Addresses(backbone, name)
+    for layer, block in enumerate(encoder.blocks):
+        _attention_weights(addresses, layer, encoder.attention(block))
+        parts = {part: module for part, module in encoder.mlp(block).named_modules() if isinstance(module, nn.Linear)}
+        if len(parts) == 2 and parts.keys() <= MLP.keys():
+            for part, module in parts.items():
+                addresses.add(f"{layer}_{'fc1' if MLP[part] == 'in' else 'fc2'}", module.weight)
+    projection = encoder.projection()
+    if isinstance(projection, nn.Linear):
+        addresses.add("projection", projection.weight)
+    elif projection is not None:
+        addresses.add("projection", projection)
+        last = addresses.list.pop()
+        addresses.list.append(replace(last, shape=last.shape[::-1], transposed=True))
+    return addresses.list
+
+
+def _attention_weights(addresses: _Addresses, layer: int, attention: Any) -> None:
+    fused = getattr(getattr(attention, "qkv", None), "weight", None)
+    together = getattr(attention, "in_proj_weight", None) if fused is None else fused
+    for place, role in enumerate("qkv"):
+        if together is not None:
+            width = len(together) // 3
+            addresses.add(f"{layer}_{role}", together, (place * width, (place + 1) * width))
+        else:
+            addresses.add(f"{layer}_{role}", getattr(getattr(attention, f"{role}_proj", None), "weight", None))
+    out = getattr(attention, "out_proj", None) or getattr(attention, "proj", None)
+    addresses.add(f"{layer}_out", getattr(out, "weight", None))
 
 
 MLP = {"c_fc": "in", "fc1": "in", "c_proj": "out", "fc2": "out"}
@@ -116,6 +151,7 @@ def with_changes(
         tensor: torch.Tensor = backbone.model.get_parameter(name)
         for address, change in parts:
             first, last = address.rows
+            change = change.T if address.transposed else change
             if (first, last) == (0, len(tensor)):
                 tensor = tensor + change
             else:

@@ -43,7 +43,7 @@ def headline(result: CheckResult) -> str:
     old, new, choice = result.about["old"]["name"], result.about["new"]["name"], verdict.choice
     return {
         "keep": f"Keep the module on {new}.",
-        "discard": f"Discard the module: {new} is as good or better without it.",
+        "discard": f"Discard the module: {new} is as good without it.",
         "repair": f"Repair the module for {new}: {quoted(choice)}.",
         "stay": f"Stay on {old} with the module.",
         "both": f"Run {old} with the module and {new} together: {quoted(choice)}.",
@@ -62,10 +62,9 @@ def sentences(result: CheckResult) -> list[str]:
     if verdict is None:
         return _without_labels(result)
     told = [*_reasons(result, verdict), _effect(result, verdict)]
-    others = [option for option in verdict.tied if option is not verdict.choice]
-    if others:
-        labels = listing([quoted(option) for option in others])
-        told.append(f"On these images it is tied with {labels}; of tied options the cheapest is advised.")
+    if verdict.tied:
+        labels = listing([quoted(option) for option in verdict.tied])
+        told.append(f"These images cannot tell it from {labels}. A costlier option is advised only if it is better on them.")
     return [*told, *_not_measured(result)]
 
 

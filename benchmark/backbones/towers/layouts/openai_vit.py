@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
+import torch
 from torch import nn
 
 from benchmark.backbones.towers.base import Tower
@@ -37,6 +38,10 @@ class OpenAIViT(Tower):
     def mlp_output(self, block: Any) -> nn.Linear:
         linear: nn.Linear = block.mlp.c_proj
         return linear
+
+    def projection(self) -> torch.Tensor | None:
+        matrix: torch.Tensor | None = getattr(self.module, "proj", None)
+        return matrix
 
     def prompt_incompatibility(self) -> str | None:
         if self.module.pool_type == "tok":
