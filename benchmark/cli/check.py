@@ -58,7 +58,7 @@ ADAPTED = (0.2, 0.2)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Check it, print and write; returns the exit status: 0, or 3 if a condition holds."""
+    """Check it, print and write; returns the exit status: 0, 3 if a condition holds, or 1 if an option failed."""
     torch.set_num_threads(cores())
     conditions = [gate.parse(text, LABELLED | UNLABELLED, CHEAPEST_FIRST) for text in options.fail_if]
     repairs = chosen_repairs(options.repair)
@@ -100,7 +100,9 @@ def run(options: argparse.Namespace) -> int:
         if outcome.holds:
             text = f"failed: {outcome.condition.text} ({outcome.found})"
             console.print(text, style="bold red", markup=False, soft_wrap=True)
-    return FAILED if any(outcome.holds for outcome in outcomes) else 0
+    if any(outcome.holds for outcome in outcomes):
+        return FAILED
+    return 1 if any(option.failed for option in result.options) else 0
 
 
 def chosen_repairs(names: Sequence[str] | None) -> list[Repair]:

@@ -13,6 +13,7 @@ import torch
 from benchmark.analysis.repair_base import OLD_BACKBONE, Case, Repair
 from benchmark.config.errors import UserError
 from benchmark.data.dataset import TestSet
+from benchmark.experiment.isolation import described
 from benchmark.method.base import MethodConfig
 from benchmark.method.terms import Incompatible
 from benchmark.training.evaluation import Predictions
@@ -44,6 +45,8 @@ class Option:
     """On this machine, without evaluation."""
     keeps: str = ""
     """What stays in use besides the new backbone and the module."""
+    failed: bool = False
+    """Whether the reason is an error that should not have happened."""
     control: bool = False
     trusted: bool = False
     """As in ``Repair``."""
@@ -80,11 +83,18 @@ class Inquiry:
 
 
 def measured(inquiry: Inquiry, on_option: Callable[[str], None]) -> list[Option]:
-    """All options, in the order of a table. ``on_option`` is told the label of each before it is measured."""
+    """All options, in the order of a table. ``on_option`` is told the label of each before it is measured.
+
+    Raises:
+        Incompatible: the module fits neither backbone, so that there is nothing to check.
+    """
     options = []
     for name, label, kind, make in _plain(inquiry):
         on_option(label)
         options.append(_option(inquiry, Option(name, label, kind), make))
+    reasons = [option.reason for option in options if option.kind in ("stay", "keep")]
+    if all(reasons):
+        raise Incompatible(f"the module fits neither backbone: {'; '.join(reasons)}")
     for repair in inquiry.repairs:
         on_option(repair.title)
         options.append(_repaired(inquiry, repair))
@@ -115,6 +125,8 @@ def _option(inquiry: Inquiry, option: Option, make: Callable[[], Made]) -> Optio
         return replace(option, reason=str(error))
     except UserError as error:  # such as a text that is too long for one of the backbones
         return replace(option, reason=error.message)
+    except Exception as error:  # a method or a repair may raise anything; the other options are worth having
+        return replace(option, reason=f"failed: {described(error)}", failed=True)
     if predictions is None:
         return replace(option, reason="it only scores its training classes, and these are others")
     return replace(option, predictions=predictions, held_out=held_out, module=module, seconds=seconds)

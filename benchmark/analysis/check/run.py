@@ -62,9 +62,6 @@ def ask(question: Question, features: FeatureStore, on_option: Callable[[str], N
     retraining = question.retraining or question.module.config
     inquiry = Inquiry(case, retraining, question.repairs, question.budget)
     options = measured(inquiry, on_option)
-    by_name = {option.name: option for option in options}
-    if not by_name["stay"].measured and not by_name["keep"].measured:
-        raise Incompatible(f"the module fits neither backbone: {by_name['stay'].reason}; {by_name['keep'].reason}")
     about = {**_about(question, _relatedness(passage)), **question.about}
     return CheckResult(about, tuple(options), inquiry.test, question.labelled)
 

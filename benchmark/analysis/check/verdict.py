@@ -1,11 +1,12 @@
 """Which way to go on is advised, by one rule.
 
-Keeping the module and using the new backbone without it cost nothing: of these two the more accurate one is the first choice.
-The other options follow in the order of their cost, ``CHEAPEST_FIRST``, and one takes the place of the choice only if it is
-better on the test images, with a paired interval that is all above 0: every step up in cost must pay for itself.
+Keeping the module and using the new backbone without it cost nothing: of these two the more accurate one is the first
+choice. The other options follow in the order of their cost, ``CHEAPEST_FIRST``. One takes the place of the choice only if it
+is better on the test images, with a paired interval that is all above 0: every step up in cost must pay for itself.
 
-Of the repairs with one backbone and of those with two only one each takes part: the best on held-out images, or, without such
-images, the first that did no harm in docs/repairs.md. Choosing among all of them by test images would favour the luckiest.
+Of the repairs with one backbone and of those with two only one each takes part: the best on held-out images, or, without
+such images, the first that did no harm in docs/repairs.md. Choosing among all of them by test images would favour the
+luckiest.
 
 Tests are not corrected for their number: this is one question about one module.
 """

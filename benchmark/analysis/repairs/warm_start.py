@@ -28,7 +28,7 @@ class WarmStart(Repair):
         return None if module.tensors else "it has no learnt tensors from which training could continue"
 
     def apply(self, case: Case) -> Repaired:
-        module = case.module
+        module, images = case.module, len(case.training_images.examples)
         config = module.config.model_copy(update={"steps": self.steps})
         method, log = train_module(
             module.cls,
@@ -41,5 +41,4 @@ class WarmStart(Repair):
         )
         if not log.steps:
             raise Incompatible("it is not trained by gradient steps")
-        images = len(case.task.train)
         return case.with_tensors(method.tensors(), images=images, labels=images, steps=log.steps)

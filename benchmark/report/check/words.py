@@ -71,10 +71,9 @@ def sentences(result: CheckResult) -> list[str]:
 def _reasons(result: CheckResult, verdict: Verdict) -> list[str]:
     """The accuracy of the choice and what it takes, then how far the other plain options are from it."""
     choice, images = verdict.choice, plural(len(result.test.examples), "test image")
-    text = f"Its accuracy is {number(choice.accuracy)} % on {images}"
-    cost = _cost(choice)
-    text += f"; it takes {cost}" if cost else ""
-    text += f" and keeps {choice.keeps} in use." if choice.keeps else "."
+    text, cost = f"Its accuracy is {number(choice.accuracy)} % on {images}.", _cost(choice)
+    text += f" It takes {cost}." if cost else ""
+    text += f" It keeps {choice.keeps} in use." if choice.keeps else ""
     named = {"keep": "keeping the module as it is", "discard": "no module", "stay": "staying", "retrain": "retraining"}
     gaps = [
         f"{difference(gap(choice, option, result.groups))} compared with {named[option.kind]}"
@@ -92,8 +91,8 @@ def _cost(option: Option) -> str:
         parts.append(f"{plural(option.images, 'image')} without labels")
     if option.steps:
         parts.append(plural(option.steps, "step"))
-    if parts or option.seconds >= 1:
-        parts.append(f"{duration(option.seconds)} here")
+    if option.seconds >= 1:
+        parts.append(f"{duration(option.seconds)} on this machine")
     return listing(parts)
 
 
