@@ -111,7 +111,7 @@ def _tower(vision: Mapping[str, Any]) -> str:
         return name
 
     def make(pretrained: bool = False, **more: Any) -> VisionTransformer:
-        more = {"img_size": vision["image_size"]} | more
+        kept = {key: more[key] for key in ("num_classes", "global_pool", "drop_path_rate") if key in more}
         return VisionTransformer(
             patch_size=vision["patch_size"],
             embed_dim=vision["hidden_size"],
@@ -121,7 +121,8 @@ def _tower(vision: Mapping[str, Any]) -> str:
             class_token=False,
             norm_layer=partial(nn.LayerNorm, eps=vision["layer_norm_eps"]),
             act_layer="gelu_tanh",
-            **more,
+            img_size=vision["image_size"],
+            **kept,
         )
 
     make.__name__ = name
