@@ -5,7 +5,7 @@ choice. The other options follow in the order of their cost, ``CHEAPEST_FIRST``.
 is better on the test images, with a paired interval that is all above 0: every step up in cost must pay for itself.
 
 Of the repairs with one backbone and of those with two only one each takes part: the best on held-out images, or, without
-such images, the first that did no harm in docs/repairs.md. Choosing among all of them by test images would favour the
+such images, the one that was best on average in docs/repairs.md. Choosing among all of them by test images would favour the
 luckiest.
 
 Tests are not corrected for their number: this is one question about one module.
