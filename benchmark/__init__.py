@@ -7,7 +7,7 @@ The command line is ``clip-compat``; from Python:
     old, new = benchmark.load_backbone("bundled:v1"), benchmark.load_backbone("bundled:v2")
     module = benchmark.load_module("module.safetensors").on(new, classes=["cat", "dog"])
     labels, probabilities = module.predict(images)
-    benchmark.compare("module.safetensors", old, new, "digits")
+    benchmark.compare("module.safetensors", old, new, "digits").verdict
     results = benchmark.run(methods=["co*"], datasets=["digits"], seeds=[1])
 
 Names are imported when they are first used: torch takes seconds, and commands that do not need it do not wait for it.
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         load_results,
         run,
     )
+    from benchmark.analysis.check.result import CheckResult
     from benchmark.backbones.clip import Backbone
     from benchmark.config.errors import UserError
     from benchmark.method.terms import Incompatible
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "AttachedModule": "api",
     "Backbone": "backbones.clip",
+    "CheckResult": "analysis.check.result",
     "Incompatible": "method.base",
     "LoadedModule": "api",
     "Prediction": "api",
@@ -52,6 +54,7 @@ _HOMES = {
 __all__ = [
     "AttachedModule",
     "Backbone",
+    "CheckResult",
     "Incompatible",
     "LoadedModule",
     "Prediction",

@@ -8,11 +8,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pandas as pd
 import torch
 from PIL import Image
 from rich.console import Console
 
+from benchmark.analysis.check.result import CheckResult
+from benchmark.analysis.check.run import BUDGET, Question, ask, chosen_repairs, own_images, task_of
 from benchmark.backbones.clip import Backbone
 from benchmark.config import loader
 from benchmark.config.errors import UserError
@@ -21,7 +22,6 @@ from benchmark.config.validation import check
 from benchmark.data.batch import Batch, ClassList, FewShots
 from benchmark.data.dataset import Augmentation, Dataset, Examples
 from benchmark.data.features import FeatureStore
-from benchmark.data.task import test_task
 from benchmark.experiment import preflight
 from benchmark.experiment.loading import load_splits
 from benchmark.experiment.session import Execution, compute, lock, open_session, override, registries, select
@@ -35,7 +35,7 @@ from benchmark.results import archive
 from benchmark.results.archive import RunResults
 from benchmark.results.collect import collect
 from benchmark.training.evaluation import columns_of
-from benchmark.training.modules import Module, attach, carried, compare_to_zero_shot, require_compatible
+from benchmark.training.modules import Module, attach, carried, require_compatible
 
 Images = Image.Image | Sequence[Image.Image] | torch.Tensor
 
@@ -202,40 +202,43 @@ def compare(
     module: LoadedModule | str | Path,
     old: Backbone,
     new: Backbone,
-    dataset: str | Dataset,
+    dataset: str | Path | Dataset,
     *,
     data_root: str | Path | None = None,
-) -> pd.DataFrame:
-    """Accuracy of a module and of no module on two backbones.
+    repairs: Sequence[str] | None = None,
+    retrain: bool = False,
+) -> CheckResult:
+    """What to do with a module, as the command ``check`` says it.
 
     Args:
-        module: Loaded, or its file.
+        module: Loaded, or its file or folder.
         old: The backbone that it was trained on.
-        new: The one that replaces it.
-        dataset: A data set's name, or one of your own.
+        new: The one that takes its place.
+        dataset: A data set's name, a folder or CSV of your own, or a data set.
         data_root: Folder of data sets that are read from files.
+        repairs: Names or globs of repairs, "all" or "none"; those that take no training unless given.
+        retrain: Retrain for comparison, however long it takes.
 
     Returns:
-        One row per backbone and part (all classes, and base and new ones by themselves if there are enough) with the columns
-        backbone, part, zero_shot, module, lift (in per cent and points) and reason, which says why there is no value.
+        ``verdict``, ``values`` with their intervals, and ``table``, one row per option; what was checked is in ``about``.
 
     Raises:
-        UserError: there is no such data set, or its files are missing.
+        UserError: there is no such data set or repair, or files are missing.
+        Incompatible: the module fits neither backbone.
     """
     loaded = module if isinstance(module, LoadedModule) else load_module(module)
-    if isinstance(dataset, str):
-        dataset = registry.datasets()[dataset].cls(Path(data_root) if data_root else None)
+    chosen = chosen_repairs(repairs)
+    if not isinstance(dataset, Dataset):
+        path = Path(dataset)
+        if path.exists():
+            dataset = own_images(path)
+        else:
+            dataset = registry.datasets()[str(dataset)].cls(Path(data_root) if data_root else None)
     preflight.require({}, [dataset], _quiet())
-    task, features = test_task(dataset, load_splits(dataset)), FeatureStore(None)
-    rows = []
-    for backbone in (old, new):
-        comparison = compare_to_zero_shot(loaded.module, backbone, task, features, loaded.passage(backbone, old))
-        for test in task.tests:
-            zero_shot = comparison.zero_shot[test.key].accuracy
-            value = comparison.module[test.key].accuracy if test.key in comparison.module else float("nan")
-            row = {"backbone": backbone.name, "part": test.part, "zero_shot": zero_shot, "module": value}
-            rows.append(row | {"lift": value - zero_shot, "reason": comparison.reason})
-    return pd.DataFrame(rows)
+    task, warnings = task_of(dataset, load_splits(dataset), loaded.module)
+    budget = float("inf") if retrain else BUDGET
+    question = Question(loaded.module, old, new, task, repairs=chosen, budget=budget, about={"warnings": warnings})
+    return ask(question, FeatureStore(None))
 
 
 def run(
@@ -316,6 +319,7 @@ def _quiet() -> Console:
 
 __all__ = [
     "AttachedModule",
+    "CheckResult",
     "LoadedModule",
     "Prediction",
     "UserError",

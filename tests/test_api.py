@@ -8,6 +8,7 @@ import sys
 import pytest
 import torch
 from fixtures.checkout import ROOT
+from PIL import Image
 
 import benchmark
 from benchmark.api import LoadedModule
@@ -137,12 +138,24 @@ class Patterns(Dataset):
 
 
 def test_compare(stored, backbones):
-    table = benchmark.compare(stored["clip-lora"], backbones["native"], backbones["eva"], Patterns())
-    assert list(table.part) == ["all", "base", "new"] * 2
-    here, there = table[table.backbone == "native"], table[table.backbone == "eva"]
-    assert (here.lift == here.module - here.zero_shot).all()
-    assert there.module.isna().all()
-    assert there.reason.str.len().min() > 10
+    answer = benchmark.compare(stored["clip-lora"], backbones["native"], backbones["eva"], Patterns(), repairs=["both"])
+    table = answer.table.set_index("name")
+    assert list(table.index) == ["zero-shot-old", "stay", "discard", "keep", "both", "retrain"]
+    assert answer.values["lift_old"].value == pytest.approx(table.accuracy["stay"] - table.accuracy["zero-shot-old"])
+    assert len(table.reason["keep"]) > 10
+    assert answer.verdict.helps == "incompatible"
+    with pytest.raises(benchmark.UserError, match="no such repair"):
+        benchmark.compare(stored["clip-lora"], backbones["native"], backbones["eva"], Patterns(), repairs=["botth"])
+
+
+def test_compare_on_a_folder(stored, backbones, tmp_path):
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        for number in range(5):
+            Image.new("RGB", (32, 32), (40 * number, 90, 200)).save(tmp_path / name / f"{number}.png")
+    answer = benchmark.compare(stored["clip-lora"], backbones["native"], backbones["native"], tmp_path, repairs=["none"])
+    assert answer.about["data"]["test_images"] == 6
+    assert answer.values["gain"].value == 0
 
 
 def test_load_backbone_names_what_is_wrong(backbone_folders):

@@ -7,7 +7,6 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +17,20 @@ from rich.table import Table
 
 from benchmark.analysis.check import gate
 from benchmark.analysis.check.result import CheckResult
-from benchmark.analysis.check.run import BUDGET, Question, ask, cheap_repairs, task_of
+from benchmark.analysis.check.run import BUDGET, Question, ask, chosen_repairs, own_images, task_of
 from benchmark.analysis.check.values import LABELLED, UNLABELLED
 from benchmark.analysis.check.verdict import CHEAPEST_FIRST
-from benchmark.analysis.repair_base import Repair, all_repairs
 from benchmark.backbones import sanity
 from benchmark.backbones.clip import Backbone
 from benchmark.cli.backbones import named_backbone
 from benchmark.cli.console import progress_console
 from benchmark.cli.execution import require_writable, spec_of
-from benchmark.config.errors import UserError, did_you_mean
+from benchmark.config.errors import UserError
 from benchmark.config.paths import program
 from benchmark.config.schema import BackboneSpec, FolderSpec, RunSpec
 from benchmark.config.validation import check as checked
 from benchmark.data.checks import unusable_images
 from benchmark.data.coop.unlabelled import is_unlabelled, unlabelled_task
-from benchmark.data.coop.user_folder import user_folder
 from benchmark.data.dataset import Dataset
 from benchmark.data.features import FeatureStore
 from benchmark.data.task import FEW_SHOT, Task
@@ -53,15 +50,13 @@ from benchmark.training.modules import Module
 
 FAILED = 3
 """Exit status if a condition of ``--fail-if`` holds."""
-ADAPTED = (0.2, 0.2)
-"""Shares of each class of a folder without a split that are for training and held out; the rest is for testing."""
 
 
 def run(options: argparse.Namespace) -> int:
     """Check it, print and write; returns the exit status: 0, 3 if a condition holds, or 1 if an option failed."""
     torch.set_num_threads(cores())
     conditions = [gate.parse(text, LABELLED | UNLABELLED, CHEAPEST_FIRST) for text in options.fail_if]
-    repairs = chosen_repairs(options.repair)
+    repairs = chosen_repairs(options.repair, "--repair ")
     for file in (options.report, options.json, options.junit, options.save and options.save / "README.md"):
         if file is not None:
             require_writable(file)
@@ -105,24 +100,6 @@ def run(options: argparse.Namespace) -> int:
     return 1 if any(option.failed for option in result.options) else 0
 
 
-def chosen_repairs(names: Sequence[str] | None) -> list[Repair]:
-    """The repairs that ``--repair`` names; those that take no training if it names none.
-
-    Raises:
-        UserError: there is no such repair.
-    """
-    if names is None:
-        return cheap_repairs()
-    if tuple(names) == ("none",):
-        return []
-    known = [repair.name for repair in all_repairs()]
-    patterns = ["*" if name == "all" else name for name in names]
-    for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in known):
-            raise UserError(f"--repair {pattern}: no such repair", fix=f"{did_you_mean(pattern, known)}; or all, or none")
-    return [repair for repair in all_repairs() if any(fnmatchcase(repair.name, pattern) for pattern in patterns)]
-
-
 def _source(options: argparse.Namespace, spec: RunSpec, datasets: Registry[Dataset]) -> Dataset | Path:
     """The data set of a name, or a folder or CSV as it is; a path if its images have no labels."""
     path = Path(options.data)
@@ -135,8 +112,7 @@ def _source(options: argparse.Namespace, spec: RunSpec, datasets: Registry[Datas
     path = expand(path)
     if is_unlabelled(path):
         return path
-    given = {"path": str(path)} | ({"template": options.template} if options.template else {})
-    return user_folder(path.stem or "folder", checked(FolderSpec, given, where="--template"), ADAPTED)()
+    return own_images(path, options.template)
 
 
 def _task(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 from benchmark.analysis.check.options import Inquiry, measured
@@ -12,6 +14,10 @@ from benchmark.analysis.check.result import CheckResult
 from benchmark.analysis.repair_base import Case, Repair, all_repairs
 from benchmark.backbones.clip import Backbone
 from benchmark.backbones.precision import Precision
+from benchmark.config.errors import UserError, did_you_mean
+from benchmark.config.schema import FolderSpec
+from benchmark.config.validation import check
+from benchmark.data.coop.user_folder import user_folder
 from benchmark.data.dataset import Dataset, Splits, TestSet
 from benchmark.data.features import FeatureStore
 from benchmark.data.task import FEW_SHOT, Task, TaskId, make_task, only, test_task
@@ -23,6 +29,8 @@ from benchmark.training.modules import Module
 
 BUDGET = 120.0
 """Seconds that retraining may take unless the user asks for it."""
+ADAPTED = (0.2, 0.2)
+"""Shares of each class of a folder without a split that are for training and held out."""
 SEED = 1
 """Of the few-shot draw and of training."""
 
@@ -69,6 +77,35 @@ def ask(question: Question, features: FeatureStore, on_option: Callable[[str], N
 def cheap_repairs() -> list[Repair]:
     """The repairs that take no training, cheapest first."""
     return [repair for repair in all_repairs() if not repair.slow and not repair.steps]
+
+
+def chosen_repairs(names: Sequence[str] | None, where: str = "") -> list[Repair]:
+    """The repairs of some names or globs, or of "all" or "none"; those that take no training if it is None.
+
+    Raises:
+        UserError: there is no such repair. ``where`` comes before its name in the message.
+    """
+    if names is None:
+        return cheap_repairs()
+    if tuple(names) == ("none",):
+        return []
+    known = [repair.name for repair in all_repairs()]
+    patterns = ["*" if name == "all" else name for name in names]
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in known):
+            raise UserError(f"{where}{pattern}: no such repair", fix=f"{did_you_mean(pattern, known)}; or all, or none")
+    return [repair for repair in all_repairs() if any(fnmatchcase(repair.name, pattern) for pattern in patterns)]
+
+
+def own_images(path: Path, template: str | None = None) -> Dataset:
+    """A user's folder or CSV. Where it has no split, a fifth of each class is for training, a fifth is held out, and the
+    rest is for testing.
+
+    Raises:
+        UserError: the template has no place for the class name.
+    """
+    given = {"path": str(path.resolve())} | ({"template": template} if template else {})
+    return user_folder(path.stem or "folder", check(FolderSpec, given, where="template"), ADAPTED)()
 
 
 def task_of(dataset: Dataset, splits: Splits, module: Module) -> tuple[Task, list[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from fixtures.made_check import made
 
-from benchmark.report.check.words import cell, difference, headline, not_applicable, quoted, rate, sentences
+from benchmark.report.check.words import cell, difference, headline, not_applicable, rate, sentences
 from benchmark.results.image_intervals import Measured
 
 
