@@ -19,6 +19,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from benchmark.analysis.check.result import CheckResult
     from benchmark.api import (
         AttachedModule,
         LoadedModule,
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
         load_results,
         run,
     )
-    from benchmark.analysis.check.result import CheckResult
     from benchmark.backbones.clip import Backbone
     from benchmark.config.errors import UserError
     from benchmark.method.terms import Incompatible

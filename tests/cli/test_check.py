@@ -179,7 +179,7 @@ MISTAKES = {
     "unknown repair": (("--repair=botth",), "--repair botth: no such repair", "or all, or none"),
     "no condition": (("--fail-if=lift",), "not a condition", "lift < 0"),
     "no page": (("--report=x.txt",), "the report is an HTML page", "--help"),
-    "another template": (("--data={folder}", "--template=no place"), "the template needs one {}", "--template"),
+    "another template": (("--data={folder}", "--template=no place"), "the template needs one {}", "you gave 'no place'"),
 }
 
 
