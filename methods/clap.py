@@ -1,14 +1,17 @@
 """CLAP and ZS-LP: a linear classifier that starts at the text features, with and without a class-adaptive penalty."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from pydantic import Field
 from torch import nn
 from torch.nn import functional as F
 
-from benchmark.method import Batch, Info, Method, MethodConfig
+from benchmark.method import Batch, Info, Method, MethodConfig, Official
+from benchmark.method.base import official_state
 
 PAPER = Info(
     name="",
@@ -86,6 +89,18 @@ class Clap(_Prototypes):
     info = replace(
         PAPER, name="clap", title="CLAP", summary="ZS-LP with a penalty for every class on leaving the text feature"
     )
+
+    @classmethod
+    def from_official(cls, content: Mapping[str, Any]) -> Official | None:
+        """``prototypes`` (C, d) of the official ``adapter``, less its ``base_text_features``. A file of ZS-LP looks the same,
+        and its module scores in the same way."""
+        state = official_state(content)
+        if not {"prototypes", "base_text_features"} <= state.keys() or state.keys() & {"cache_keys", "mlp.0.weight"}:
+            return None
+        change = state["prototypes"].float() - state["base_text_features"].float()
+        return Official(
+            {}, {"change": change}, "assumed: started at the text features (CLAP or ZS-LP); classes in their order"
+        )
 
     def loss(self, batch: Batch) -> torch.Tensor:
         return super().loss(batch) + (self.multipliers * self.change.square().sum(-1)).mean()

@@ -1,12 +1,14 @@
 """CLIP-Adapter: a small residual network after the image tower."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from pydantic import Field
 from torch import nn
 
-from benchmark.method import Batch, Info, Method, MethodConfig
+from benchmark.method import Batch, Incompatible, Info, Method, MethodConfig, Official
+from benchmark.method.base import official_state
 
 
 class ClipAdapter(Method):
@@ -48,6 +50,18 @@ class ClipAdapter(Method):
         return {"epochs": 50 if dataset == "imagenet" else {1: 50, 2: 100, 4: 100}.get(shots, 200)}
 
     spaces = {"adapter.0.weight": ("", "features"), "adapter.2.weight": ("features", "")}
+
+    @classmethod
+    def from_official(cls, content: Mapping[str, Any]) -> Official | None:
+        """``fc.0.weight`` (h, d) and ``fc.2.weight`` (d, h) of the official ``clip_adapter``. The ratio is not in the file."""
+        state = official_state(content)
+        if state.keys() != {"fc.0.weight", "fc.2.weight"}:
+            return None
+        hidden, d = state["fc.0.weight"].shape
+        if d // (d // hidden) != hidden:
+            raise Incompatible(f"its hidden layer of {hidden} units is not d / r for any whole r")
+        tensors = {"adapter.0.weight": state["fc.0.weight"], "adapter.2.weight": state["fc.2.weight"]}
+        return Official({"reduction": d // hidden}, tensors, "assumed: the ratio 0.2 of the official code")
 
     def build(self) -> None:
         d = self.backbone.embed_dim

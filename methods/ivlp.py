@@ -1,5 +1,6 @@
 """IVLP: independent prompts in several layers of both towers; the same in the text tower alone; and that as changes."""
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -10,8 +11,9 @@ from torch import nn
 
 from benchmark.backbones.clip import Backbone
 from benchmark.backbones.towers.prompts import text_prompts
-from benchmark.method import Batch, Info, Method
-from benchmark.method.deep_prompts import DeepPrompts, no_deep_prompts
+from benchmark.method import Batch, Info, Method, Official
+from benchmark.method.base import official_state
+from benchmark.method.deep_prompts import FROZEN, NOTE, DeepPrompts, no_deep_prompts, official_prompts
 from benchmark.method.prompts import ContextConfig, OffsetConfig, OffsetContext, offset_info
 
 
@@ -58,6 +60,16 @@ class Ivlp(Method):
     def incompatibility(cls, config: Any, backbone: Backbone) -> str | None:
         return no_deep_prompts(backbone, config.n_ctx, config.n_image)
 
+    @classmethod
+    def from_official(cls, content: Mapping[str, Any]) -> Official | None:
+        """``ctx``, ``VPT`` and ``VPT_shallow`` of the whole model that MaPLe's and PromptSRC's code saves as
+        ``VLPromptLearner``; the weights of CLIP in it are not used."""
+        state = official_state(content)
+        tensors = official_prompts(state)
+        if "prompts.image" not in tensors or any(FROZEN in name for name in state):
+            return None
+        return Official(_sizes(tensors), tensors, NOTE)
+
     @property
     def needs_pixels(self) -> bool:
         return self.config.n_image > 0
@@ -102,8 +114,27 @@ class IvlpText(Ivlp):
     presets = {"small": {"steps": 32, "batch_size": 32, "warmup_epochs": 0, "anneal": "step", "lr": 0.03}}
 
     @classmethod
+    def from_official(cls, content: Mapping[str, Any]) -> Official | None:
+        """The same without tokens in the image tower."""
+        tensors = official_prompts(official_state(content))
+        if "prompts.text" not in tensors or "prompts.image" in tensors:
+            return None
+        sizes = {name: value for name, value in _sizes(tensors).items() if "image" not in name}
+        return Official(sizes, tensors, NOTE)
+
+    @classmethod
     def depths(cls, backbone: Backbone) -> list[dict[str, Any]]:
         return [{"text_depth": count} for count in range(1, backbone.text_layers + 1)]
+
+
+def _sizes(tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+    image = tensors.get("prompts.image")
+    return {
+        "n_ctx": len(tensors["prompts.context"]),
+        "text_depth": 1 + len(tensors.get("prompts.text", ())),
+        "n_image": 0 if image is None else image.shape[1],
+        "image_depth": 12 if image is None else len(image),
+    }
 
 
 class IvlpTextOffset(OffsetContext):

@@ -1,6 +1,7 @@
 """MaPLe: deep prompts in both towers, those of the image tower computed from those of the text tower."""
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -10,8 +11,9 @@ from torch import nn
 from benchmark.backbones.clip import Backbone
 from benchmark.backbones.towers import tower
 from benchmark.backbones.towers.prompts import image_prompts, text_prompts
-from benchmark.method import Batch, Info, Method
-from benchmark.method.deep_prompts import no_deep_prompts
+from benchmark.method import Batch, Info, Method, Official
+from benchmark.method.base import official_state
+from benchmark.method.deep_prompts import NOTE, no_deep_prompts
 from benchmark.method.prompts import ContextConfig, PromptTemplate, initial_context
 
 
@@ -63,6 +65,23 @@ class Maple(Method):
     @classmethod
     def incompatibility(cls, config: Any, backbone: Backbone) -> str | None:
         return no_deep_prompts(backbone, config.n_ctx, config.n_ctx)
+
+    @classmethod
+    def from_official(cls, content: Mapping[str, Any]) -> Official | None:
+        """``ctx``, ``proj``, ``compound_prompts_text`` and ``compound_prompt_projections`` of the whole model that the
+        official code saves as ``MultiModalPromptLearner``; the weights of CLIP in it are not used."""
+        stem = "prompt_learner."
+        state = {n.removeprefix(stem): v for n, v in official_state(content).items() if n.startswith(stem)}
+        if not {"ctx", "proj.weight", "proj.bias"} <= state.keys():
+            return None
+        tensors = {"context": state["ctx"], "first_map.weight": state["proj.weight"], "first_map.bias": state["proj.bias"]}
+        count = sum(name.startswith("compound_prompts_text.") for name in state)
+        if count:
+            tensors["text"] = torch.stack([state[f"compound_prompts_text.{i}"] for i in range(count)])
+        for i in range(count):
+            for part in ("weight", "bias"):
+                tensors[f"maps.{i}.{part}"] = state[f"compound_prompt_projections.{i}.{part}"]
+        return Official({"n_ctx": len(state["ctx"]), "depth": count + 1}, tensors, NOTE)
 
     @property
     def needs_pixels(self) -> bool:

@@ -1,6 +1,7 @@
 """PromptSRC: prompts in both towers, regularised towards the frozen model in three ways and averaged over training."""
 
 import math
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Literal
 
@@ -10,8 +11,9 @@ from torch.nn import functional as F
 
 from benchmark.backbones.clip import Backbone
 from benchmark.data.prompt_texts import OPENAI_IMAGENET_TEMPLATES
-from benchmark.method import Batch, Info, Method
-from benchmark.method.deep_prompts import DeepPrompts, no_deep_prompts
+from benchmark.method import Batch, Incompatible, Info, Method, Official
+from benchmark.method.base import official_state
+from benchmark.method.deep_prompts import FROZEN, NOTE, DeepPrompts, no_deep_prompts, official_prompts
 from benchmark.method.prompts import ContextConfig
 
 LATE = frozenset("stanford-cars oxford-flowers fgvc-aircraft dtd eurosat".split())
@@ -95,6 +97,20 @@ class PromptSrc(Method):
     @classmethod
     def incompatibility(cls, config: Any, backbone: Backbone) -> str | None:
         return no_deep_prompts(backbone, config.n_ctx, config.n_image)
+
+    @classmethod
+    def from_official(cls, content: Mapping[str, Any]) -> Official | None:
+        """``ctx``, ``VPT`` and ``VPT_shallow`` of the whole model that the official code saves as ``VLPromptLearner``, with
+        the frozen image tower of its teacher, which tells it from IVLP; the weights of CLIP in it are not used."""
+        state = official_state(content)
+        tensors = official_prompts(state)
+        if "prompts.image" not in tensors or not any(FROZEN in name for name in state):
+            return None
+        depths = {1 + len(tensors.get("prompts.text", ())), len(tensors["prompts.image"])}
+        if len(depths) > 1:
+            raise Incompatible("its towers have prompts in different numbers of layers")
+        sizes = {"n_ctx": len(tensors["prompts.context"]), "n_image": tensors["prompts.image"].shape[1]}
+        return Official(sizes | {"depth": depths.pop()}, tensors, NOTE)
 
     @property
     def needs_pixels(self) -> bool:

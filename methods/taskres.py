@@ -1,12 +1,14 @@
 """TaskRes: a residual for every class on top of the text features."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
 from pydantic import Field
 from torch import nn
 
-from benchmark.method import Info, Method, MethodConfig
+from benchmark.method import Info, Method, MethodConfig, Official
+from benchmark.method.base import official_state
 
 
 class TaskRes(Method):
@@ -53,6 +55,18 @@ class TaskRes(Method):
         """Epochs by shots; a tenth of the learning rate on ImageNet, scale 1 on Flowers102."""
         changes: dict[str, Any] = {"imagenet": {"lr": 2e-4}, "oxford-flowers": {"scale": 1.0}}.get(dataset, {})
         return {"epochs": 100 if shots < 8 else 200, **changes}
+
+    @classmethod
+    def from_official(cls, content: Mapping[str, Any]) -> Official | None:
+        """``text_feature_residuals`` (C, d) of the official ``prompt_learner``; its base features are not used. The scale is
+        not in the file."""
+        state = official_state(content)
+        if "text_feature_residuals" not in state:
+            return None
+        note = (
+            "assumed: the scale 0.5, which the official script has on all data sets but Flowers102; classes in their order"
+        )
+        return Official({}, {"residual": state["text_feature_residuals"]}, note)
 
     def build(self) -> None:
         self.base = self.ensemble_features(self.classes.templates, normalise=False)

@@ -1,5 +1,6 @@
 """VPT-deep: learnt tokens in every layer of the image tower."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -9,7 +10,9 @@ from torch import nn
 from benchmark.backbones.clip import Backbone
 from benchmark.backbones.towers import tower
 from benchmark.backbones.towers.prompts import image_prompts
-from benchmark.method import Batch, Info, Method, MethodConfig
+from benchmark.method import Batch, Info, Method, MethodConfig, Official
+from benchmark.method.base import official_state
+from benchmark.method.deep_prompts import NOTE, official_blocks
 
 
 class Vpt(Method):
@@ -54,6 +57,17 @@ class Vpt(Method):
     @classmethod
     def incompatibility(cls, config: Any, backbone: Backbone) -> str | None:
         return tower(backbone, "vision").prompt_incompatibility()
+
+    @classmethod
+    def from_official(cls, content: Mapping[str, Any]) -> Official | None:
+        """``VPT`` and ``VPT_shallow`` of the whole model that MaPLe's code saves; the weights of CLIP in it are not used."""
+        state = official_state(content)
+        first, deeper = state.get("image_encoder.VPT"), official_blocks(state, "image_encoder")
+        if first is None or "prompt_learner.ctx" in state:
+            return None
+        prompts = first[None] if deeper is None else torch.cat([first[None], deeper])
+        sizes = {"n_image": prompts.shape[1], "depth": len(prompts)}
+        return Official(sizes, {"prompts": prompts}, NOTE)
 
     @property
     def needs_pixels(self) -> bool:

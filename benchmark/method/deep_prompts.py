@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 
 import torch
@@ -12,6 +13,10 @@ from benchmark.backbones.towers import tower
 from benchmark.backbones.towers.prompts import image_prompts, text_prompts
 from benchmark.data.batch import ClassList
 from benchmark.method.prompts import PromptTemplate, initial_context, too_much_context
+
+FROZEN = "ZS_image_encoder"
+"""Part of the names of PromptSRC's frozen teacher in its checkpoints; those of IVLP have none."""
+NOTE = "without the weights of CLIP in the file"
 
 
 class DeepPrompts(nn.Module):
@@ -47,6 +52,29 @@ class DeepPrompts(nn.Module):
         """Image features (B, d)."""
         with image_prompts(self.backbone, dict(enumerate(self.image))):
             return self.backbone.encode_image(pixels)
+
+
+def official_blocks(state: Mapping[str, torch.Tensor], encoder: str) -> torch.Tensor | None:
+    """The tokens (D - 1, n, d) of the second to the D-th block in a checkpoint of MaPLe's or PromptSRC's code; None if there
+    are none. ``encoder``: text_encoder or image_encoder."""
+    names = [f"{encoder}.transformer.resblocks.{i}.VPT_shallow" for i in range(1, len(state))]
+    found = [state[name] for name in names if name in state]
+    return torch.stack(found) if found else None
+
+
+def official_prompts(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The learnt tensors of ``DeepPrompts`` in a checkpoint of MaPLe's or PromptSRC's code; the frozen CLIP next to them is
+    left out. Empty if there is no context."""
+    if "prompt_learner.ctx" not in state:
+        return {}
+    tensors = {"prompts.context": state["prompt_learner.ctx"]}
+    text, image = official_blocks(state, "text_encoder"), official_blocks(state, "image_encoder")
+    if text is not None:
+        tensors["prompts.text"] = text
+    first = state.get("image_encoder.VPT")
+    if first is not None:
+        tensors["prompts.image"] = first[None] if image is None else torch.cat([first[None], image])
+    return tensors
 
 
 def no_deep_prompts(backbone: Backbone, n_ctx: int, n_image: int) -> str | None:
