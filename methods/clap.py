@@ -92,15 +92,14 @@ class Clap(_Prototypes):
 
     @classmethod
     def from_official(cls, content: Mapping[str, Any]) -> Official | None:
-        """``prototypes`` (C, d) of the official ``adapter``, less its ``base_text_features``. A file of ZS-LP looks the same,
-        and its module scores in the same way."""
+        """``prototypes`` (C, d) of the official ``adapter``, less its ``base_text_features``. A file of ZS-LP looks the
+        same, and its module scores in the same way."""
         state = official_state(content)
         if not {"prototypes", "base_text_features"} <= state.keys() or state.keys() & {"cache_keys", "mlp.0.weight"}:
             return None
         change = state["prototypes"].float() - state["base_text_features"].float()
-        return Official(
-            {}, {"change": change}, "assumed: started at the text features (CLAP or ZS-LP); classes in their order"
-        )
+        note = "assumed: trained from the text features (CLAP or ZS-LP), classes in the order of the data set"
+        return Official({}, {"change": change}, note)
 
     def loss(self, batch: Batch) -> torch.Tensor:
         return super().loss(batch) + (self.multipliers * self.change.square().sum(-1)).mean()

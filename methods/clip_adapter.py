@@ -53,7 +53,7 @@ class ClipAdapter(Method):
 
     @classmethod
     def from_official(cls, content: Mapping[str, Any]) -> Official | None:
-        """``fc.0.weight`` (h, d) and ``fc.2.weight`` (d, h) of the official ``clip_adapter``. The ratio is not in the file."""
+        """``fc.0.weight`` (h, d) and ``fc.2.weight`` (d, h) of the official ``clip_adapter``. The ratio is unknown."""
         state = official_state(content)
         if state.keys() != {"fc.0.weight", "fc.2.weight"}:
             return None

@@ -41,6 +41,8 @@ class Case:
     passage: Passage
     """From old to new."""
     precision: Precision = "fp32"
+    _scores: dict[tuple[object, ...], torch.Tensor | None] = field(default_factory=dict, repr=False, compare=False)
+    """What was computed already: a module in the image tower has its images encoded for itself."""
 
     @cached_property
     def carried(self) -> Module:
@@ -58,12 +60,24 @@ class Case:
         Raises:
             Incompatible: it does not fit.
         """
-        return scorer_of(self.carried, self.new, self.task, self.features, precision=self.precision)
+        scorer = scorer_of(self.carried, self.new, self.task, self.features, precision=self.precision)
+        return self._remembered("reused", scorer)
 
     @property
     def kept(self) -> Scorer:
         """The module where it is, on the old backbone."""
-        return scorer_of(self.module, self.old, self.task, self.features, precision=self.precision)
+        return self._remembered("kept", scorer_of(self.module, self.old, self.task, self.features, precision=self.precision))
+
+    def _remembered(self, name: str, scorer: Scorer) -> Scorer:
+        """A scorer that scores each test set once."""
+
+        def score(test: TestSet) -> torch.Tensor | None:
+            key = (name, test.key, test.classes, test.template, test.examples.digest)
+            if key not in self._scores:
+                self._scores[key] = scorer(test)
+            return self._scores[key]
+
+        return score
 
     def zero_shot(self, backbone: Backbone) -> Scorer:
         """A backbone without a module."""

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from benchmark.analysis.check import gate
 from benchmark.analysis.check.result import CheckResult
-from benchmark.analysis.check.run import BUDGET, Question, ask, chosen_repairs, own_images, task_of
+from benchmark.analysis.check.run import ADAPTED, BUDGET, Question, ask, chosen_repairs, own_images, task_of
 from benchmark.analysis.check.values import LABELLED, UNLABELLED
 from benchmark.analysis.check.verdict import CHEAPEST_FIRST
 from benchmark.backbones import sanity
@@ -33,6 +33,7 @@ from benchmark.data.checks import unusable_images
 from benchmark.data.coop.unlabelled import is_unlabelled, unlabelled_task
 from benchmark.data.dataset import Dataset
 from benchmark.data.features import FeatureStore
+from benchmark.data.hub_dataset import PREFIX, hub_dataset
 from benchmark.data.task import FEW_SHOT, Task
 from benchmark.experiment import preflight
 from benchmark.experiment.devices import cores, find_device
@@ -103,6 +104,8 @@ def run(options: argparse.Namespace) -> int:
 def _source(options: argparse.Namespace, spec: RunSpec, datasets: Registry[Dataset]) -> Dataset | Path:
     """The data set of a name, or a folder or CSV as it is; a path if its images have no labels."""
     path = Path(options.data)
+    if options.data.startswith(PREFIX):
+        return hub_dataset(options.data, template=options.template, shares=ADAPTED)()
     if not path.exists():
         try:
             cls = datasets[options.data].cls

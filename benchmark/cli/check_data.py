@@ -20,6 +20,7 @@ from benchmark.data.contact_sheet import contact_sheet, png
 from benchmark.data.coop.user_folder import user_folder
 from benchmark.data.dataset import Dataset, Examples, Splits
 from benchmark.data.duplicates import LARGEST, Place, find_duplicates
+from benchmark.data.hub_dataset import PREFIX, hub_dataset
 from benchmark.experiment.loading import read_apart
 from benchmark.experiment.session import expand, registries
 from benchmark.report.numbers import plural
@@ -54,6 +55,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _dataset(options: argparse.Namespace) -> Dataset:
     """The data set of a name, or a folder or CSV as it is."""
+    if options.name.startswith(PREFIX):
+        return hub_dataset(options.name)()
     path = Path(options.name)
     if path.exists():
         return user_folder(path.stem or "folder", FolderSpec(path=str(expand(path))))()

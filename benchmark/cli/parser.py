@@ -209,7 +209,7 @@ def add_check(parser: argparse.ArgumentParser) -> None:
     text = "backbone in the YAML, or open_clip's MODEL:PRETRAINED: the one that it was trained on"
     what.add_argument("--old", required=True, metavar="NAME", help=text)
     what.add_argument("--new", required=True, metavar="NAME", help="likewise: the one that takes its place")
-    text = "a data set, a folder or CSV of your own, or a folder of images without labels"
+    text = "a data set, a folder or CSV of your own, hf:NAME, or a folder of images without labels"
     what.add_argument("--data", required=True, metavar="DATA", help=text)
     what.add_argument("--classes", type=names, default=(), metavar="NAMES", help="of images without labels")
     what.add_argument("--template", default=None, metavar="TEXT", help="sentence that names a class, with one {}")

@@ -1,5 +1,5 @@
-"""Checkpoints of the official code of deep prompts and of what is learnt next to features: the same tensors under the official
-names, with the frozen weights that lie next to them, give the same logits."""
+"""Checkpoints of the official code of deep prompts, adapters and classifiers: the same tensors under the official names,
+with the frozen weights that lie next to them, give the same logits."""
 
 from __future__ import annotations
 

@@ -18,12 +18,14 @@ from benchmark.method.base import MethodConfig
 from benchmark.method.terms import Incompatible
 from benchmark.training.evaluation import Predictions
 from benchmark.training.loop import Diverged, total_steps, views_of
-from benchmark.training.modules import Module, scorer_of, train_module
+from benchmark.training.modules import Module, build_method, scorer_of, train_module
 from benchmark.training.scoring import Scorer, predictions_of
 
 Kind = Literal["reference", "discard", "keep", "repair", "stay", "both", "retrain"]
 TRIAL_STEPS = 3
 """Steps that tell how long a training takes; the first is not counted."""
+BACKWARD = 3
+"""Times that a training step takes of a forward pass, about."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +122,7 @@ def _option(inquiry: Inquiry, option: Option, make: Callable[[], Made]) -> Optio
         scorer, module = make()
         seconds = time.perf_counter() - start
         predictions = predictions_of(inquiry.case.task, scorer).get(inquiry.test.key)
-        held_out = _held_out(inquiry.case, scorer) if predictions else None
+        held_out = _held_out(inquiry.case, scorer) if predictions and inquiry.repairs else None
     except (Incompatible, Diverged) as error:
         return replace(option, reason=str(error))
     except UserError as error:  # such as a text that is too long for one of the backbones
@@ -187,20 +189,20 @@ def _retrained(inquiry: Inquiry) -> Option:
 
 
 def _training_time(inquiry: Inquiry) -> float:
-    """Seconds that retraining would take, from a few steps on plain images and the time of encoding its views."""
+    """Seconds that retraining would take, from a few steps on plain images and the time of encoding its views. Where each
+    step runs the image tower, which takes long by itself, from the time of encoding an image."""
     case, config = inquiry.case, inquiry.retraining
     steps = total_steps(config, len(case.task.train), case.task.shots)[0]
+    if build_method(case.module.cls, config, case.new, case.task, case.features).needs_pixels:
+        return BACKWARD * steps * min(config.batch_size, len(case.task.train)) * _image_seconds(case)
     short = config.model_copy(update={"steps": TRIAL_STEPS, "views": 1, "warmup_epochs": 0})
     times = []
     for trial in (short.model_copy(update={"steps": 1}), short):
         start = time.perf_counter()
-        method, _ = train_module(case.module.cls, trial, case.new, case.task, case.features, precision=case.precision)
+        train_module(case.module.cls, trial, case.new, case.task, case.features, precision=case.precision)
         times.append(time.perf_counter() - start)
-    views = views_of(config, pixels=method.needs_pixels)
-    encoding = 0.0
-    if not method.needs_pixels:
-        epochs = views or -(-steps // max(1, len(case.task.train) // config.batch_size))
-        encoding = _image_seconds(case) * epochs * len(case.task.train)
+    views = views_of(config, pixels=False) or -(-steps // max(1, len(case.task.train) // config.batch_size))
+    encoding = _image_seconds(case) * views * len(case.task.train)
     return times[0] + steps * max(0.0, times[1] - times[0]) / (TRIAL_STEPS - 1) + encoding
 
 
