@@ -41,8 +41,21 @@ NEW = {
     "ViT-L-14-worldwide": ("L", "MetaCLIP 2 L/14"),
 }
 """Architectures by open_clip's name: which of OpenAI's they are compared with, and whose weights they are."""
+END = 49407
+"""CLIP's end-of-text token."""
 CLASSES = ClassList(("cat", "dog", "boat"), "a photo of a {}.", "a photo of a")
 SHOTS = 2
+
+
+class Stub:
+    """CLIP's tokenizer with the end-of-text token that a text tower looks for."""
+
+    def __init__(self, length: int, end: int) -> None:
+        self.own, self.end, self.context_length = SimpleTokenizer(context_length=length), end, length
+
+    def __call__(self, texts: list[str], context_length: int | None = None) -> torch.Tensor:
+        ids = self.own(texts, context_length)
+        return torch.where(ids == END, torch.tensor(self.end), ids)
 
 
 def load(model: str) -> Backbone:
@@ -56,7 +69,9 @@ def load(model: str) -> Backbone:
         built = open_clip.create_model(model, pretrained=None)
     transform = image_transform_v2(PreprocessCfg(**built.visual.preprocess_cfg), is_train=False)
     length = getattr(built, "context_length", None) or built.text.context_length
-    return Backbone(model, built, SimpleTokenizer(context_length=length), transform, torch.device("cpu"))
+    text = open_clip.get_model_config(model)["text_cfg"]
+    end = text["eos_id"] if text.get("pool_type") == "eos" else END
+    return Backbone(model, built, Stub(length, end), transform, torch.device("cpu"))
 
 
 def shots(backbone: Backbone) -> FewShots:
