@@ -101,7 +101,7 @@ class PromptSrc(Method):
     @classmethod
     def from_official(cls, content: Mapping[str, Any]) -> Official | None:
         """``ctx``, ``VPT`` and ``VPT_shallow`` of the whole model that the official code saves as ``VLPromptLearner``, with
-        the frozen image tower of its teacher, which tells it from IVLP; the weights of CLIP in it are not used."""
+        the frozen image tower of its teacher, which IVLP does not have; the weights of CLIP in it are not used."""
         state = official_state(content)
         tensors = official_prompts(state)
         if "prompts.image" not in tensors or not any(FROZEN in name for name in state):

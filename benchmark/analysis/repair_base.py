@@ -165,7 +165,7 @@ class Repair(ABC):
     slow: bool = False
     """Whether it takes seconds for each module, so that it is tried only where it is asked for."""
     trusted: bool = False
-    """Whether it was the best of its kind in docs/repairs.md, so that it stands for it where no held-out images decide."""
+    """Whether it was the best of its kind in docs/repairs.md, so that it represents it where no held-out images decide."""
     version: int = 1
     """Raise when a change alters results."""
     steps: int = 0

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from benchmark.analysis.check import gate
 from benchmark.analysis.check.result import CheckResult
-from benchmark.analysis.check.run import ADAPTED, BUDGET, Question, ask, chosen_repairs, own_images, task_of
+from benchmark.analysis.check.run import ADAPTED, BUDGET, REPAIR_BUDGET, Question, ask, chosen_repairs, own_images, task_of
 from benchmark.analysis.check.values import LABELLED, UNLABELLED
 from benchmark.analysis.check.verdict import CHEAPEST_FIRST
 from benchmark.backbones import sanity
@@ -80,6 +80,7 @@ def run(options: argparse.Namespace) -> int:
         retraining=_settings(methods, stored, _preset(methods, stored, spec, task)),
         repairs=repairs,
         budget=float("inf") if options.retrain else BUDGET,
+        repair_budget=REPAIR_BUDGET if options.repair is None else float("inf"),
     )
     features = FeatureStore(options.cache, threads=cores())
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -78,6 +79,8 @@ class Inquiry:
     repairs: Sequence[Repair]
     budget: float
     """Seconds that retraining may take on this machine; a longer one is not tried."""
+    repair_budget: float = math.inf
+    """Seconds after which no further repair is tried."""
 
     @property
     def test(self) -> TestSet:
@@ -97,9 +100,7 @@ def measured(inquiry: Inquiry, on_option: Callable[[str], None]) -> list[Option]
     reasons = [option.reason for option in options if option.kind in ("stay", "keep")]
     if all(reasons):
         raise Incompatible(f"the module fits neither backbone: {'; '.join(reasons)}")
-    for repair in inquiry.repairs:
-        on_option(repair.title)
-        options.append(_repaired(inquiry, repair))
+    options += _repairs(inquiry, on_option)
     on_option("retrain")
     return [*options, _retrained(inquiry)]
 
@@ -142,16 +143,27 @@ def _held_out(case: Case, scorer: Scorer) -> float | None:
     return 100 * float((scores.argmax(1) == torch.tensor(shown.examples.labels)).float().mean())
 
 
+def _repairs(inquiry: Inquiry, on_option: Callable[[str], None]) -> list[Option]:
+    """The repairs in their order. Those that can be trusted are measured first, the others as long as there is time: each may
+    have all images encoded again if the module is in the image tower."""
+    start, measured = time.perf_counter(), {}
+    for repair in sorted(inquiry.repairs, key=lambda repair: not repair.trusted):
+        on_option(repair.title)
+        if time.perf_counter() - start > inquiry.repair_budget:
+            reason = f"there was no time for it; --repair {repair.name} tries it"
+            measured[repair.name] = replace(_described(repair), reason=reason)
+        else:
+            measured[repair.name] = _repaired(inquiry, repair)
+    return [measured[repair.name] for repair in inquiry.repairs]
+
+
+def _described(repair: Repair) -> Option:
+    kind: Kind = "both" if repair.keeps == OLD_BACKBONE else "repair"
+    return Option(repair.name, repair.title, kind, keeps=repair.keeps, control=repair.control, trusted=repair.trusted)
+
+
 def _repaired(inquiry: Inquiry, repair: Repair) -> Option:
-    case, kind = inquiry.case, "both" if repair.keeps == OLD_BACKBONE else "repair"
-    option = Option(
-        repair.name,
-        repair.title,
-        kind,  # type: ignore[arg-type]
-        keeps=repair.keeps,
-        control=repair.control,
-        trusted=repair.trusted,
-    )
+    case, option = inquiry.case, _described(repair)
     reason = repair.incompatibility(case.module)
     if reason:
         return replace(option, reason=reason)

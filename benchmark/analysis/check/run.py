@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -31,6 +32,8 @@ BUDGET = 120.0
 """Seconds that retraining may take unless the user asks for it."""
 ADAPTED = (0.2, 0.2)
 """Shares of each class of a folder without a split that are for training and held out."""
+REPAIR_BUDGET = 60.0
+"""Seconds after which no further repair is tried, unless the user names repairs."""
 SEED = 1
 """Of the few-shot draw and of training."""
 
@@ -48,6 +51,9 @@ class Question:
     """Settings of retraining; those of the module if None."""
     repairs: Sequence[Repair] = ()
     budget: float = BUDGET
+    """Seconds that retraining may take."""
+    repair_budget: float = math.inf
+    """Seconds after which no further repair is tried."""
     precision: Precision = "fp32"
     about: Mapping[str, Any] = field(default_factory=dict)
     """More for ``CheckResult.about``, by its keys."""
@@ -68,7 +74,7 @@ def ask(question: Question, features: FeatureStore, on_option: Callable[[str], N
     passage = Passage(lambda: old, new)
     case = Case(question.module, old, new, question.task, features, passage, question.precision)
     retraining = question.retraining or question.module.config
-    inquiry = Inquiry(case, retraining, question.repairs, question.budget)
+    inquiry = Inquiry(case, retraining, question.repairs, question.budget, question.repair_budget)
     options = measured(inquiry, on_option)
     about = {**_about(question, _relatedness(passage)), **question.about}
     return CheckResult(about, tuple(options), inquiry.test, question.labelled)

@@ -62,7 +62,7 @@ def candidates(options: Sequence[Option]) -> list[Option]:
 
 
 def _representative(some: Sequence[Option]) -> Option:
-    """The repair that stands for its kind; ``some`` are in order of effort."""
+    """The repair that represents its kind; ``some`` are in order of effort."""
     if any(option.held_out is not None for option in some):
         return max(some, key=lambda option: -math.inf if option.held_out is None else option.held_out)
     return next((option for option in some if option.trusted), some[0])

@@ -22,8 +22,8 @@ def card(result: CheckResult, outcomes: Sequence[Outcome], saved: Option | None,
     Args:
         result: The check.
         outcomes: Of its conditions.
-        saved: The option whose module lies beside the card; None if there is no module.
-        files: Names of what lies beside it.
+        saved: The option whose module is in the same folder; None if there is none.
+        files: Names of its files there.
         today: The date, as YYYY-MM-DD.
     """
     told, about = content(result, outcomes), result.about
@@ -34,9 +34,12 @@ def card(result: CheckResult, outcomes: Sequence[Outcome], saved: Option | None,
     if saved is not None:
         choice = result.verdict.choice if result.verdict else None
         what = "the advised option" if saved is choice else "the best option that is a module by itself"
-        lines += ["", f"The module here is {words.quoted(saved)}, {what}: {', '.join(f'`{name}`' for name in files)}."]
+        lines += [
+            "",
+            f"The module in this folder is {words.quoted(saved)}, {what}: {', '.join(f'`{name}`' for name in files)}.",
+        ]
     else:
-        lines += ["", "No module lies here: no option but the original one is a module by itself."]
+        lines += ["", "There is no module in this folder: no option but the original one is a module by itself."]
     lines += ["", *_table(result), "", *_classes(result)]
     lines += ["## Provenance", ""]
     lines += [f"- {name}: {value}" for name, value in _facts(told).items() if value]

@@ -10,7 +10,7 @@ from fixtures.analyses import case_of
 from fixtures.check import Four, question
 
 from benchmark.analysis.check.options import Option
-from benchmark.analysis.check.run import ask
+from benchmark.analysis.check.run import ask, cheap_repairs
 from benchmark.analysis.repair_base import all_repairs
 from benchmark.analysis.repairs.both import Both
 from benchmark.method.base import Method, MethodConfig
@@ -66,6 +66,15 @@ def test_without_training_images_retraining_and_such_repairs_are_not_measured(be
     assert result.option("keep").held_out is None
     assert [option.reason for option in result.options if option.failed] == []
     assert result.verdict is not None
+
+
+def test_when_time_is_up_the_trusted_repairs_have_been_tried(bench):
+    """One is measured whatever it takes; the order of the options does not change."""
+    result = ask(question(bench, "coop", repair_budget=0.0), bench.store)
+    repairs = [option for option in result.options if option.kind in ("repair", "both")]
+    assert [option.name for option in repairs if option.measured] == ["rotated-both"]
+    assert [option.name for option in repairs] == [repair.name for repair in cheap_repairs()]
+    assert repairs[0].reason == f"there was no time for it; --repair {repairs[0].name} tries it"
 
 
 def test_a_long_retraining_is_not_tried(bench):

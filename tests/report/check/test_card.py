@@ -27,7 +27,7 @@ def test_its_header_is_yaml_with_the_result(result):
 def test_it_names_the_worst_classes(result):
     _, body = parts(card(result, [], None, [], "2026-11-28"))
     assert "Classes that lose most if the module is kept as it is: <cat> \N{MINUS SIGN}30.0 points." in body
-    assert "No module lies here" in body
+    assert "There is no module in this folder" in body
 
 
 def test_no_class_need_lose():
