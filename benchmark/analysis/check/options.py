@@ -80,7 +80,7 @@ class Inquiry:
     budget: float
     """Seconds that retraining may take on this machine; a longer one is not tried."""
     repair_budget: float = math.inf
-    """Seconds after which no further repair is tried."""
+    """Seconds after which no further repair is tried, but for trusted ones."""
 
     @property
     def test(self) -> TestSet:
@@ -144,12 +144,12 @@ def _held_out(case: Case, scorer: Scorer) -> float | None:
 
 
 def _repairs(inquiry: Inquiry, on_option: Callable[[str], None]) -> list[Option]:
-    """The repairs in their order. Those that can be trusted are measured first, the others as long as there is time: each may
-    have all images encoded again if the module is in the image tower."""
+    """The repairs in their order. The trusted ones are measured first, the others as long as there is time: each may have all
+    images encoded again if the module is in the image tower."""
     start, measured = time.perf_counter(), {}
     for repair in sorted(inquiry.repairs, key=lambda repair: not repair.trusted):
         on_option(repair.title)
-        if time.perf_counter() - start > inquiry.repair_budget:
+        if not repair.trusted and time.perf_counter() - start > inquiry.repair_budget:
             reason = f"there was no time for it; --repair {repair.name} tries it"
             measured[repair.name] = replace(_described(repair), reason=reason)
         else:
