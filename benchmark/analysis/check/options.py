@@ -144,8 +144,8 @@ def _held_out(case: Case, scorer: Scorer) -> float | None:
 
 
 def _repairs(inquiry: Inquiry, on_option: Callable[[str], None]) -> list[Option]:
-    """The repairs in their order. The trusted ones are measured first, the others as long as there is time: each may have all
-    images encoded again if the module is in the image tower."""
+    """The repairs in their order. The trusted ones are measured first, the others as long as there is time: each may have
+    all images encoded again if the module is in the image tower."""
     start, measured = time.perf_counter(), {}
     for repair in sorted(inquiry.repairs, key=lambda repair: not repair.trusted):
         on_option(repair.title)

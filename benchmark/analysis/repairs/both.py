@@ -32,7 +32,7 @@ class BothZeroShot(Both):
     """Neither has a module: what two backbones bring by themselves."""
 
     name, title, effort = "both-zero-shot", "both backbones without a module", 32
-    control = True
+    control, trusted = True, False
 
     def apply(self, case: Case) -> Repaired:
         return Repaired(mixture([(0.5, case.zero_shot(case.old)), (0.5, case.zero_shot(case.new))]))
