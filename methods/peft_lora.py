@@ -39,7 +39,7 @@ class PeftLora(Method):
         venue="ICLR",
         url="https://arxiv.org/abs/2106.09685",
         code="https://github.com/huggingface/peft",
-        parameters="rank times inputs plus outputs of every map that it changes",
+        parameters="4 * rank * (L_t * d_t + L_v * d_v)",  # of the default targets
         transfer="the change of weights is added to the new weights; needs maps of equal sizes",
         listed=False,
         bibtex="""@inproceedings{hu2022lora,
