@@ -62,7 +62,9 @@ class PeftLora(Method):
         rank: int = Field(default=8, ge=1)
         alpha: float = Field(default=8.0, gt=0)
         rslora: bool = False
+        """Whether the scale is alpha / sqrt(r) instead of alpha / r."""
         dora: bool = False
+        """Whether the lengths of the weights' rows are learnt apart."""
         ranks: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
         """Ranks of single maps, by name."""
         alphas: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)

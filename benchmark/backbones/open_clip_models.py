@@ -151,7 +151,7 @@ def _check_folder(folder: Path, where: str, model: str) -> None:
     if not (folder / "open_clip_config.json").is_file():
         kind = model.partition(":")[0]
         raise UserError(
-            f"{where}: neither open_clip_config.json nor config.json in {folder}", fix=f"check the path after '{kind}:'"
+            f"{where}: no open_clip_config.json in {folder}, nor a config.json", fix=f"check the path after '{kind}:'"
         )
     if not any(folder.glob("*.safetensors")) and not any(folder.glob("*.bin")) and not any(folder.glob("*.pt*")):
         raise UserError(f"{where}: no weights in {folder}", fix="put open_clip_model.safetensors there")

@@ -16,7 +16,7 @@ from typing import Any
 import huggingface_hub
 import open_clip
 import torch
-from huggingface_hub.errors import HFValidationError
+from huggingface_hub.errors import EntryNotFoundError, HFValidationError
 from open_clip.pretrained import download_pretrained, download_pretrained_from_hf, get_pretrained_cfg
 
 from benchmark.backbones import hf
@@ -64,10 +64,11 @@ def fetch(name: str, spec: BackboneSpec) -> None:
     try:
         if spec.model.startswith("hf-hub:"):
             repo = spec.model.removeprefix("hf-hub:")
-            if not huggingface_hub.file_exists(repo, CONFIG):  # a model of transformers
+            try:
+                download_pretrained_from_hf(repo, filename=CONFIG)
+            except EntryNotFoundError:  # a model of transformers
                 huggingface_hub.snapshot_download(repo, allow_patterns=["*.json", "*.txt", "*.model", _weights_of(repo)])
                 return
-            download_pretrained_from_hf(repo, filename=CONFIG)
             download_pretrained_from_hf(repo)
         else:
             download_pretrained(get_pretrained_cfg(spec.model, str(spec.pretrained)))

@@ -51,7 +51,7 @@ NAMES = {
     r"vision_model\.post_layernorm\.(\w+)": rf"{TRUNK}.norm.\1",
     r"vision_model\.head\.probe": f"{TRUNK}.attn_pool.latent",
     r"vision_model\.head\.attention\.out_proj\.(\w+)": rf"{TRUNK}.attn_pool.proj.\1",
-    r"vision_model\.head\.layernorm\.(\w+)": rf"{TRUNK}.attn_pool.norm.\1",
+    r"vision_model\.head\.layer_?norm\.(\w+)": rf"{TRUNK}.attn_pool.norm.\1",
     r"vision_model\.head\.mlp\.(fc[12])\.(\w+)": rf"{TRUNK}.attn_pool.mlp.\1.\2",
 }
 TEXT_PARTS = {
