@@ -15,12 +15,12 @@ from PIL import Image, ImageOps
 
 from benchmark.config.errors import UserError, clean
 from benchmark.config.missing import Missing
+from benchmark.data.coop.splits import SEED, SHARES, note_of, parted
 from benchmark.data.dataset import Dataset, Examples, Splits, Subset
 
 PREFIX = "hf:"
 PARTS = {"train": "train", "val": "val", "validation": "val", "valid": "val", "dev": "val", "test": "test"}
 """What people call the parts of a split."""
-SEED = 0
 
 
 class HubImages:
@@ -54,7 +54,7 @@ class HubImages:
 
 
 def hub_dataset(
-    source: str, *, template: str | None = None, shares: tuple[float, float] = (0.5, 0.2), shots: int = 16
+    source: str, *, template: str | None = None, shares: tuple[float, float] = SHARES, shots: int = 16
 ) -> type[Dataset]:
     """The data set class of a name in the hub's cache, ``hf:ORGANISATION/NAME`` or ``hf:ORGANISATION/NAME/CONFIGURATION``,
     or of a folder that ``save_to_disk`` wrote, ``hf:/path``.
@@ -170,12 +170,7 @@ def _divided(every: Examples, names: tuple[str, ...], shares: tuple[float, float
     train, val, test = list[int](), list[int](), list[int]()
     for members in rows.values():
         rng.shuffle(members)
-        first, second = (round(len(members) * share) for share in shares)
-        train += members[:first]
-        val += members[first : first + second]
-        test += members[first + second :]
-    percent = "/".join(f"{100 * share:.0f}" for share in (*shares, 1 - sum(shares)))
-    note = f"split made by rule: {percent} % of each class"
-    return Splits(
-        names, test=every.pick(sorted(test)), train=every.pick(sorted(train)), val=every.pick(sorted(val)), note=note
-    )
+        for part, some in zip((train, val, test), parted(members, shares), strict=True):
+            part += some
+    train_part, val_part, test_part = (every.pick(sorted(part)) for part in (train, val, test))
+    return Splits(names, test_part, train_part, val_part, note=note_of(shares))

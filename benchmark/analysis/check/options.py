@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import numpy as np
 import torch
 
 from benchmark.analysis.repair_base import OLD_BACKBONE, Case, Repair
@@ -226,8 +225,3 @@ def _image_seconds(case: Case) -> float:
     with torch.no_grad(), case.new.computing_in(case.precision):
         case.new.encode_image(pixels)
     return (time.perf_counter() - start) / len(few)
-
-
-def groups_of(inquiry: Inquiry) -> np.ndarray:
-    """(N,) the drawing that each test image shows; images of one drawing are not independent."""
-    return np.asarray(inquiry.test.examples.groups)

@@ -1,6 +1,6 @@
 """Model folders of Hugging Face's transformers, as models of open_clip.
 
-No library converts this way, so the names are mapped here; tests/backbones/test_hf.py compares the features with those that
+No library converts this way, so the names are mapped here; tests/backbones/hf compares the features with those that
 transformers computes. Weights are read without transformers, which is needed for tokenizers other than CLIP's alone.
 """
 

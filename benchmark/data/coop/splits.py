@@ -48,12 +48,21 @@ def split_classes(items: Iterable[Item], shares: tuple[float, float] = SHARES) -
     val: list[Item] = []
     test: list[Item] = []
     for members in _shuffled(items):
-        first, second = (round(len(members) * share) for share in shares)
-        train += members[:first]
-        val += members[first : first + second]
-        test += members[first + second :]
+        for part, some in zip((train, val, test), parted(members, shares), strict=True):
+            part += some
+    return Listing(train, val, test, note=note_of(shares))
+
+
+def parted(members: list[T], shares: tuple[float, float]) -> tuple[list[T], list[T], list[T]]:
+    """One class in three parts, the first two of ``shares`` of it, rounded."""
+    first, second = (round(len(members) * share) for share in shares)
+    return members[:first], members[first : first + second], members[first + second :]
+
+
+def note_of(shares: tuple[float, float]) -> str:
+    """How such a split was made."""
     percent = "/".join(f"{100 * share:.0f}" for share in (*shares, 1 - sum(shares)))
-    return Listing(train, val, test, note=f"split made by rule: {percent} % of each class")
+    return f"split made by rule: {percent} % of each class"
 
 
 def hold_out(items: Iterable[Item], test: Sequence[Item]) -> Listing:
