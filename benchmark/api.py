@@ -20,6 +20,7 @@ from benchmark.config.errors import UserError
 from benchmark.config.schema import BackboneSpec, RunSpec
 from benchmark.config.validation import check
 from benchmark.data.batch import Batch, ClassList, FewShots
+from benchmark.data.coop.image_file import to_rgb
 from benchmark.data.dataset import Augmentation, Dataset, Examples
 from benchmark.data.features import FeatureStore
 from benchmark.experiment import preflight
@@ -93,7 +94,8 @@ class AttachedModule:
         listed = [images] if isinstance(images, Image.Image) else list(images)
         if not listed:
             raise ValueError("no images")
-        return backbone.normalise(torch.stack([backbone.frame(image.convert("RGB")) for image in listed]))
+        rgb = [to_rgb(image, f"image {number}") for number, image in enumerate(listed, start=1)]
+        return backbone.normalise(torch.stack([backbone.frame(image) for image in rgb]))
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from fixtures.checkout import ROOT
@@ -83,6 +84,8 @@ def test_images_may_be_one_picture_several_or_a_tensor(stored, backbones):
     torch.testing.assert_close(attached.logits(images[0]), expected[:1])
     torch.testing.assert_close(attached.logits(torch.stack([backbone.frame(image) for image in images])), expected)
     torch.testing.assert_close(attached.logits(torch.stack([backbone.preprocess(image) for image in images])), expected)
+    deep = Image.fromarray(np.full((32, 32), 51 * 257, dtype=np.uint16))
+    torch.testing.assert_close(attached.logits(deep), attached.logits(Image.new("RGB", (32, 32), (51, 51, 51))))
     with pytest.raises(ValueError, match="no images"):
         attached.logits([])
     with pytest.raises(ValueError, match="N, 3, H, W"):

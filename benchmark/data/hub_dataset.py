@@ -11,10 +11,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 from benchmark.config.errors import UserError, clean
 from benchmark.config.missing import Missing
+from benchmark.data.coop.image_file import to_rgb
 from benchmark.data.coop.splits import SEED, SHARES, note_of, parted
 from benchmark.data.dataset import Dataset, Examples, Splits, Subset
 
@@ -33,16 +34,17 @@ class HubImages:
         return len(self.table)
 
     def __getitem__(self, index: int) -> Image.Image:
-        """The image in RGB, turned as its EXIF data says.
+        """The image in RGB. The library has turned it as its EXIF data says.
 
         Raises:
-            UserError: it cannot be decoded.
+            UserError: it cannot be decoded, or its range of values is not known.
         """
+        where = f"image {index + 1}"
         try:
             image: Image.Image = self.table[index][self.column]
-            return ImageOps.exif_transpose(image).convert("RGB")
         except Exception as error:  # Pillow and datasets raise many kinds for damaged images
-            raise UserError(f"image {index + 1} cannot be read: {clean(error, 200)}", fix="remove it") from None
+            raise UserError(f"cannot be read: {clean(error, 200)}", where=where, fix="remove it") from None
+        return to_rgb(image, where)
 
     def pick(self, rows: tuple[int, ...]) -> Subset:
         return Subset(self, rows)

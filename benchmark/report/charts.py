@@ -15,10 +15,11 @@ from matplotlib.patches import Rectangle
 
 from benchmark.config.files import slug
 from benchmark.report import table_prep
-from benchmark.report.drawing import BLACK, PAGE, PAPER, SERIES, SOFT, spread, styled, tidy, wrap
+from benchmark.report.drawing import BLACK, PAGE, PAPER, SERIES, SOFT, mark, spread, styled, tidy, wrap
 from benchmark.report.model import Figure, MethodRow, Scope
 from benchmark.report.numbers import signed
 from benchmark.report.table import NAN
+from benchmark.report.table_prep import Prepared
 
 DEPTHS: dict[str, tuple[str, str, Any]] = {
     "shallow": (SERIES[0], "o", "-"),
@@ -28,22 +29,19 @@ DEPTHS: dict[str, tuple[str, str, Any]] = {
 """Colour, marker and line by where a method learns."""
 
 
-def heat_map(results: pd.DataFrame, rows: Sequence[MethodRow], view: Scope, baseline: str, name: str) -> Figure | None:
+def heat_map(prepared: Prepared, rows: Sequence[MethodRow], view: Scope, name: str) -> Figure | None:
     """Lift in points, methods x data sets, mean over seeds; None where no cell has a value.
 
     ``rows`` are the headline rows of one pair, ``name`` is the name of the pair.
     """
-    results = table_prep.clean(results)
-    pair = rows[0].pair if rows else ""
-    results = results[(results.pair == pair) & (results.protocol == view.protocol)]
     shown = [row for row in rows if not row.baseline]
-    datasets = list(dict.fromkeys(results.dataset))
-    table = table_prep.matched(results, baseline)
-    if table.empty or not shown:
+    if not shown:
         return None
-    table = table[(table.split == view.split) & (table.test_set == "")]
-    means = table.groupby(["method", "config", "dataset"]).lift.mean()
-    lifts = np.array([[float(means.get((r.method, r.config, d), NAN)) for d in datasets] for r in shown])
+    results = prepared.results
+    results = results[(results.pair == rows[0].pair) & (results.protocol == view.protocol)]
+    datasets = list(dict.fromkeys(results.dataset))
+    means = table_prep.lifts_by_dataset(prepared, view)
+    lifts = np.array([[means.get((r.pair, r.method, r.config), {}).get(d, NAN) for d in datasets] for r in shown])
     if not np.isfinite(lifts).any():
         return None
     words = [
@@ -96,6 +94,9 @@ def _draw_heat_map(lifts: np.ndarray, words: list[list[str]], labels: list[str],
             for text in axes.get_xticklabels():
                 text.set_horizontalalignment("right")
         axes.set_yticklabels(labels, rotation=0)
+        for place, label in enumerate(labels):
+            frame = Rectangle((0, place), len(headings), 1, fill=False, alpha=0)
+            mark(axes.add_patch(frame), label, "frame")
         return canvas
 
 
@@ -130,7 +131,8 @@ def slopes(rows: Sequence[MethodRow], view: Scope, old: str, new: str) -> Figure
 def _draw_slopes(rows: Sequence[MethodRow], view: Scope, old: str, new: str) -> Canvas:
     """The chart, with labels at the right, moved apart where they would overlap."""
     values = [value for row in rows for value in (row.old.main, row.reuse.main)]
-    room = max(max(values) - min(values), 4.0)
+    low, high = min(values), max(values)
+    room = max(high - low, 4.0)
     height = max(3.2, 0.24 * len(rows) + 1.0)
     step = 0.21 * 1.12 * room / (height - 1.0)
     ends = sorted(rows, key=lambda row: row.reuse.main)
@@ -141,11 +143,14 @@ def _draw_slopes(rows: Sequence[MethodRow], view: Scope, old: str, new: str) -> 
         for row, place in zip(ends, places, strict=True):
             colour, marker, line = (SOFT, "D", "--") if row.baseline else DEPTHS.get(row.depth, DEPTHS["none"])
             weight = 2.2 if row.baseline else 1.5
-            axes.plot([0, 1], [row.old.main, row.reuse.main], line, color=colour, marker=marker, ms=5, lw=weight)
-            axes.plot([1.02, 1.08], [row.reuse.main, place], "-", color=colour, lw=0.6)
-            axes.text(1.09, place, f"{row.label}  {row.reuse.main:.1f}", va="center", color=colour, fontsize=8.5)
+            (slope,) = axes.plot([0, 1], [row.old.main, row.reuse.main], line, color=colour, marker=marker, ms=5, lw=weight)
+            (leader,) = axes.plot([1.02, 1.08], [row.reuse.main, place], "-", color=colour, lw=0.6)
+            name = f"{row.label}  {row.reuse.main:.1f}"
+            text = axes.text(1.09, place, name, va="center", color=colour, fontsize=8.5)
+            for part, artist in () if row.baseline else (("slope", slope), ("leader", leader), ("name", text)):
+                mark(artist, row.label, part)
         axes.set_xlim(-0.06, 1.5)
-        axes.set_ylim(min([*values, *places]) - 0.06 * room, max([*values, *places]) + 0.06 * room)
+        axes.set_ylim(min(low, *places) - 0.06 * room, max(high, *places) + 0.06 * room)
         axes.set_xticks([0, 1], [f"old\n(on {old})", f"reuse\n(on {new})"])
         axes.set_ylabel(f"{view.word}, %")
         tidy(axes, "y")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-import pandas as pd
-
+from benchmark.report.method_view import MethodView
 from benchmark.report.model import AnalysisSection, Answer, Figure, KeyNumber, MethodRow, Scope, Section
 from benchmark.report.table import Table
+from benchmark.report.table_prep import Prepared
 from benchmark.results.archive import RunResults
 
 
@@ -20,6 +21,8 @@ class PairView:
     old: str
     new: str
     findings: list[str]
+    by_method: Mapping[str, list[str]]
+    """Sentences about one method, by its label."""
     rows: list[MethodRow]
     table: Table
     metrics: Table | None
@@ -40,11 +43,11 @@ class Report:
     """The content of the page and of the files next to it; a table that would be empty is None."""
 
     run: RunResults
-    results: pd.DataFrame
-    """The results of the run, cleaned."""
+    prepared: Prepared
     view: Scope
     headline: str
     answers: list[Answer]
+    by_method: list[MethodView]
     numbers: list[KeyNumber]
     picture: Figure | None
     overview: Table | None

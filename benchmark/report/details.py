@@ -5,29 +5,27 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from benchmark.report import table_prep
 from benchmark.report.numbers import arrow
+from benchmark.report.table_prep import Prepared
 from benchmark.results.metric import find_metric
 from benchmark.results.summary import column, extra_metrics
-
-if TYPE_CHECKING:
-    pass
 
 TEXTS = ("pair", "method", "dataset", "tested on", "protocol", "split")
 VALUES = {"old": "old", "reuse": "reuse", "retrain": "retrain", "zs_new": "zero-shot new", "lift": "lift"}
 """Columns of accuracies and their names on the page; other metrics of reuse follow."""
 
 
-def packed(results: pd.DataFrame, baseline: str) -> str:
+def packed(prepared: Prepared) -> str:
     """JSON of the means over seeds: columns, the words of each column of texts, and rows of places and values.
 
     It is put into a script element, so it holds no "<".
     """
-    table = table_prep.matched(table_prep.clean(results), baseline)
+    results, table = prepared.results, prepared.table
     keys = ["pair", "method", "config", "dataset", "test_set", "protocol", "split"]
     values = VALUES | {
         column(metric, strategy): label_of(metric) for metric, strategy in extra_metrics(results) if strategy == "reuse"

@@ -10,8 +10,10 @@ from html import escape
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
+from matplotlib.text import Annotation
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 INK, SOFT, AXIS, GRID, PAGE, PAPER = "#1d2329", "#5f6b76", "#9aa3ab", "#e3e7ea", "#ffffff", "#fefefe"
@@ -81,6 +83,20 @@ def pdf(canvas: Canvas, salt: str) -> bytes:
         return content.getvalue()
 
 
+def mark(artist: Artist, label: str, part: str) -> None:
+    """Say which method an artist stands for, so that the page can point it out. The baseline, which others are compared
+    with, is not marked.
+
+    Args:
+        artist: What is drawn.
+        label: The method's, as tables write it.
+        part: What of the method it shows; "frame" is for an artist of opacity 0, which the page
+            shows while the method is chosen. A figure has each pair of label
+            and part once.
+    """
+    artist.set_gid(f"{part}:{label}")
+
+
 def inline(text: str, title: str) -> str:
     """An SVG file as an ``<svg>`` element for a page: titled, without prolog, metadata or namespaces, ids only on
     what is referred to, colours as CSS variables so that the page's theme decides."""
@@ -88,10 +104,16 @@ def inline(text: str, title: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
     text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text)
-    text = re.sub(r'<g id="[^"]*"', "<g", text).replace("xlink:href", "href")
+    text = re.sub(r'<g id="(?:(\w+):([^"]*))?[^"]*"[^>]*>', _group, text).replace("xlink:href", "href")
     text = re.sub(r"((?:fill|stroke|stop-color): )(#[0-9a-f]{6})", _variable, text)
     name = escape(title)
     return re.sub(r"<svg[^>]*>", lambda m: _opening(m[0], name), text, count=1).strip()
+
+
+def _group(match: re.Match[str]) -> str:
+    """The start of a group; with the method that it shows, if that was marked, whose name appears when it is pointed at."""
+    part, label = match[1], match[2]
+    return f'<g class="{part}" data-mark="{label}"><title>{label}</title>' if part else "<g>"
 
 
 def _variable(match: re.Match[str]) -> str:
@@ -122,15 +144,16 @@ def spread(values: Sequence[float], step: float) -> list[float]:
 
 def label_right(
     axes: Axes, points: Sequence[tuple[float, float]], labels: Sequence[str], colours: Sequence[str], size: float = 8.5
-) -> None:
-    """Names of points at the right of the axes, moved apart, each with a line to its point."""
+) -> list[Annotation]:
+    """Names of points at the right of the axes, moved apart, each with a line to its point; the lowest first."""
+    names = []
     axes.margins(0.08)
     low, high = axes.get_ylim()
     height = 72 * axes.bbox.height / axes.figure.dpi
     order = sorted(range(len(points)), key=lambda i: points[i][1])
     places = spread([points[i][1] for i in order], 1.25 * size / height * (high - low))
     for i, place in zip(order, places, strict=True):
-        axes.annotate(
+        name = axes.annotate(
             labels[i],
             points[i],
             (1.02, place),
@@ -141,6 +164,8 @@ def label_right(
             color=colours[i],
             arrowprops={"arrowstyle": "-", "color": AXIS, "lw": 0.5, "shrinkB": 3},
         )
+        names.append(name)
+    return names
 
 
 def log_axis(axes: Axes) -> None:

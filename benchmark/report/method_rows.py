@@ -13,6 +13,7 @@ from benchmark.report import table_prep
 from benchmark.report.model import BOUND, Accuracies, MethodRow, Scope
 from benchmark.report.numbers import signed
 from benchmark.report.table import NAN, Interval
+from benchmark.report.table_prep import Prepared
 from benchmark.results.summary import Covariances, baseline_column, column, extra_metrics, rank_intervals
 
 if TYPE_CHECKING:
@@ -22,15 +23,16 @@ if TYPE_CHECKING:
 def headline(
     results: pd.DataFrame, baseline: str, methods: Mapping[str, Info], covariances: Covariances | None = None
 ) -> list[MethodRow]:
-    """All rows, pairs in order of appearance; in each the baseline first, then methods from best to worst reuse.
+    """``headline_of`` results that are not prepared yet, see ``table_prep.prepare``."""
+    return headline_of(table_prep.prepare(results, baseline, covariances), methods)
 
-    ``covariances`` say what the images contribute to the uncertainty; without, intervals cover seeds only.
-    """
-    covariances = covariances or Covariances()
-    results = table_prep.clean(results)
-    view = table_prep.scope(results)
-    results = results[results.protocol == view.protocol]
-    table = table_prep.matched(results, baseline)
+
+def headline_of(prepared: Prepared, methods: Mapping[str, Info]) -> list[MethodRow]:
+    """All rows, pairs in order of appearance; in each the baseline first, then methods from best to worst reuse."""
+    baseline, covariances = prepared.baseline, prepared.covariances
+    view = table_prep.scope(prepared.results)
+    results = prepared.results[prepared.results.protocol == view.protocol]
+    table = prepared.table[prepared.table.protocol == view.protocol]
     rows = table_prep.summary_rows(table, covariances, baseline)
     extra = extra_metrics(results)
     names = [name_of(*pair) for pair in extra for name_of in (column, baseline_column)]
@@ -39,7 +41,7 @@ def headline(
         part = results[results.pair == pair]
         cells = _cells(part, view)
         on_pair = [
-            _row(part, rows, (pair, *configuration), cells, view, baseline, methods, names)
+            _row(part, rows, (pair, *configuration), cells, view, prepared, methods, names)
             for configuration in _configurations(part, baseline)
         ]
         all_rows += _placed(sorted(on_pair, key=_order), table, (str(pair), view.protocol, view.split), covariances)
@@ -72,7 +74,7 @@ def _row(
     name: tuple[str, str, str],
     cells: set[tuple[str, int]],
     view: Scope,
-    baseline: str,
+    prepared: Prepared,
     methods: Mapping[str, Info],
     names: Sequence[str],
 ) -> MethodRow:
@@ -80,13 +82,13 @@ def _row(
     main = (*name, view.protocol, "", view.split)
     parts: list[table_prep.Key] = [(*name, view.protocol, "", split) for split in view.parts]
     lift = table_prep.lift_of(rows, main)
-    bad = table_prep.statuses(part, *name, view.protocol)
+    bad = prepared.statuses(*name, view.protocol)
     reused, retrained = (_have(part, name, view, strategy) for strategy in ("reuse", "retrain"))
     row = MethodRow(
         *name,
         label=table_prep.label(name[1], name[2]),
         depth=table_prep.depth(name[1], methods),
-        baseline=name[1] == baseline,
+        baseline=name[1] == prepared.baseline,
         old=_strategy(rows, main, parts, "old"),
         reuse=_strategy(rows, main, parts, "reuse"),
         retrain=table_prep.value_of(rows, main, "retrain"),

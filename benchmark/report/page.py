@@ -10,14 +10,26 @@ import pandas as pd
 
 from benchmark.analysis.findings import Findings
 from benchmark.config.files import write_atomically
-from benchmark.report import analysis_view, details, export, sections, summary, table_prep, tables, templating, words
+from benchmark.report import (
+    analysis_view,
+    details,
+    export,
+    method_view,
+    sections,
+    summary,
+    table_prep,
+    tables,
+    templating,
+    words,
+)
 from benchmark.report.contents import PairView, Report
-from benchmark.report.method_rows import headline
+from benchmark.report.method_rows import headline_of
 from benchmark.report.model import CostRow, Figure, MethodRow, Scope
 from benchmark.report.table import Table
+from benchmark.report.table_prep import Prepared
 from benchmark.results.archive import RunResults
 from benchmark.results.metric import PRIMARY, all_metrics
-from benchmark.results.summary import Covariances, extra_metrics
+from benchmark.results.summary import extra_metrics
 
 SCRIPTS = ("sort.js", "filter.js", "copy.js", "theme.js", "details.js")
 
@@ -38,10 +50,11 @@ def render(run: RunResults, findings: Findings | None = None) -> str:
 
 def gather(run: RunResults, findings: Findings) -> Report:
     """Everything that is computed for the report."""
-    results, about, methods = table_prep.clean(run.results), run.about, run.methods
-    covariances = table_prep.covariances(run.uncertainty)
+    about, methods = run.about, run.methods
+    prepared = table_prep.prepare(run.results, about.zero_shot, table_prep.covariances(run.uncertainty))
+    results = prepared.results
     view, costs = table_prep.scope(results), sections.costs(run.runs, methods)
-    pairs = _pairs(results, run, view, covariances, costs)
+    pairs = _pairs(prepared, run, view, costs)
     repairs = analysis_view.answers(findings)
     answers = [summary.answer(pair.name, pair.anchor, pair.rows, view, repairs.get(pair.name, "")) for pair in pairs]
     overview = summary.overview([pair.rows for pair in pairs])
@@ -51,15 +64,16 @@ def gather(run: RunResults, findings: Findings) -> Report:
     reference = next((name for name, info in methods.items() if info.reference), "")
     return Report(
         run=run,
-        results=results,
+        prepared=prepared,
         view=view,
         headline=summary.headline(answers),
         answers=answers,
+        by_method=method_view.overall([(pair.name, pair.anchor, pair.rows) for pair in pairs], view),
         numbers=summary.key_numbers(overview, len(pairs), view),
         picture=scatter.strip([(pair.name, pair.rows) for pair in pairs], view),
         overview=tables.overview_table(overview, [pair.name for pair in pairs], view) if overview else None,
         pairs=pairs,
-        sections=sections.other_protocols(results, _names(results, pairs), about.zero_shot, covariances),
+        sections=sections.other_protocols(prepared, _names(results, pairs)),
         analyses=analysis_view.sections(findings, about.command),
         costs=tables.cost_table(costs) if costs else None,
         capabilities=tables.capability_table(capabilities, reference) if capabilities else None,
@@ -75,7 +89,7 @@ def _failures(results: pd.DataFrame, run: RunResults) -> Table | None:
 
 def page(report: Report) -> str:
     """The page as text."""
-    run, about, results = report.run, report.run.about, report.results
+    run, about, results = report.run, report.run.about, report.prepared.results
     methods = run.methods
     used = list(dict.fromkeys([*results.method, *about.settings]))
     bad = results[results.status != "ok"]
@@ -97,18 +111,18 @@ def page(report: Report) -> str:
         "dataset_count": results[results.test_set == ""].dataset.nunique(),
         "method_count": len([name for name in dict.fromkeys(results.method) if name != about.zero_shot]),
         "shots": sorted({int(value) for value in pd.to_numeric(results.shots, errors="coerce").dropna()}),
-        "details": details.packed(results, about.zero_shot),
+        "details": details.packed(report.prepared),
         "css": templating.text("style.css"),
         "script": "\n".join(templating.text(name) for name in SCRIPTS),
     }
     return templating.environment().get_template("page.html.j2").render(context)
 
 
-def _pairs(
-    results: pd.DataFrame, run: RunResults, view: Scope, covariances: Covariances, costs: Sequence[CostRow]
-) -> list[PairView]:
+def _pairs(prepared: Prepared, run: RunResults, view: Scope, costs: Sequence[CostRow]) -> list[PairView]:
     """The pairs of the run in their order, then any others that the results have."""
-    rows = headline(results, run.about.zero_shot, run.methods, covariances)
+    results = prepared.results
+    rows = headline_of(prepared, run.methods)
+    lifts = table_prep.lifts_by_dataset(prepared, view)
     others = [tuple(pair) for pair in results[["old", "new"]].drop_duplicates().itertuples(index=False, name=None)]
     metrics = list(dict.fromkeys(metric for metric, _ in extra_metrics(results)))
     views = []
@@ -123,20 +137,23 @@ def _pairs(
                 old=old,
                 new=new,
                 findings=[*words.findings(chosen, view), *words.related(run.about.relatedness.get(f"{old}->{new}"))],
+                by_method={
+                    row.label: method_view.sentences(row, chosen, view, lifts.get((row.pair, row.method, row.config), {}))
+                    for row in chosen
+                },
                 rows=chosen,
                 table=tables.headline_table(chosen, view, name, old, new),
                 metrics=tables.metrics_table(chosen, metrics, name),
-                drawings=_drawings(results, chosen, view, run.about.zero_shot, costs, (old, new, name)),
+                drawings=_drawings(prepared, chosen, view, costs, (old, new, name)),
             )
         )
     return views
 
 
 def _drawings(
-    results: pd.DataFrame,
+    prepared: Prepared,
     rows: list[MethodRow],
     view: Scope,
-    baseline: str,
     costs: Sequence[CostRow],
     names: tuple[str, str, str],
 ) -> list[Figure]:
@@ -145,7 +162,7 @@ def _drawings(
 
     old, new, name = names
     drawings = [
-        charts.heat_map(results, rows, view, baseline, name),
+        charts.heat_map(prepared, rows, view, name),
         charts.slopes(rows, view, old, new),
         scatter.base_and_new(rows, view, name),
         scatter.flips(rows, name),

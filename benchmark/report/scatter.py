@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from benchmark.config.files import slug
 from benchmark.report.charts import DEPTHS
-from benchmark.report.drawing import AXIS, BAD, GOOD, INK, MID, SOFT, front, label_right, log_axis, styled, tidy
+from benchmark.report.drawing import AXIS, BAD, GOOD, INK, MID, SOFT, front, label_right, log_axis, mark, styled, tidy
 from benchmark.report.model import CostRow, Figure, MethodRow, Scope
 from benchmark.report.numbers import signed
 
@@ -35,10 +35,11 @@ def strip(pairs: Sequence[tuple[str, Sequence[MethodRow]]], view: Scope) -> Figu
         for place, (_, rows) in enumerate(shown):
             for row in rows:
                 colour, marker = VERDICTS.get(row.verdict, (MID, "o"))
-                axes.plot(row.lift.mean, place, marker, color=colour, ms=6, alpha=0.75, mew=0)
+                (dot,) = axes.plot(row.lift.mean, place, marker, color=colour, ms=6, alpha=0.75, mew=0)
+                mark(dot, row.label, f"point{place}")
             best, worst = (pick(rows, key=lambda row: row.lift.mean) for pick in (max, min))
             for row, side in ((worst, "left"), (best, "right")) if best is not worst else ((best, "right"),):
-                axes.annotate(
+                name = axes.annotate(
                     f"{row.label} {signed(row.lift.mean)}",
                     (row.lift.mean, place),
                     (-4, -14) if side == "left" else (4, 6),
@@ -46,6 +47,7 @@ def strip(pairs: Sequence[tuple[str, Sequence[MethodRow]]], view: Scope) -> Figu
                     ha=side,
                     fontsize=8.5,
                 )
+                mark(name, row.label, f"name{place}")
         tidy(axes, "x")
         axes.margins(x=0.08)
         axes.set_ylim(len(shown) - 0.6, -0.6)
@@ -176,10 +178,12 @@ def _draw(axes: Axes, points: Sequence[Point], ordered: Sequence[Point]) -> None
     """Points by where a method learns; the first of ``ordered`` are labelled at the right, with labels moved apart."""
     for point in points:
         colour, marker, _ = DEPTHS.get(point.row.depth, DEPTHS["none"])
-        axes.plot(point.x, point.y, marker, color=colour, ms=5.5, alpha=0.85, mew=0)
+        (dot,) = axes.plot(point.x, point.y, marker, color=colour, ms=5.5, alpha=0.85, mew=0)
+        mark(dot, point.row.label, "point")
     named = ordered[:LABELLED]
     colours = [DEPTHS.get(point.row.depth, DEPTHS["none"])[0] for point in named]
-    label_right(axes, [(p.x, p.y) for p in named], [p.row.label for p in named], colours)
+    for name in label_right(axes, [(p.x, p.y) for p in named], [p.row.label for p in named], colours):
+        mark(name, name.get_text(), "name")
     used = {point.row.depth for point in points}
     handles = [
         Line2D([], [], color=colour, marker=marker, ls="", label=word)

@@ -23,8 +23,8 @@ from benchmark.report.model import (
 )
 from benchmark.report.numbers import arrow
 from benchmark.report.table import NAN, Interval
+from benchmark.report.table_prep import Prepared
 from benchmark.report.tables import shift_table
-from benchmark.results.summary import Covariances
 
 if TYPE_CHECKING:
     from benchmark.method.base import Info
@@ -34,18 +34,15 @@ OWN, SHIFTED, OTHERS = "own test split", "all shifted test sets", "all other dat
 
 
 def other_protocols(
-    results: pd.DataFrame,
+    prepared: Prepared,
     pairs: Mapping[str, str],
-    baseline: str,
-    covariances: Covariances | None = None,
 ) -> list[Section]:
     """The other protocols that were run. ``pairs``: the displayed name of each pair of the results."""
-    results = table_prep.clean(results)
 
     def shifted(scope: Scope, name: str) -> list[ProtocolView]:
         views = []
         for pair, title in pairs.items():
-            rows = shifts(results, pair, baseline, scope, name, covariances)
+            rows = shifts(prepared, pair, scope, name)
             groups = {group: chosen for group in (OWN, name) if (chosen := [row for row in rows if row.test_set == group])}
             single = [row for row in rows if row.test_set not in groups]
             if groups:
@@ -61,7 +58,7 @@ def other_protocols(
             "Few shots",
             "Modules are trained on all classes of a data set, with the given number of images per class, and tested on all "
             "classes.",
-            _by_shots(results, pairs, baseline, covariances),
+            _by_shots(prepared, pairs),
             FEW_SHOT,
         ),
         Section(
@@ -88,16 +85,14 @@ def _caption(pair: str, group: str) -> str:
 
 
 def _by_shots(
-    results: pd.DataFrame,
+    prepared: Prepared,
     pairs: Mapping[str, str],
-    baseline: str,
-    covariances: Covariances | None,
 ) -> list[ProtocolView]:
     """One table for each number of shots."""
-    scopes = table_prep.few_shots(results)
+    scopes = table_prep.few_shots(prepared.results)
     views = []
     for pair, title in pairs.items():
-        tables = {scope.protocol: shifts(results, pair, baseline, scope, "", covariances) for scope in scopes}
+        tables = {scope.protocol: shifts(prepared, pair, scope, "") for scope in scopes}
         groups = {name: own for name, rows in tables.items() if (own := [row for row in rows if row.test_set == OWN])}
         if groups:
             views.append(ProtocolView(title, [shift_table(own, _caption(title, name)) for name, own in groups.items()]))
@@ -105,46 +100,40 @@ def _by_shots(
 
 
 def shifts(
-    results: pd.DataFrame,
+    prepared: Prepared,
     pair: str,
-    baseline: str,
     scope: Scope = DOMAIN,
     all_of: str = SHIFTED,
-    covariances: Covariances | None = None,
 ) -> list[ShiftRow]:
     """Rows of one pair under a protocol that tests on several sets: per method the own test split, the mean of all other
     sets (named ``all_of``), and each of these.
 
     The mean is over test sets and data sets within a seed, then over seeds. The baseline comes first in each group.
     """
-    results = table_prep.clean(results)
-    results = results[(results.pair == pair) & (results.protocol == scope.protocol)]
-    table = table_prep.matched(results, baseline)
+    table = prepared.table
+    table = table[(table.pair == pair) & (table.protocol == scope.protocol) & (table.split == scope.split)]
     if table.empty:
         return []
-    table = table[table.split == scope.split]
     own, shifted = table[table.test_set == ""], table[table.test_set != ""]
     groups = [(own, "", OWN), (shifted, "", all_of)]
     groups += [(part, str(name[0]), str(name[1])) for name, part in shifted.groupby(["dataset", "test_set"], sort=True)]
-    return [row for part, dataset, name in groups for row in _group(part, results, dataset, name, baseline, covariances)]
+    return [row for part, dataset, name in groups for row in _group(part, prepared, dataset, name)]
 
 
 def _group(
     part: pd.DataFrame,
-    results: pd.DataFrame,
+    prepared: Prepared,
     dataset: str,
     name: str,
-    baseline: str,
-    covariances: Covariances | None,
 ) -> list[ShiftRow]:
     """One row per method over the cells in ``part``, sorted by reuse."""
     places = _places(part)
     some = part.groupby(["method", "config"]).reuse.transform("count") > 0
     part = part[part.reuse.notna() | ~some].assign(own_test_set=part.test_set, test_set=name)
-    rows = [] if dataset else _absent(part, results, name)
-    for key, row in table_prep.summary_rows(part, covariances, baseline).items():
-        is_baseline = key[1] == baseline
-        bad = table_prep.statuses(results, key[0], key[1], key[2], key[3])
+    rows = [] if dataset else _absent(part, prepared, name)
+    for key, row in table_prep.summary_rows(part, prepared.covariances, prepared.baseline).items():
+        is_baseline = key[1] == prepared.baseline
+        bad = prepared.statuses(key[0], key[1], key[2], key[3])
         have = part[(part.method == key[1]) & (part.config == key[2]) & part.reuse.notna()]
         lift = (
             Interval() if is_baseline else Interval(*(row[n] for n in ("lift", "lift_low", "lift_high", "p", "p_outside")))
@@ -168,13 +157,17 @@ def _group(
     return sorted(rows, key=lambda row: (not row.baseline, -row.reuse if math.isfinite(row.reuse) else math.inf, row.label))
 
 
-def _absent(part: pd.DataFrame, results: pd.DataFrame, name: str) -> list[ShiftRow]:
+def _absent(part: pd.DataFrame, prepared: Prepared, name: str) -> list[ShiftRow]:
     """Rows for the methods that have no value at all, not even on the old backbone."""
     have = set(zip(part.method, part.config, strict=True))
+    if not have:
+        return []
+    pair, protocol = part.pair.iloc[0], part.protocol.iloc[0]
+    results = prepared.results[(prepared.results.pair == pair) & (prepared.results.protocol == protocol)]
     rows = []
-    for method, config in table_prep.configurations(results) if have else []:
+    for method, config in table_prep.configurations(results):
         if (method, config) not in have:
-            bad = table_prep.statuses(results, str(results.pair.iloc[0]), method, config, str(results.protocol.iloc[0]))
+            bad = prepared.statuses(pair, method, config, protocol)
             verdict = table_prep.judge(Interval(), bad, empty=True)
             label = table_prep.label(method, config)
             rows.append(ShiftRow(label, False, "", name, NAN, NAN, NAN, NAN, Interval(), verdict))
@@ -187,8 +180,7 @@ def _places(part: pd.DataFrame) -> set[tuple[object, ...]]:
 
 
 def failures(results: pd.DataFrame) -> list[FailureRow]:
-    """Cells without values, grouped by pair, method, status and reason."""
-    results = table_prep.clean(results)
+    """Cells without values of cleaned results, grouped by pair, method, status and reason."""
     bad = results[results.status != "ok"]
     rows = []
     for key, part in bad.groupby(["pair", "method", "config", "status", "reason"], sort=False):

@@ -150,12 +150,13 @@ class Table:
                 groups.append((column.group, 1))
         return [(self.group_titles.get(name, name), count) for name, count in groups]
 
-    def attributes(self, row: Sequence[Cell]) -> dict[str, str]:
-        """The attributes by which the page's filters choose a row."""
+    def attributes(self, row: Sequence[Cell], baseline: bool = False) -> dict[str, str]:
+        """The attributes by which the page's filters choose a row. A baseline stays whatever method is chosen."""
         values = {}
         for column, cell in zip(self.columns, row, strict=True):
-            if column.heading in ROW_ATTRIBUTES and not column.group:
-                values[ROW_ATTRIBUTES[column.heading]] = str(cell)
+            name = ROW_ATTRIBUTES.get(column.heading, "")
+            if name and not column.group and not (baseline and name == "method"):
+                values[name] = str(cell)
         return values
 
     def digits_of(self, column: Column) -> int:

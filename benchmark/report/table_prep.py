@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -15,8 +17,45 @@ if TYPE_CHECKING:
     from benchmark.method.base import Info
 
 Key = tuple[str, ...]
+Configured = tuple[str, str, str]
+"""Pair, method, configuration."""
 TEXT = [name for name in results_summary.COLUMNS if name not in ("shots", "seed", "value", "n")]
+CONFIGURED = ["pair", "method", "config"]
 SUMMARY = ["pair", "method", "config", "protocol", "test_set", "split"]
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """The results of a run as all tables need them, computed once."""
+
+    results: pd.DataFrame
+    """Cleaned."""
+    table: pd.DataFrame
+    """Matched."""
+    baseline: str
+    """The zero-shot method."""
+    covariances: results_summary.Covariances
+
+    @cached_property
+    def _reasons(self) -> dict[Key, dict[str, str]]:
+        rows = self.results[(self.results.strategy == "reuse") & (self.results.status != "ok")]
+        reasons: dict[Key, dict[str, str]] = {}
+        for *key, status, reason in rows[[*CONFIGURED, "protocol", "status", "reason"]].itertuples(index=False, name=None):
+            reasons.setdefault(tuple(key), {})[status] = reason
+        return reasons
+
+    def statuses(self, pair: str, method: str, config: str, protocol: str) -> Mapping[str, str]:
+        """Reasons by status of the reuse cells that have no value."""
+        return self._reasons.get((pair, method, config, protocol), {})
+
+
+def prepare(results: pd.DataFrame, baseline: str, covariances: results_summary.Covariances | None = None) -> Prepared:
+    """Clean and match results.
+
+    ``covariances`` say what the images contribute to the uncertainty; without, intervals cover seeds only.
+    """
+    cleaned = clean(results)
+    return Prepared(cleaned, matched(cleaned, baseline), baseline, covariances or results_summary.Covariances())
 
 
 def clean(results: pd.DataFrame) -> pd.DataFrame:
@@ -85,6 +124,18 @@ def few_shots(results: pd.DataFrame) -> list[Scope]:
     return [few_shot(int(count)) for count in sorted(pd.to_numeric(rows.shots, errors="coerce").dropna().unique())]
 
 
+def lifts_by_dataset(prepared: Prepared, view: Scope) -> dict[Configured, dict[str, float]]:
+    """Mean lift over seeds in points by (pair, method, config), then by data set."""
+    table = prepared.table
+    table = table[(table.protocol == view.protocol) & (table.split == view.split) & (table.test_set == "")]
+    lifts: dict[Configured, dict[str, float]] = {}
+    if len(table):
+        means = table.groupby(["pair", "method", "config", "dataset"], sort=False).lift.mean().reset_index()
+        for pair, method, config, dataset, lift in means.itertuples(index=False, name=None):
+            lifts.setdefault((pair, method, config), {})[dataset] = lift
+    return lifts
+
+
 def value_of(rows: Mapping[Key, Mapping[str, Any]], key: Key, name: str) -> float:
     """A value of a summary, or NaN."""
     row = rows.get(key)
@@ -94,13 +145,6 @@ def value_of(rows: Mapping[Key, Mapping[str, Any]], key: Key, name: str) -> floa
 def lift_of(rows: Mapping[Key, Mapping[str, Any]], key: Key) -> Interval:
     """Lift and its interval of a summary row, or NaN."""
     return Interval(*(value_of(rows, key, name) for name in ("lift", "lift_low", "lift_high", "p", "p_outside")))
-
-
-def statuses(results: pd.DataFrame, pair: str, method: str, config: str, protocol: str) -> dict[str, str]:
-    """Reasons by status of the reuse cells that have no value."""
-    rows = results[(results.pair == pair) & (results.method == method) & (results.config == config)]
-    rows = rows[(rows.protocol == protocol) & (rows.strategy == "reuse") & (rows.status != "ok")]
-    return {str(status): str(reason) for status, reason in zip(rows.status, rows.reason, strict=True)}
 
 
 def judge(lift: Interval, bad: Mapping[str, str], empty: bool) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from fixtures.command import run
 from PIL import Image
@@ -53,6 +54,16 @@ def test_without_a_test_part_validation_is_for_testing(tmp_path):
 def test_labels_may_be_texts(tmp_path):
     content = table(4).cast_column("label", hub.Value("string")).map(lambda row: {"label": ["b", "a"][int(row["label"])]})
     assert saved(content, tmp_path / "set").load().classes == ("a", "b")
+
+
+def test_16_bits_are_scaled_to_8(tmp_path):
+    deep = Image.fromarray(np.arange(64, dtype=np.uint16).reshape(8, 8) * 1040)
+    deep.save(tmp_path / "deep.png")
+    features = hub.Features({"image": hub.Image(), "label": hub.ClassLabel(names=["dog", "cat"])})
+    content = {"image": [str(tmp_path / "deep.png")] * 2, "label": [0, 1]}
+    image = saved(hub.Dataset.from_dict(content, features=features), tmp_path / "set").load().test.images[0]
+    assert (image.mode, image.getpixel((0, 0)), image.getpixel((7, 7))) == ("RGB", (0, 0, 0), (255, 255, 255))
+    assert image.getpixel((0, 4)) == (round(32 * 1040 / 257),) * 3
 
 
 MISTAKES = {

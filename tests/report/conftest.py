@@ -13,7 +13,7 @@ from fixtures.results import DATASETS, LIFTS, PAIRS, SEEDS, cell, page, result
 from benchmark.results import summary
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def results() -> pd.DataFrame:
     rng = np.random.default_rng(7)
     names = itertools.product(PAIRS, LIFTS, DATASETS, SEEDS, ("old", "reuse", "retrain"))
@@ -21,7 +21,7 @@ def results() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=summary.COLUMNS)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def runs() -> pd.DataFrame:
     rows = [
         {"key": f"k{i}", "kind": "train", "method": "prompt", "config": "default", "backbone": "v1", "dataset": "icons"}
@@ -42,7 +42,7 @@ def figures_of(base: float, rng: np.random.Generator, methods: tuple[str, ...], 
     ]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shots() -> pd.DataFrame:
     """Few-shot with 1, 4 and 16 shots, the rows out of order; the adapter does not fit with one shot."""
     rng = np.random.default_rng(3)
@@ -58,7 +58,7 @@ def shots() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=summary.COLUMNS)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def cross() -> pd.DataFrame:
     """Modules of icons on icons, digits and letters."""
     rng = np.random.default_rng(4)
@@ -77,7 +77,7 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmark.report.page._drawings", lambda *_: [])
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def text(results: pd.DataFrame, runs: pd.DataFrame) -> str:
     """The page of all results."""
     return page(results, runs)

@@ -131,13 +131,29 @@ def test_filter_by_method_and_undo(driver: webdriver.Chrome) -> None:
     fresh(driver)
     everything = len(shown(driver, "#details-table tbody tr"))
     choose(driver, "method", "beta")
-    assert names(driver, "") == ["beta"]
+    assert names(driver, "") == ["zero", "beta"]
     rows = shown(driver, "#details-table tbody tr")
     assert 0 < len(rows) < everything
     assert all("beta" in row for row in rows)
     driver.find_element(By.CSS_SELECTOR, "#filters button[type=reset]").click()
     WebDriverWait(driver, 5).until(lambda d: len(shown(d, "#details-table tbody tr")) == everything)
     assert len(names(driver, "")) == len(REUSE)
+
+
+def test_a_chosen_method_is_what_sentences_and_figures_are_about(driver: webdriver.Chrome) -> None:
+    fresh(driver)
+    assert shown(driver, ".answer") == shown(driver, ".answer[data-view='']")
+    choose(driver, "method", "gamma")
+    assert shown(driver, ".answer")[0].startswith("gamma helps on v1 → v2 and v1 → v3.")
+    assert next(text.split(" ")[0] for text in shown(driver, "#pair-2 .findings li")) == "For"
+    assert len(shown(driver, "#summary .answers li")) == 2
+    dimmed = "return [...new Set([...document.querySelectorAll('[data-mark].dim')].map(e => e.dataset.mark))].sort()"
+    assert driver.execute_script(dimmed) == ["alpha", "beta", "delta"]
+    frame = "return getComputedStyle(document.querySelector(`.frame[data-mark=${arguments[0]}] path`)).opacity"
+    assert [driver.execute_script(frame, name) for name in ("beta", "gamma")] == ["0", "1"]
+    driver.find_element(By.CSS_SELECTOR, "#filters button[type=reset]").click()
+    WebDriverWait(driver, 5).until(lambda d: d.execute_script(dimmed) == [])
+    assert len(shown(driver, ".answer")) == 1
 
 
 def test_filter_by_pair_hides_the_other_sections(driver: webdriver.Chrome) -> None:
@@ -153,7 +169,7 @@ def test_a_link_opens_what_its_sender_saw(driver: webdriver.Chrome) -> None:
     choose(driver, "method", "gamma")
     assert "method=gamma" in driver.current_url
     fresh(driver, "#" + driver.current_url.partition("#")[2].replace("?", "pair-2?"))
-    assert names(driver, "", pair=2) == ["gamma"]
+    assert names(driver, "", pair=2) == ["zero", "gamma"]
     top = driver.execute_script("return document.getElementById('pair-2').getBoundingClientRect().top")
     assert -5 < top < 200
     fresh(driver, "#lift-by-upgrade")

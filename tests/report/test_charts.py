@@ -37,4 +37,4 @@ def test_figures_are_absent_without_data(results: pd.DataFrame) -> None:
     rows = headline(all_failed(results), "zero", METHODS)
     view = table_prep.scope(results)
     assert charts.slopes(rows, view, "v1", "v2") is None
-    assert charts.heat_map(all_failed(results), rows, view, "zero", "x") is None
+    assert charts.heat_map(table_prep.prepare(all_failed(results), "zero"), rows, view, "x") is None

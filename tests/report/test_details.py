@@ -9,11 +9,12 @@ import pytest
 from fixtures.results import by_seed
 
 from benchmark.report import details
+from benchmark.report.table_prep import prepare
 from benchmark.results import summary
 
 
 def test_packed_values_are_means_over_seeds(results: pd.DataFrame) -> None:
-    content = json.loads(details.packed(results, "zero"))
+    content = json.loads(details.packed(prepare(results, "zero")))
     texts = content["texts"]
     assert texts == ["pair", "method", "dataset", "tested on", "protocol", "split"]
     assert content["values"][:5] == ["old", "reuse", "retrain", "zero-shot new", "lift"]
@@ -27,8 +28,8 @@ def test_packed_values_are_means_over_seeds(results: pd.DataFrame) -> None:
 
 
 def test_what_is_missing_is_null_and_nothing_closes_the_script(results: pd.DataFrame) -> None:
-    text = details.packed(results.assign(config="</script>"), "zero")
+    text = details.packed(prepare(results.assign(config="</script>"), "zero"))
     assert "<" not in text
     rows = json.loads(text)["rows"]
     assert any(None in row for row in rows), "the adapter has no value on v5"
-    assert json.loads(details.packed(pd.DataFrame(columns=summary.COLUMNS), "zero"))["rows"] == []
+    assert json.loads(details.packed(prepare(pd.DataFrame(columns=summary.COLUMNS), "zero")))["rows"] == []

@@ -72,6 +72,7 @@ def test_figures_have_names_and_ids_are_unique(text: str) -> None:
     assert len(ids) == len(set(ids))
 
 
+@pytest.mark.slow
 def test_same_arguments_same_bytes(results: pd.DataFrame, runs: pd.DataFrame, tmp_path: Path) -> None:
     """The page and every file next to it."""
     written = []

@@ -105,3 +105,4 @@ def test_a_simple_table_knows_its_numeric_columns() -> None:
 def test_filters_choose_rows_by_method_upgrade_and_data_set() -> None:
     table = simple("t", ("Upgrade", "Method", "Trained on", "H"), [("a → b", "m", "icons", 1.0)])
     assert table.attributes(table.rows[0]) == {"pair": "a → b", "method": "m", "dataset": "icons"}
+    assert table.attributes(table.rows[0], baseline=True) == {"pair": "a → b", "dataset": "icons"}

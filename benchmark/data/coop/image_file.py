@@ -31,7 +31,7 @@ def read_image(file: Path) -> Image.Image:
     try:
         _check_kind(file)
         with Image.open(file) as image:
-            return _to_rgb(image, file)
+            return to_rgb(image, str(file))
     except FileNotFoundError:
         raise UserError("no such image", where=str(file), fix="the data set is incomplete: unpack it again") from None
     except Image.DecompressionBombError as error:
@@ -49,10 +49,19 @@ def _check_kind(file: Path) -> None:
         raise UserError(f"{what}, but named like an image", where=str(file), fix="rename or remove it")
 
 
-def _to_rgb(image: Image.Image, file: Path) -> Image.Image:
+def to_rgb(image: Image.Image, where: str) -> Image.Image:
+    """An opened image in RGB, without transparency. Integers of more than 8 bits are scaled to 8.
+
+    Args:
+        image: As Pillow opened it, so that its format is known.
+        where: What a message calls it.
+
+    Raises:
+        UserError: its range of values is not known.
+    """
     if image.mode == "F" or (image.mode == "I" and image.format not in DEEP):
         kind = "floating-point numbers" if image.mode == "F" else "32-bit integers"
-        raise UserError(f"its pixels are {kind} of unknown range", where=str(file), fix=CONVERT)
+        raise UserError(f"its pixels are {kind} of unknown range", where=where, fix=CONVERT)
     if not image.mode.startswith("I"):
         return image.convert("RGB")
     bits = getattr(image, "tag_v2", {}).get(BITS_PER_SAMPLE, (16,))[0]

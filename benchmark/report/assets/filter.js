@@ -1,4 +1,5 @@
-// The filters above the tables: rows and sections that name another upgrade, method, data set or protocol are hidden. The
+// The filters above the tables: rows and sections that name another upgrade, method, data set or protocol are hidden. With a
+// method chosen, sentences about all methods (data-view="") give way to those about it, and figures dim the others. The
 // choice is kept in the address, after the "?" of its fragment, so that a link shows what its sender saw.
 "use strict";
 (function () {
@@ -35,6 +36,13 @@
       element.hidden = !names.every(function (name) {
         return !element.hasAttribute("data-" + name) || fits(name, element.getAttribute("data-" + name), wanted[name]);
       });
+    });
+    document.querySelectorAll("[data-view]").forEach(function (element) {
+      element.hidden = element.getAttribute("data-view") !== wanted.method;
+    });
+    document.querySelectorAll("[data-mark]").forEach(function (mark) {
+      mark.classList.toggle("dim", wanted.method !== "" && mark.getAttribute("data-mark") !== wanted.method);
+      mark.classList.toggle("chosen", mark.getAttribute("data-mark") === wanted.method);
     });
     document.dispatchEvent(new CustomEvent("filter", { detail: wanted }));
   }
