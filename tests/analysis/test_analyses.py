@@ -26,6 +26,7 @@ def test_it_leaves_a_table_and_how_it_was_made(household, name):
     assert name in findings.load(household.out)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", all_analyses())
 def test_a_second_run_computes_nothing_and_finds_the_same(household, name):
     first, before = household.table(name), household.cells()

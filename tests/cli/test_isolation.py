@@ -97,12 +97,14 @@ def trouble(backbone_folders, tmp_path_factory):
     return place, beside
 
 
+@pytest.mark.slow
 def test_the_exit_status_tells_it(trouble):
     _, beside = trouble
     assert beside.status == 1
     assert "Traceback" not in beside.err
 
 
+@pytest.mark.slow
 def test_the_innocent_have_the_same_rows(trouble):
     place, _ = trouble
     expected = rows(place / "alone", INNOCENT)
@@ -110,6 +112,7 @@ def test_the_innocent_have_the_same_rows(trouble):
     pd.testing.assert_frame_equal(rows(place / "beside", INNOCENT), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_the_bad_are_named(name, trouble):
     place, _ = trouble
@@ -123,6 +126,7 @@ def test_the_bad_are_named(name, trouble):
         assert found.reason.str.len().max() < 700
 
 
+@pytest.mark.slow
 def test_features_of_a_changed_backbone_are_not_kept(trouble):
     """The caches of both runs hold the same."""
     place, _ = trouble
@@ -133,6 +137,7 @@ def test_features_of_a_changed_backbone_are_not_kept(trouble):
     assert all(beside[name] == content for name, content in alone.items())
 
 
+@pytest.mark.slow
 def test_every_record_can_be_read(trouble):
     place, _ = trouble
     for file in (place / "beside" / "cells").glob("*/*/record.json"):

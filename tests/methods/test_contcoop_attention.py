@@ -120,6 +120,7 @@ def distance(method):
         return float((method.attention_weights() - uniform[:, None])[several].abs().sum(-1).mean() / 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "wide"), [("contcoop-names", 512), ("contcoop-normalised", 768)], indirect=["wide"])
 def test_weights_at_real_widths_differ_from_a_mean_and_decide(name, wide, monkeypatch):
     method, batch = trained(name, wide)

@@ -306,17 +306,22 @@ CHECKS: dict[str, Callable[[Subject], None]] = {
 
 
 def run(cls: type[Method], bench: Bench) -> dict[str, str]:
+    """``problems`` of a method on a bench."""
+    return problems(Subject(cls, bench))
+
+
+def problems(subject: Subject) -> dict[str, str]:
     """What is wrong, by check; empty where all is well. Whatever a method raises is reported and does not end the checks."""
-    subject, problems = Subject(cls, bench), {}
+    found = {}
     for name, test in CHECKS.items():
-        problems[name] = ""
+        found[name] = ""
         try:
             test(subject)
         except AssertionError as error:
-            problems[name] = str(error)
+            found[name] = str(error)
         except Exception as error:  # a method may raise anything
-            problems[name] = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-    return problems
+            found[name] = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    return found
 
 
 def _fitting(subject: Subject) -> list[str]:
