@@ -19,6 +19,8 @@ from benchmark.method.terms import Space, axes_of
 
 WORDS = 2048
 """A map of the joint space is fitted on at most this many words."""
+ENDING = "</w>"
+"""How a byte-pair vocabulary marks the end of a word."""
 FEWEST = 32
 """With fewer shared words no map is fitted."""
 PENALTIES = tuple(10.0**exponent for exponent in range(-6, 3))
@@ -76,10 +78,9 @@ def shared_words(old: Backbone, new: Backbone) -> list[str]:
 
 def whole_words(backbone: Backbone) -> set[str]:
     """Words of a byte-pair vocabulary that are one token."""
-    ending = "</w>"
     pieces = [str(piece) for piece in getattr(backbone.tokenizer, "encoder", {})]
     return {
-        piece.removesuffix(ending) for piece in pieces if piece.endswith(ending) and piece.removesuffix(ending).isalpha()
+        piece.removesuffix(ENDING) for piece in pieces if piece.endswith(ENDING) and piece.removesuffix(ENDING).isalpha()
     }
 
 
@@ -138,11 +139,14 @@ def word_vectors(old: Backbone, new: Backbone, space: Space, template: str) -> t
 
 def token_vectors(backbone: Backbone, words: list[str]) -> torch.Tensor:
     """(N, d_t) token embeddings of words of one token."""
-    if not words:
-        return torch.empty(0, backbone.text_width)
-    tokens = backbone.tokenize(words)
+    known = {word: backbone.tokenizer.encoder[word + ENDING] for word in words if word.isascii() and word.islower()}
+    others = [word for word in words if word not in known]  # a tokenizer changes what is written otherwise
+    if others:
+        tokens = backbone.tokenize(others)
+        known |= dict(zip(others, tokens.ids[:, tokens.start].tolist(), strict=True))
+    ids = torch.tensor([known[word] for word in words], dtype=torch.long, device=backbone.device)
     with torch.no_grad():
-        return backbone.embed(tokens.ids[:, tokens.start : tokens.start + 1])[:, 0].float().cpu()
+        return backbone.embed(ids[:, None])[:, 0].float().cpu()
 
 
 def _features(backbone: Backbone, words: list[str], template: str) -> torch.Tensor:

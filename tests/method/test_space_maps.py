@@ -8,8 +8,10 @@ from sklearn.linear_model import Ridge as SkRidge
 from sklearn.linear_model import RidgeCV
 from torch.nn import functional as F
 
+from benchmark.backbones.clip import Backbone
+from benchmark.config.schema import BackboneSpec
 from benchmark.method import registry
-from benchmark.method.space_maps import PENALTIES, SpaceMaps, procrustes, ridge, shared_words
+from benchmark.method.space_maps import PENALTIES, SpaceMaps, procrustes, ridge, shared_words, token_vectors, whole_words
 from benchmark.method.terms import axes_of
 from benchmark.training.checks.contract import Subject
 
@@ -21,6 +23,17 @@ CARRIED = sorted(name for name, plugin in METHODS.plugins.items() if plugin.cls.
 
 def rotation(width: int, seed: int = 0) -> torch.Tensor:
     return torch.linalg.qr(torch.randn(width, width, generator=torch.Generator().manual_seed(seed)))[0]
+
+
+def test_token_vectors_are_those_of_the_tokenizer():
+    """Of every word of its vocabulary, letters that it changes included."""
+    bundled = Backbone.load("v5", BackboneSpec(model="bundled:v5"))
+    words = sorted(whole_words(bundled))
+    assert any(not word.isascii() for word in words)
+    assert any(word.isupper() for word in words)
+    tokens = bundled.tokenize(words)
+    expected = bundled.embed(tokens.ids[:, tokens.start])
+    assert torch.equal(token_vectors(bundled, words), expected)
 
 
 def test_procrustes_recovers_a_rotation():
