@@ -90,6 +90,7 @@ def test_what_equals_its_retraining_is_retained_whole():
     assert (found["retained_low"], found["retained_high"]) == (pytest.approx(1), pytest.approx(1))
 
 
+@pytest.mark.slow
 def test_random_backbones_on_noise_are_at_chance(tmp_path, backbone_folders):
     rng = np.random.default_rng(0)
     parts = {"train": 4, "val": 2, "test": 30}

@@ -134,6 +134,7 @@ def test_weights_at_real_widths_differ_from_a_mean_and_decide(name, wide, monkey
     assert (own.softmax(1) - averaged.softmax(1)).abs().max() > 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wide", [512], indirect=True)
 def test_the_papers_attention_stays_a_mean(wide):
     """Its scores are near zero, because the embeddings are small."""

@@ -212,9 +212,7 @@ def digits():
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
-@pytest.mark.parametrize(
-    ("name", "bound"), [("coop", 0.02), ("clip-adapter", 0.02), ("clip-lora", 0.03), ("tip-adapter", 0), ("linear-probe", 0)]
-)
+@pytest.mark.parametrize(("name", "bound"), [("coop", 0.02), ("clip-lora", 0.03), ("tip-adapter", 0)])
 def test_half_precision_changes_few_predictions(name, bound, precision, digits, features):
     """Of one module. What works on cached features has no tower in half precision, and changes none."""
     backbone, task = digits

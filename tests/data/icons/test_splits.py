@@ -120,6 +120,7 @@ def test_a_shifted_test_set_shows_no_training_picture_of_its_parent(name, loaded
     assert not trained & {picture.tobytes() for picture in pixels(loaded(name).test)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_loading_twice_gives_the_same_pictures(name, loaded):
     again, first = DATASETS[name].cls().load(), loaded(name)
