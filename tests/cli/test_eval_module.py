@@ -314,6 +314,7 @@ def offset_run(cli, tmp_path):
     raise AssertionError("no module")
 
 
+@pytest.mark.slow
 def test_a_module_that_changes_on_the_way_has_the_figures_of_the_run(evaluate, offset_run):
     """Reuse of the run and of ``eval-module``: the offset times the relatedness, which is below 1."""
     out, file = offset_run
@@ -328,6 +329,7 @@ def test_a_module_that_changes_on_the_way_has_the_figures_of_the_run(evaluate, o
             assert shown["toy", new, part][1] == f"{rows.value.iloc[0]:.1f}"
 
 
+@pytest.mark.slow
 def test_without_the_backbone_that_it_was_trained_on_it_does_not_fit(evaluate, offset_run, backbone_folders, tmp_path):
     _, file = offset_run
     new = {"model": f"local-dir:{backbone_folders['eva']}"}

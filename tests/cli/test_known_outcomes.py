@@ -115,6 +115,7 @@ def test_random_backbones_on_noise_are_at_chance(tmp_path, backbone_folders):
         assert row.verdict in ("", "undecided", "no effect")
 
 
+@pytest.mark.slow
 def test_a_module_that_says_the_opposite_harms(tmp_path, monkeypatch):
     """On trained towers, whose zero-shot answers are worth something."""
     methods = tmp_path / "methods"

@@ -35,6 +35,7 @@ def listed(world, env: dict[str, str], stdout) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=world.root, env=world.env | env, stdout=stdout, stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk_under_standard_output_is_one_line(world):
     with Path("/dev/full").open("w") as full:
         done = listed(world, {}, full)

@@ -88,6 +88,7 @@ def test_a_malicious_pickle_is_refused_and_not_executed(function, place, how, tm
         assert marker.is_dir()
 
 
+@pytest.mark.slow
 def test_the_advice_for_a_refused_file_works(tmp_path):
     (tmp_path / "it's here").mkdir()
     file = save(dassl({"ctx": torch.ones(4, 32)}, cfg=SimpleNamespace(seed=1)), tmp_path / "it's here" / "model.pth.tar-5")

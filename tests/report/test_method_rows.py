@@ -45,6 +45,7 @@ def test_best_alone_is_not_tied(results: pd.DataFrame) -> None:
     assert [row.place for row in rows if row.method == "prompt"] == ["best", "best"]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_missing_cells_are_said_and_kept_out_of_the_race(results: pd.DataFrame) -> None:
     gone = (results.method == "prompt") & (results.seed == 2) & (results.dataset == "icons") & (results.strategy == "reuse")
     lost = result(PAIRS[0], "prompt", "icons", 2, "reuse", status="oom", reason="full")
@@ -60,6 +61,7 @@ def test_missing_cells_are_said_and_kept_out_of_the_race(results: pd.DataFrame) 
     assert math.isnan(row.retained.mean)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_one_seed_is_not_judged(results: pd.DataFrame) -> None:
     part = results[results.seed == 1]
     rows = headline(part, "zero", METHODS)
@@ -84,6 +86,7 @@ def test_domain_only_headline_is_accuracy(results: pd.DataFrame) -> None:
     assert row.reuse.main == pytest.approx(by_seed(part, "bound", "reuse", protocol="domain", split="all").mean())
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_few_shot_alone_has_the_most_shots_in_its_headline(shots: pd.DataFrame) -> None:
     view = table_prep.scope(shots)
     assert (view.protocol, view.split, view.parts) == ("few-shot, 16 shots", "all", ())

@@ -34,6 +34,7 @@ def copies(finished, tmp_path) -> dict[str, Path]:
     return {name: Path(shutil.copytree(folder, tmp_path / name)) for name, folder in finished.items()}
 
 
+@pytest.mark.slow
 def test_it_is_the_page_of_the_run(cli, finished, tmp_path):
     """To the byte: nothing of it is anywhere but in the folder."""
     done = cli("report", str(finished["one"]), f"--report={tmp_path}/again.html")
@@ -42,6 +43,7 @@ def test_it_is_the_page_of_the_run(cli, finished, tmp_path):
     assert (tmp_path / "again.html").read_bytes() == page.read_bytes()
 
 
+@pytest.mark.slow
 def test_two_folders_are_one_report(cli, finished, tmp_path):
     done = cli("report", str(finished["one"]), str(finished["other"]), f"--report={tmp_path}/both.html")
     assert done.status == 0, done.err
