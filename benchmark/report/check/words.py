@@ -129,6 +129,12 @@ def _not_measured(result: CheckResult) -> list[str]:
     ]
 
 
+NO_FORECAST = (
+    "The lift is not forecast: on data sets that it was not fitted on, a forecast from such agreement was further off than "
+    "the guess that there is none (docs/check.md)."
+)
+
+
 def _without_labels(result: CheckResult) -> list[str]:
     old, new, found = result.about["old"]["name"], result.about["new"]["name"], result.values
     told = [f"{plural(len(result.test.examples), 'image')} without labels tell what changes, not what is right."]
@@ -142,7 +148,7 @@ def _without_labels(result: CheckResult) -> list[str]:
         told.append(f"On {new} the module changes {rate(found['module_changes'])} of the answers")
         before = found.get("module_changes_old")
         told[-1] += f"; on {old}, {rate(before)}." if before else "."
-    return told
+    return [*told, NO_FORECAST]
 
 
 def cell(value: Measured | None, *, sign: bool = False) -> str:

@@ -54,3 +54,4 @@ def test_without_labels(result):
     blind = made(labelled=False)
     assert headline(blind) == "No verdict without labels."
     assert "tell what changes, not what is right" in sentences(blind)[0]
+    assert sentences(blind)[-1].startswith("The lift is not forecast: ")
