@@ -146,6 +146,7 @@ def test_every_method_works_on_it(name, siglip, other_siglip, examples):
         assert digest(backbone.model) == backbone.digest
 
 
+@pytest.mark.slow
 @every_learner
 @pytest.mark.parametrize("there", [True, False], ids=["to it", "from it"])
 def test_what_does_not_fit_it_says_why(name, there, siglip, backbones):

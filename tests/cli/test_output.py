@@ -43,6 +43,7 @@ def test_a_full_disk_under_standard_output_is_one_line(world):
     assert done.stderr == "error: cannot write: No space left on device (fix: free some disk space)\n"
 
 
+@pytest.mark.slow
 def test_a_reader_that_stops_is_no_error(world):
     reader, writer = os.pipe()
     os.close(reader)

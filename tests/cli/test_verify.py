@@ -44,9 +44,7 @@ DAMAGES = {
 }
 
 
-@pytest.mark.parametrize(
-    ("name", "how"), [("module.safetensors", "a bit"), ("record.json", "a bit"), ("predictions.npz", "gone")]
-)
+@pytest.mark.parametrize(("name", "how"), [("module.safetensors", "a bit"), ("predictions.npz", "gone")])
 def test_a_damaged_cell_is_found_and_computed_again(cli, copy, name, how):
     """To the byte: the tables and the cell are what they were."""
     tables = {name: (copy / name).read_bytes() for name in ("results.csv", "uncertainty.csv")}

@@ -306,6 +306,7 @@ def test_a_worker_makes_the_tasks_that_were_planned(pairs, world, monkeypatch):
         assert (again.split_hash(), again.test_hash()) == (task.split_hash(), task.test_hash())
 
 
+@pytest.mark.slow
 def test_a_run_of_all_protocols(cli, pairs, tmp_path):
     """To the tables and the report's sections."""
     out = tmp_path / "o"

@@ -53,6 +53,7 @@ def test_two_folders_are_one_report(cli, finished, tmp_path):
     assert page.count(">zero-shot</th>") == (finished["one"].with_suffix(".html")).read_text().count(">zero-shot</th>")
 
 
+@pytest.mark.slow
 def test_a_contradiction_is_named(cli, copies, tmp_path):
     table = pd.read_csv(copies["both"] / "results.csv", keep_default_na=False, dtype={"value": str})
     row = table.index[(table.method == "coop") & (table.metric == "accuracy") & (table.status == "ok")][0]
@@ -72,6 +73,7 @@ def test_a_contradiction_is_named(cli, copies, tmp_path):
         (lambda about: about["backbones"][0].update(digest="0" * 64), "has other weights in"),
     ],
 )
+@pytest.mark.slow
 def test_what_cannot_be_compared_is_refused(cli, copies, tmp_path, change, words):
     file = copies["other"] / "run.json"
     content = json.loads(file.read_text())
@@ -83,6 +85,7 @@ def test_what_cannot_be_compared_is_refused(cli, copies, tmp_path, change, words
     assert done.err.count("\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["no folder", "no run.json", "no results.csv", "not json", "not all of it"])
 def test_a_folder_without_results_is_one_line(cli, copies, tmp_path, damage):
     folder = copies["one"]
