@@ -100,20 +100,21 @@ def plugin_files(*folders: Path) -> list[Path]:
 
 def import_file(file: Path) -> ModuleType:
     """Import a plugin's file; whatever it raises is raised. As with ``import``, a file that has not changed is run once."""
-    place = hashlib.sha256(str(file.parent).encode()).hexdigest()[:8]
-    name = f"_clip_compat_{file.parent.name}_{place}.{file.stem}"
-    digest = _digest(file)
-    if name not in _imported or _imported[name][0] != digest:
-        _imported[name] = digest, _load(name, file)
-    return _imported[name][1]
+    return _import(file)[1]
 
 
 _imported: dict[str, tuple[str, ModuleType]] = {}
 """The digest and the module of each file that was imported, by the module's name."""
 
 
-def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+def _import(file: Path) -> tuple[str, ModuleType]:
+    """The digest of a plugin's file, and its module."""
+    place = hashlib.sha256(str(file.parent).encode()).hexdigest()[:8]
+    name = f"_clip_compat_{file.parent.name}_{place}.{file.stem}"
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+    if name not in _imported or _imported[name][0] != digest:
+        _imported[name] = digest, _load(name, file)
+    return _imported[name]
 
 
 def _discover(
@@ -130,8 +131,7 @@ def _discover(
             registry.broken[slug] = f"{file}: {registry.skipped[str(file)]}"
             continue
         try:
-            digest = _digest(file)
-            module = import_file(file)
+            digest, module = _import(file)
             classes = _classes(module, base, file)
             named = {name_of(cls): cls for cls in classes}
             if len(named) < len(classes):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,11 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from benchmark.config.files import slug
-from benchmark.report import table_prep
 from benchmark.report.drawing import BLACK, PAGE, PAPER, SERIES, SOFT, mark, spread, styled, tidy, wrap
 from benchmark.report.model import Figure, MethodRow, Scope
 from benchmark.report.numbers import signed
 from benchmark.report.table import NAN
-from benchmark.report.table_prep import Prepared
+from benchmark.report.table_prep import Configured, Prepared
 
 DEPTHS: dict[str, tuple[str, str, Any]] = {
     "shallow": (SERIES[0], "o", "-"),
@@ -29,10 +28,17 @@ DEPTHS: dict[str, tuple[str, str, Any]] = {
 """Colour, marker and line by where a method learns."""
 
 
-def heat_map(prepared: Prepared, rows: Sequence[MethodRow], view: Scope, name: str) -> Figure | None:
+def heat_map(
+    prepared: Prepared,
+    rows: Sequence[MethodRow],
+    lifts_of: Mapping[Configured, Mapping[str, float]],
+    view: Scope,
+    name: str,
+) -> Figure | None:
     """Lift in points, methods x data sets, mean over seeds; None where no cell has a value.
 
-    ``rows`` are the headline rows of one pair, ``name`` is the name of the pair.
+    ``rows`` are the headline rows of one pair, ``lifts_of`` comes from ``table_prep.lifts_by_dataset``, ``name`` is the name
+    of the pair.
     """
     shown = [row for row in rows if not row.baseline]
     if not shown:
@@ -40,8 +46,7 @@ def heat_map(prepared: Prepared, rows: Sequence[MethodRow], view: Scope, name: s
     results = prepared.results
     results = results[(results.pair == rows[0].pair) & (results.protocol == view.protocol)]
     datasets = list(dict.fromkeys(results.dataset))
-    means = table_prep.lifts_by_dataset(prepared, view)
-    lifts = np.array([[means.get((r.pair, r.method, r.config), {}).get(d, NAN) for d in datasets] for r in shown])
+    lifts = np.array([[lifts_of.get((r.pair, r.method, r.config), {}).get(d, NAN) for d in datasets] for r in shown])
     if not np.isfinite(lifts).any():
         return None
     words = [
@@ -147,8 +152,9 @@ def _draw_slopes(rows: Sequence[MethodRow], view: Scope, old: str, new: str) -> 
             (leader,) = axes.plot([1.02, 1.08], [row.reuse.main, place], "-", color=colour, lw=0.6)
             name = f"{row.label}  {row.reuse.main:.1f}"
             text = axes.text(1.09, place, name, va="center", color=colour, fontsize=8.5)
-            for part, artist in () if row.baseline else (("slope", slope), ("leader", leader), ("name", text)):
-                mark(artist, row.label, part)
+            if not row.baseline:
+                for part, artist in (("slope", slope), ("leader", leader), ("name", text)):
+                    mark(artist, row.label, part)
         axes.set_xlim(-0.06, 1.5)
         axes.set_ylim(min(low, *places) - 0.06 * room, max(high, *places) + 0.06 * room)
         axes.set_xticks([0, 1], [f"old\n(on {old})", f"reuse\n(on {new})"])

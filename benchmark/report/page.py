@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from benchmark.report.contents import PairView, Report
 from benchmark.report.method_rows import headline_of
 from benchmark.report.model import CostRow, Figure, MethodRow, Scope
 from benchmark.report.table import Table
-from benchmark.report.table_prep import Prepared
+from benchmark.report.table_prep import Configured, Prepared
 from benchmark.results.archive import RunResults
 from benchmark.results.metric import PRIMARY, all_metrics
 from benchmark.results.summary import extra_metrics
@@ -144,7 +144,7 @@ def _pairs(prepared: Prepared, run: RunResults, view: Scope, costs: Sequence[Cos
                 rows=chosen,
                 table=tables.headline_table(chosen, view, name, old, new),
                 metrics=tables.metrics_table(chosen, metrics, name),
-                drawings=_drawings(prepared, chosen, view, costs, (old, new, name)),
+                drawings=_drawings(prepared, chosen, lifts, view, costs, (old, new, name)),
             )
         )
     return views
@@ -153,6 +153,7 @@ def _pairs(prepared: Prepared, run: RunResults, view: Scope, costs: Sequence[Cos
 def _drawings(
     prepared: Prepared,
     rows: list[MethodRow],
+    lifts: Mapping[Configured, Mapping[str, float]],
     view: Scope,
     costs: Sequence[CostRow],
     names: tuple[str, str, str],
@@ -162,7 +163,7 @@ def _drawings(
 
     old, new, name = names
     drawings = [
-        charts.heat_map(prepared, rows, view, name),
+        charts.heat_map(prepared, rows, lifts, view, name),
         charts.slopes(rows, view, old, new),
         scatter.base_and_new(rows, view, name),
         scatter.flips(rows, name),

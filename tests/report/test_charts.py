@@ -36,5 +36,6 @@ def test_heat_map_and_slope_data(results: pd.DataFrame, text: str) -> None:
 def test_figures_are_absent_without_data(results: pd.DataFrame) -> None:
     rows = headline(all_failed(results), "zero", METHODS)
     view = table_prep.scope(results)
+    prepared = table_prep.prepare(all_failed(results), "zero")
     assert charts.slopes(rows, view, "v1", "v2") is None
-    assert charts.heat_map(table_prep.prepare(all_failed(results), "zero"), rows, view, "x") is None
+    assert charts.heat_map(prepared, rows, table_prep.lifts_by_dataset(prepared, view), view, "x") is None
