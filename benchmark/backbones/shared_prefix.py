@@ -17,7 +17,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from benchmark.backbones.clip import Backbone
+from benchmark.backbones.chunking import by_rows
+from benchmark.backbones.clip import Backbone, Tokens
 
 
 @dataclass(eq=False)
@@ -83,6 +84,17 @@ def encode_prompts(backbone: Backbone, prefix: torch.Tensor, suffix: torch.Tenso
     if not _plain(backbone):
         return _whole(backbone, prefix, suffix, ends.at)
     return backbone.run_tower(_encode, backbone, prefix, suffix, ends)
+
+
+def encode_alike(backbone: Backbone, tokens: Tokens) -> torch.Tensor:
+    """Text features (N, d) of several sentences that begin with the same tokens, such as a template with many words."""
+    same = (tokens.ids == tokens.ids[0]).all(0).cumprod(0)
+    start = min(int(same.sum()), int(tokens.eot.min()))
+    embeddings = backbone.embed(tokens.ids)
+    prefix = embeddings[:1, :start]
+    return by_rows(
+        lambda suffix, ends: encode_prompts(backbone, prefix, suffix, ends)[0], embeddings[:, start:], Ends.of(tokens.eot)
+    )
 
 
 def _encode(backbone: Backbone, prefix: torch.Tensor, suffix: torch.Tensor, ends: Ends) -> torch.Tensor:

@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -36,7 +35,7 @@ from benchmark.data.features import FeatureStore
 from benchmark.data.hub_dataset import PREFIX, hub_dataset
 from benchmark.data.task import FEW_SHOT, Task
 from benchmark.experiment import preflight
-from benchmark.experiment.devices import cores, find_device
+from benchmark.experiment.devices import cores, find_device, use_cpu
 from benchmark.experiment.loading import read_apart
 from benchmark.experiment.session import expand, registries
 from benchmark.method.base import Method
@@ -55,7 +54,7 @@ FAILED = 3
 
 def run(options: argparse.Namespace) -> int:
     """Check it, print and write; returns the exit status: 0, 3 if a condition holds, or 1 if an option failed."""
-    torch.set_num_threads(cores())
+    use_cpu(cores())
     conditions = [gate.parse(text, LABELLED | UNLABELLED, CHEAPEST_FIRST) for text in options.fail_if]
     repairs = chosen_repairs(options.repair, "--repair ")
     for file in (options.report, options.json, options.junit, options.save and options.save / "README.md"):

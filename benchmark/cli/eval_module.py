@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -24,7 +23,7 @@ from benchmark.data.dataset import Splits
 from benchmark.data.features import FeatureStore
 from benchmark.data.task import test_task
 from benchmark.experiment import preflight
-from benchmark.experiment.devices import cores, find_device
+from benchmark.experiment.devices import cores, find_device, use_cpu
 from benchmark.experiment.loading import read_apart
 from benchmark.experiment.session import registries
 from benchmark.method.checkpoints import StoredModule, read_module
@@ -44,7 +43,7 @@ class Row(NamedTuple):
 
 def run(options: argparse.Namespace) -> int:
     """Evaluate and print; returns the exit status, 1 if a data set could not be evaluated."""
-    torch.set_num_threads(cores())
+    use_cpu(cores())
     console = progress_console()
     spec = spec_of(options)
     methods, plugins = registries(spec)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-import torch
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -15,7 +14,7 @@ from benchmark.cli.console import progress_console
 from benchmark.config import loader
 from benchmark.config.errors import UserError
 from benchmark.experiment import preflight
-from benchmark.experiment.devices import cores
+from benchmark.experiment.devices import cores, use_cpu
 from benchmark.method.relatedness import SCALE, relatedness
 from benchmark.method.terms import Space
 
@@ -24,7 +23,7 @@ SPACES: dict[Space, str] = {"tokens": "token embeddings", "features": "text feat
 
 def run(options: argparse.Namespace) -> int:
     """Print it for two backbones, or for every upgrade of the YAML; returns the exit status."""
-    torch.set_num_threads(cores())
+    use_cpu(cores())
     spec, progress = loader.load(loader.find(options.upgrade_pairs)), progress_console()
     if (options.old is None) != (options.new is None):
         raise UserError("one backbone is named", fix="name the old and the new one, or none for all upgrades of the YAML")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 
-import torch
 from rich.console import Console
 
 from benchmark.cli.console import plan_table, progress_console, time_table
 from benchmark.cli.execution import execution_of, require_writable, spec_of
 from benchmark.cli.list_plugins import warn_of_broken
 from benchmark.experiment import preflight
+from benchmark.experiment.devices import use_cpu
 from benchmark.experiment.plan import edited
 from benchmark.experiment.session import Session, compute, lock, open_session, registries, select
 from benchmark.experiment.store import FINAL
@@ -87,6 +87,6 @@ def _print_plan(session: Session) -> None:
 
     contexts = worker_contexts(session.context, session.execution.workers)
     with console.status("timing a few steps per method"):
-        torch.set_num_threads(contexts[0].threads)
+        use_cpu(contexts[0].threads)
         times = estimate(session.plan, contexts[0], session.store.status)
     console.print(time_table(times, len(contexts), session.context.device))

@@ -7,19 +7,42 @@ import gc
 import math
 import os
 import sys
+from collections.abc import Callable
 
 import torch
 
 from benchmark.config.errors import UserError
 
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt(3)
+KEPT_FREE = 2**30
+"""Bytes of freed memory that a process keeps for its next tensors."""
+
+
+def use_cpu(threads: int) -> None:
+    """Prepare this process for computing with so many threads.
+
+    Where the C library is glibc, freed memory stays with the process until ``release_memory``. By default every tensor of
+    over 32 MB is mapped when it is made and unmapped when it is freed, and the system fills it with zeros each time:
+    on ViT-B/16, a quarter of the time of encoding images in large batches.
+    """
+    torch.set_num_threads(threads)
+    adjust = _of_c_library("mallopt")
+    if adjust is not None:
+        adjust(M_MMAP_THRESHOLD, KEPT_FREE)
+        adjust(M_TRIM_THRESHOLD, KEPT_FREE)
+
 
 def release_memory() -> None:
     """Return free memory to the system, where the C library is glibc. Training leaves hundreds of MB of it."""
     gc.collect()
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim is not None:
-            trim(0)
+    trim = _of_c_library("malloc_trim")
+    if trim is not None:
+        trim(0)
+
+
+def _of_c_library(name: str) -> Callable[..., int] | None:
+    """A function of the C library; None if there is none of this name."""
+    return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None
 
 
 def cores() -> int:

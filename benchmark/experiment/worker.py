@@ -20,7 +20,7 @@ from benchmark.config.schema import BackboneSpec, FolderSpec
 from benchmark.data.dataset import Dataset, Splits
 from benchmark.data.features import FeatureStore
 from benchmark.data.task import Task, TaskId, make_task, other_test_sets
-from benchmark.experiment.devices import cores, peak_memory_mb
+from benchmark.experiment.devices import cores, peak_memory_mb, use_cpu
 from benchmark.experiment.isolation import LONGEST, described, exits_are_errors, switches_kept
 from benchmark.experiment.loading import splits_of
 from benchmark.experiment.plan import Cell, Job, restore
@@ -107,7 +107,7 @@ class Worker:
     """By names of the old and the new backbone."""
 
     def __post_init__(self) -> None:
-        torch.set_num_threads(self.context.threads)
+        use_cpu(self.context.threads)
         if self.context.device.startswith("cuda"):
             torch.cuda.set_device(self.context.device)  # peak memory is read from the current card
         self.methods = registry.methods(self.context.plugins, self.context.skipped)

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch.nn import functional as F
 
-from benchmark.backbones.chunking import by_rows
 from benchmark.backbones.clip import Backbone
+from benchmark.backbones.shared_prefix import encode_alike
 from benchmark.data.batch import ClassList
 from benchmark.method.terms import Space, axes_of
 
@@ -77,11 +77,11 @@ def shared_words(old: Backbone, new: Backbone) -> list[str]:
 
 
 def whole_words(backbone: Backbone) -> set[str]:
-    """Words of a byte-pair vocabulary that are one token."""
+    """Words of a byte-pair vocabulary that are one token, in the lower-case letters of ASCII: capitals become other words
+    when they are tokenized, and other letters are written as bytes in the vocabulary."""
     pieces = [str(piece) for piece in getattr(backbone.tokenizer, "encoder", {})]
-    return {
-        piece.removesuffix(ENDING) for piece in pieces if piece.endswith(ENDING) and piece.removesuffix(ENDING).isalpha()
-    }
+    words = {piece.removesuffix(ENDING) for piece in pieces if piece.endswith(ENDING)}
+    return {word for word in words if word.isascii() and word.isalpha() and word.islower()}
 
 
 class SpaceMaps:
@@ -138,13 +138,9 @@ def word_vectors(old: Backbone, new: Backbone, space: Space, template: str) -> t
 
 
 def token_vectors(backbone: Backbone, words: list[str]) -> torch.Tensor:
-    """(N, d_t) token embeddings of words of one token."""
-    known = {word: backbone.tokenizer.encoder[word + ENDING] for word in words if word.isascii() and word.islower()}
-    others = [word for word in words if word not in known]  # a tokenizer changes what is written otherwise
-    if others:
-        tokens = backbone.tokenize(others)
-        known |= dict(zip(others, tokens.ids[:, tokens.start].tolist(), strict=True))
-    ids = torch.tensor([known[word] for word in words], dtype=torch.long, device=backbone.device)
+    """(N, d_t) token embeddings of some of ``whole_words``."""
+    encoder = backbone.tokenizer.encoder
+    ids = torch.tensor([encoder[word + ENDING] for word in words], dtype=torch.long, device=backbone.device)
     with torch.no_grad():
         return backbone.embed(ids[:, None])[:, 0].float().cpu()
 
@@ -153,4 +149,4 @@ def _features(backbone: Backbone, words: list[str], template: str) -> torch.Tens
     """(N, d) normalised text features of words in a template."""
     tokens = backbone.tokenize(ClassList(tuple(words), template).texts())
     with torch.no_grad():
-        return F.normalize(by_rows(backbone.encode_ids, tokens.ids, tokens.eot).float(), dim=-1).cpu()
+        return F.normalize(encode_alike(backbone, tokens).float(), dim=-1).cpu()

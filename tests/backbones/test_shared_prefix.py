@@ -137,3 +137,21 @@ def test_a_prompt_ends_as_the_data_sets_template_does(backbone, closing):
     with torch.no_grad():
         found = template.encode(initial_context(backbone, "an icon of a", 4))
         torch.testing.assert_close(found, backbone.encode_texts(classes.texts()), atol=1e-4, rtol=1e-4)
+
+
+ALIKE = ["a photo of a cat.", "a photo of a tree, a big one.", "a photo of a dog."]
+
+
+@pytest.mark.parametrize("texts", [ALIKE, ["a dog"], ["cat", "dogs"]])
+def test_sentences_that_begin_alike(backbone, texts):
+    """Also one alone, and two that share the start token only."""
+    tokens = backbone.tokenize(texts)
+    assert torch.allclose(shared_prefix.encode_alike(backbone, tokens), backbone.encode_tokens(tokens), atol=1e-5)
+
+
+def test_sentences_that_begin_alike_in_pieces(backbone, monkeypatch):
+    tokens = backbone.tokenize(ALIKE)
+    whole = shared_prefix.encode_alike(backbone, tokens)
+    monkeypatch.setattr("benchmark.backbones.chunking.ROWS", 2)
+    with torch.no_grad():
+        assert torch.allclose(shared_prefix.encode_alike(backbone, tokens), whole, atol=1e-5)

@@ -98,7 +98,8 @@ def test_a_module_that_does_not_fit_fails_conditions_on_it(ask, world, tmp_path)
     world.call(*given, f"--out={out}", "--device=cpu", "--workers=0", "--no-report")
     for file in out.rglob("module.safetensors"):
         with safe_open(file, framework="pt") as content:
-            if json.loads(content.metadata()[HEADER])["backbone"]["name"] == "native":
+            header = json.loads(content.metadata()[HEADER])
+            if (header["method"], header["backbone"]["name"]) == ("clip-adapter", "native"):
                 done = ask("--repair=none", "--fail-if=lift < -100", file=file, new="narrow")
                 assert done.status == 3
                 assert "lift is not known" in done.err

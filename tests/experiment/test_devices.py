@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,3 +43,28 @@ def test_peak_memory_is_in_megabytes():
     status = Path("/proc/self/status").read_text()
     peak = next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM"))
     assert peak_memory_mb() == pytest.approx(peak, rel=0.05)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mallopt is glibc's")
+def test_freed_memory_is_kept_and_released():
+    """A large tensor's memory stays with the process when it is freed, and is the system's again after release_memory. In a
+    process of its own, whose memory nothing else uses."""
+    code = """
+import re, torch
+from pathlib import Path
+from benchmark.experiment.devices import release_memory, use_cpu
+def resident():
+    return int(re.search(r"VmRSS:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
+use_cpu(1)
+assert torch.get_num_threads() == 1
+before = resident()
+tensor = torch.ones(50 * 2**20 // 4 * 4)
+del tensor
+kept = resident() - before
+release_memory()
+print(kept, resident() - before)
+"""
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    kept, left = map(float, printed.split())
+    assert kept > 150
+    assert left < 50

@@ -26,14 +26,16 @@ def rotation(width: int, seed: int = 0) -> torch.Tensor:
 
 
 def test_token_vectors_are_those_of_the_tokenizer():
-    """Of every word of its vocabulary, letters that it changes included."""
+    """Each whole word is one token, and another one for every word: a word that came twice, as "A" does if "A" is read as
+    "a", would be held out and fitted on at once, and relatedness would come out too high."""
     bundled = Backbone.load("v5", BackboneSpec(model="bundled:v5"))
     words = sorted(whole_words(bundled))
-    assert any(not word.isascii() for word in words)
-    assert any(word.isupper() for word in words)
+    assert len(words) > 500
     tokens = bundled.tokenize(words)
-    expected = bundled.embed(tokens.ids[:, tokens.start])
-    assert torch.equal(token_vectors(bundled, words), expected)
+    assert (tokens.end == tokens.start + 1).all()
+    first = tokens.ids[:, tokens.start]
+    assert len(first.unique()) == len(words)
+    assert torch.equal(token_vectors(bundled, words), bundled.embed(first))
 
 
 def test_procrustes_recovers_a_rotation():

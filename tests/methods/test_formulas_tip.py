@@ -111,7 +111,7 @@ def grid_search(backbone, held_out, texts, keys, labels, largest_beta, largest_a
     return chosen, scores
 
 
-def wanted_at(backbone, texts, keys, labels, alpha, beta, count=40):
+def wanted_at(backbone, texts, keys, labels, alpha, beta, count=24):
     """Held-out images that a certain alpha and beta have right, but for some."""
     images = drawn(count, WIDTH, seed=21)
     with torch.no_grad():

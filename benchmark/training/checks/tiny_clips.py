@@ -20,6 +20,10 @@ from benchmark.data.task import BASE_TO_NEW, Task, TaskId
 
 WORDS = "a photo of an icon red dog cat blue bird lorry house tree boat x".split()
 """What their tokenizers have whole."""
+OTHERS = (
+    "sun sea ship hill lake rain snow wind star moon leaf seed corn rice milk salt fish frog bear wolf goat lamb".split()
+)
+"""More words, so that there are more than the text towers have dimensions."""
 CLASSES = ("red dog", "cat", "blue_bird", "lorry")
 UNSEEN = ("house", "a_red tree", "boat")
 TEXT = {"width": 32, "heads": 2, "layers": 2, "context_length": 24}
@@ -57,7 +61,7 @@ SCALES = {"native": 12.0, "eva": 20.0, "narrow": 9.0, "stem": 15.0, "twin": 12.0
 def write(folder: Path, cfg: dict[str, Any], *, seed: int, scale: float = 12.0) -> Path:
     """A random CLIP as an open_clip ``local-dir`` folder; its weights are large enough that classes differ."""
     folder.mkdir(parents=True)
-    vocab = bpe.write(bpe.learn(Counter(WORDS), 40), folder / "merges.txt.gz")
+    vocab = bpe.write(bpe.learn(Counter(WORDS + OTHERS), 110), folder / "merges.txt.gz")
     text = {**cfg["text_cfg"], "vocab_size": vocab}
     preprocess = {"mean": [0.5] * 3, "std": [0.25] * 3, "interpolation": "bicubic", "resize_mode": "shortest"}
     content = {"model_cfg": {**cfg, "text_cfg": {**text, "tokenizer_kwargs": {"bpe_path": "merges.txt.gz"}}}}
