@@ -146,10 +146,10 @@ class ClipLora(Method):
         return Official(settings, tensors, f"assumed from numbers and widths of layers: {', '.join(places)}")
 
     @classmethod
-    def as_peft(cls, config: Any, tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+    def as_peft(cls, config: Any, tensors: Mapping[str, torch.Tensor], *, siglip: bool = False) -> dict[str, Any]:
         keys = [name.removeprefix("lora.up.") for name in tensors if name.startswith("lora.up.")]
         changes = {key: Change(tensors[f"lora.down.{key}"], tensors[f"lora.up.{key}"], config.alpha) for key in keys}
-        return write_adapter(Adapter(changes, config.rank, config.alpha, rslora=True))
+        return write_adapter(Adapter(changes, config.rank, config.alpha, rslora=True), siglip=siglip)
 
     @property
     def needs_pixels(self) -> bool:

@@ -107,7 +107,7 @@ class PeftLora(Method):
         return Official(settings, tensors, adapter.note)
 
     @classmethod
-    def as_peft(cls, config: Any, tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+    def as_peft(cls, config: Any, tensors: Mapping[str, torch.Tensor], *, siglip: bool = False) -> dict[str, Any]:
         keys = [name.removeprefix("lora.up.") for name in tensors if name.startswith("lora.up.")]
         changes = {
             key: Change(
@@ -118,7 +118,7 @@ class PeftLora(Method):
             )
             for key in keys
         }
-        return write_adapter(Adapter(changes, config.rank, config.alpha, config.rslora))
+        return write_adapter(Adapter(changes, config.rank, config.alpha, config.rslora), siglip=siglip)
 
     @property
     def needs_pixels(self) -> bool:

@@ -1,5 +1,6 @@
 """Tip-Adapter and Tip-Adapter-F: the zero-shot classifier plus a cache of the few training images."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
@@ -8,7 +9,7 @@ from pydantic import Field
 from torch import nn
 from torch.nn import functional as F
 
-from benchmark.method import Batch, Crop, Info, Method, MethodConfig
+from benchmark.method import BARE, Batch, Crop, Incompatible, Info, Method, MethodConfig, Official
 
 ALPHA = {
     "stanford-cars": 3.0,
@@ -203,6 +204,22 @@ class TipAdapterFOldKeys(TipAdapterF):
         transfer="the keys stay unchanged, in the old feature space; needs an equal embedding width",
     )
     offsets = ()
+
+    @classmethod
+    def from_official(cls, content: Mapping[str, Any]) -> Official | None:
+        """The keys (N, d) of the official ``best_F_Kshots.pt``, a file with one tensor. It holds neither alpha and beta nor
+        the labels; these are those of the data set's training images, in the order of the official few-shot draw."""
+        keys = content.get(BARE)
+        if keys is None or keys.ndim != 2:
+            return None
+        keys = keys.float()
+        if bool(((keys.norm(dim=0) - 1).abs() < 0.01).all()):
+            raise Incompatible(
+                "these are the keys of Tip-Adapter itself, in which nothing is learnt: run tip-adapter instead"
+            )
+        values = {name: torch.tensor(cls.Config().model_dump()[name]) for name in ("alpha", "beta")}
+        note = f"assumed: alpha {values['alpha']:.3g} and beta {values['beta']:.3g}, which the file lacks"
+        return Official({}, {"kept": keys, **values}, note)
 
     def build(self) -> None:
         super().build()

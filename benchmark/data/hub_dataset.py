@@ -17,11 +17,10 @@ from benchmark.config.errors import UserError, clean
 from benchmark.config.missing import Missing
 from benchmark.data.coop.image_file import to_rgb
 from benchmark.data.coop.splits import SEED, SHARES, note_of, parted
+from benchmark.data.coop.user_files import PARTS
 from benchmark.data.dataset import Dataset, Examples, Splits, Subset
 
 PREFIX = "hf:"
-PARTS = {"train": "train", "val": "val", "validation": "val", "valid": "val", "dev": "val", "test": "test"}
-"""What people call the parts of a split."""
 
 
 class HubImages:
@@ -116,7 +115,7 @@ class HubDataset(Dataset):
             fix = "load it once with datasets.load_dataset where there is a network, or name a folder of save_to_disk"
             raise UserError(f"cannot be loaded: {clean(error, 200)}", where=where, fix=fix) from None
         tables = loaded if isinstance(loaded, Mapping) else {"train": loaded}
-        known = {PARTS[name]: table for name, table in tables.items() if name in PARTS}
+        known = {part: table for part, names in PARTS.items() for name, table in tables.items() if name.lower() in names}
         if not known:
             raise UserError(f"its splits {', '.join(tables)} are unknown", where=where, fix="name them train and test")
         return known

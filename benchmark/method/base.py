@@ -190,8 +190,9 @@ class Method(nn.Module):
         return None
 
     @classmethod
-    def as_peft(cls, config: Any, tensors: Mapping[str, torch.Tensor]) -> dict[str, Any] | None:
-        """A module as an adapter of Hugging Face's PEFT, see ``peft_files.write_adapter``; None if it cannot be one."""
+    def as_peft(cls, config: Any, tensors: Mapping[str, torch.Tensor], *, siglip: bool = False) -> dict[str, Any] | None:
+        """A module as an adapter of Hugging Face's PEFT on ``CLIPModel``, or on ``SiglipModel``; see
+        ``peft_files.write_adapter``. None if it cannot be one."""
         return None
 
     @classmethod
@@ -307,6 +308,10 @@ class Method(nn.Module):
             for name, value in tensors.items():
                 own[name].copy_(value)
         self._cached_classes = None
+
+
+BARE = ""
+"""Name of the tensor in a file that holds nothing else."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from benchmark.backbones.checkpoint_file import Refused, described, read_file
 from benchmark.config.errors import UserError
 from benchmark.config.validation import check
-from benchmark.method.base import Method, Official, shape_mismatch
+from benchmark.method.base import BARE, Method, Official, shape_mismatch
 from benchmark.method.peft_files import CONFIG, OLD_WEIGHTS, WEIGHTS
 from benchmark.method.registry import Registry
 from benchmark.method.terms import Incompatible
@@ -175,11 +175,13 @@ def _stored(
 
 
 def _content(file: Path) -> dict[str, Any]:
-    """What a file holds: a checkpoint's dictionary."""
+    """What a file holds: a checkpoint's dictionary, or a single tensor as ``BARE``."""
     try:
         content = read_file(file)
     except Refused as error:
         raise UserError(f"refused, because it would call {str(error)!r}", where=str(file), fix=_resave(file)) from None
+    if isinstance(content, torch.Tensor):
+        return {BARE: content}
     if not isinstance(content, Mapping):
         problem = f"holds a {type(content).__name__}, not a dictionary"
         raise UserError(problem, where=str(file), fix="give a checkpoint with a state_dict")

@@ -89,10 +89,10 @@ def adapter_of(content: Mapping[str, Any]) -> Adapter | None:
     return Adapter(changes, rank, alpha, bool(config.get("use_rslora")), tuple(targets), note)
 
 
-def write_adapter(adapter: Adapter) -> dict[str, Any]:
+def write_adapter(adapter: Adapter, *, siglip: bool = False) -> dict[str, Any]:
     """What goes into ``adapter_config.json``, as ``adapter_config``, and the tensors of ``adapter_model.safetensors``, as
-    ``state_dict``."""
-    names = {key: _module(key) for key in adapter.changes}
+    ``state_dict``, for ``CLIPModel`` or for ``SiglipModel``."""
+    names = {key: _module(key, PROJECTIONS | SIGLIP_PROJECTION if siglip else PROJECTIONS) for key in adapter.changes}
     tensors = {}
     for key, change in adapter.changes.items():
         stem = f"base_model.model.{names[key]}"
@@ -168,11 +168,11 @@ def _key(module: str) -> str:
     return f"{match[1]}_{int(match[2])}_{role}"
 
 
-def _module(key: str) -> str:
-    """The name in ``CLIPModel`` of what this suite calls ``key``."""
-    for name, ours in PROJECTIONS.items():
-        if key == ours:
-            return name
+def _module(key: str, projections: Mapping[str, str]) -> str:
+    """The name in transformers of what this suite calls ``key``."""
+    named = {ours: name for name, ours in projections.items()}
+    if key in named:
+        return named[key]
     tower, layer, role = key.split("_")
     (name,) = (name for name, ours in ROLES.items() if ours == role)
     return f"{tower}_model.encoder.layers.{layer}.{name}"

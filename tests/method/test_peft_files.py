@@ -7,6 +7,7 @@ import math
 
 import pytest
 import torch
+from fixtures import hf
 from safetensors.torch import load_file, save_file
 
 import benchmark
@@ -101,10 +102,35 @@ def test_both_directions(kind, model, backbone, tmp_path):
     close(logits(peft.PeftModel.from_pretrained(base, tmp_path / "back").eval(), backbone), expected)
 
 
+def test_both_directions_on_siglip(tmp_path):
+    """Also the projection of the text tower, which has another name and a bias there."""
+    folder = hf.siglip(tmp_path / "siglip")
+    backbone, base = hf.load(folder), transformers.SiglipModel.from_pretrained
+    config = peft.LoraConfig(r=4, lora_alpha=8, target_modules=r"text_model\.(head|.*(q_proj|fc1))")
+    theirs = peft.get_peft_model(base(folder), config).eval()
+    for name, value in theirs.named_parameters():
+        if "lora_B" in name:
+            value.data += 0.2 * torch.randn(value.shape, generator=torch.Generator().manual_seed(2))
+    theirs.save_pretrained(tmp_path / "adapter")
+
+    def texts(model):
+        ids = backbone.tokenizer([TEMPLATE.format(name) for name in NAMES])
+        return hf.features(model, ids, pixels())[0]
+
+    module = benchmark.load_module(tmp_path / "adapter")
+    on = module.on(backbone, NAMES, template=TEMPLATE).method
+    assert (texts(base(folder)) - texts(theirs)).abs().max() > 0.05, "it must matter"
+    close(on.class_features(), texts(theirs))
+    written = on.as_peft(module.module.config, module.module.tensors, siglip=True)
+    assert any("text_model.head" in name for name in written["state_dict"])
+    (tmp_path / "back").mkdir()
+    (tmp_path / "back" / CONFIG).write_text(json.dumps(written["adapter_config"]))
+    save_file({n: v.contiguous() for n, v in written["state_dict"].items()}, tmp_path / "back" / WEIGHTS)
+    close(texts(peft.PeftModel.from_pretrained(base(folder), tmp_path / "back").eval()), texts(theirs))
+
+
 def test_what_this_suite_has_learnt_is_read_by_peft(model, backbone, tmp_path):
     """CLIP-LoRA of both towers, whose scale is rsLoRA's."""
-    cls = benchmark.load_module  # noqa: F841 - the registry is what is needed
-
     clip_lora = methods()["clip-lora"].cls
     config = clip_lora.Config(rank=3, alpha=2.0)
     method = clip_lora(config, backbone, ClassList(NAMES, TEMPLATE, "a photo of a"))

@@ -8,9 +8,10 @@ import torch
 
 from benchmark.config.errors import UserError
 from benchmark.config.validation import check
-from benchmark.data.batch import Batch, ClassList
+from benchmark.data.batch import Batch, ClassList, FewShots
 from benchmark.method.checkpoints import read_module
 from benchmark.method.registry import methods
+from benchmark.method.terms import Incompatible
 from benchmark.training.modules import attach
 
 METHODS = methods()
@@ -125,3 +126,45 @@ def test_a_hidden_layer_that_no_reduction_gives(tmp_path):
     torch.save({"fc.0.weight": torch.zeros(20, 30), "fc.2.weight": torch.zeros(30, 20)}, tmp_path / "x.pt")
     with pytest.raises(UserError, match="not d / r for any whole r"):
         read_module(tmp_path / "x.pt", METHODS)
+
+
+# --- Tip-Adapter-F: a file with one tensor -----------------------------------------------------------------------------
+
+LABELS = torch.tensor([0, 0, 1, 1, 2, 2, 3, 3])
+
+
+def shown(backbone):
+    features = torch.randn(1, len(LABELS), backbone.embed_dim, generator=torch.Generator().manual_seed(4))
+    return FewShots(LABELS, lambda views: features)
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_tip_adapter_f(half, backbones, tmp_path):
+    """``best_F_2shots.pt`` is the weight of a linear layer: 100 f W^T + alpha exp(-beta (1 - f F^T)) V, for CLIP's scale."""
+    backbone, generator = backbones["native"], torch.Generator().manual_seed(5)
+    weight = torch.randn(len(LABELS), backbone.embed_dim, generator=generator).half() * 0.3
+    torch.save(torch.nn.Parameter(weight if half else weight.float()), tmp_path / "best_F_2shots.pt")
+    found = read_module(tmp_path / "best_F_2shots.pt", METHODS)
+    assert found.method == "tip-adapter-f-old-keys"
+    assert "alpha 1.17 and beta 1" in found.note
+    cls = METHODS[found.method].cls
+    method = attach(cls, cls.Config(), backbone, CLASSES, found.tensors, shown(backbone))
+    features = torch.randn(5, backbone.embed_dim, generator=generator)
+    unit = features / features.norm(dim=1, keepdim=True)
+    with torch.no_grad():
+        texts = torch.nn.functional.normalize(backbone.encode_texts(CLASSES.texts()), dim=1)
+        near = torch.exp(-(1 - unit @ weight.float().T)) @ torch.nn.functional.one_hot(LABELS).float()
+        scale = backbone.logit_scale
+        expected = scale * unit @ texts.T + scale / 100 * 1.17 * near
+        logits = method.logits(Batch(torch.zeros(5, dtype=torch.long), features=features))
+    torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-4)
+    few = FewShots(LABELS[:6], lambda views: torch.randn(1, 6, backbone.embed_dim))
+    with pytest.raises(Incompatible, match="kept is 8 x 32 in the module but must be 6 x 32"):
+        attach(cls, cls.Config(), backbone, CLASSES, found.tensors, few)
+
+
+def test_the_keys_of_tip_adapter_are_no_module(tmp_path):
+    """``keys_2shots.pt`` holds normalised features in columns, and nothing was learnt in it."""
+    torch.save(torch.nn.functional.normalize(torch.randn(32, 8), dim=0).half(), tmp_path / "keys_2shots.pt")
+    with pytest.raises(UserError, match="keys of Tip-Adapter itself, in which nothing is learnt"):
+        read_module(tmp_path / "keys_2shots.pt", METHODS)

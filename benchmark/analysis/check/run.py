@@ -141,6 +141,11 @@ def _relatedness(passage: Passage) -> float | None:
         return None
 
 
+def _backbone(backbone: Backbone) -> dict[str, Any]:
+    """What is kept of a backbone; towers of SigLIP's training have a bias of the logits."""
+    return {"name": backbone.name, "digest": backbone.digest, "siglip": backbone.logit_bias is not None}
+
+
 def _about(question: Question, relatedness: float | None) -> dict[str, Any]:
     module, task = question.module, question.task
     tensors = hashlib.sha256()
@@ -155,8 +160,8 @@ def _about(question: Question, relatedness: float | None) -> dict[str, Any]:
             "tensors_sha256": tensors.hexdigest(),
             "numbers": sum(value.numel() for value in module.tensors.values()),
         },
-        "old": {"name": question.old.name, "digest": question.old.digest},
-        "new": {"name": question.new.name, "digest": question.new.digest},
+        "old": _backbone(question.old),
+        "new": _backbone(question.new),
         "relatedness": relatedness,
         "data": {
             "name": task.id.dataset,

@@ -42,7 +42,7 @@ def save(folder: Path, result: CheckResult, outcomes: Sequence[Outcome]) -> Opti
         tensors = dict(module.tensors)
         write_atomically(folder / MODULE, module_file(tensors, _described(result, option)))
         files.append(MODULE)
-        adapter = module.cls.as_peft(module.config, tensors)
+        adapter = module.cls.as_peft(module.config, tensors, siglip=result.about["new"]["siglip"])
         if adapter is not None:
             contiguous = {name: value.contiguous() for name, value in adapter["state_dict"].items()}
             text = json.dumps(adapter["adapter_config"], indent=2)
