@@ -41,8 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.errno not in (errno.ENOSPC, errno.EPIPE):
             raise
         return _output_lost(error)
-    except KeyboardInterrupt:
-        _say("interrupted: finished cells are kept; run the same command again to resume")
+    except KeyboardInterrupt as interrupt:
+        _say(str(interrupt) or "interrupted: finished cells are kept; run the same command again to resume")
         return INTERRUPTED
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
@@ -219,6 +219,8 @@ class RunSpec(Strict):
     """The user's own folders of methods and data sets, each with a subfolder methods/ or datasets/; relative to the YAML."""
     data_root: str | None = None
     """Folder that holds the data sets which are read from files; relative to the YAML."""
+    executor: dict[str, Any] = Field(default_factory=dict)
+    """Where cells are computed: its ``name``, and settings of its own."""
     warning: str | None = None
     """Printed with every table that shows the run's numbers."""
 

@@ -8,13 +8,16 @@ of either side loses nothing.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from benchmark.config.discovery import classes_in
 from benchmark.config.errors import UserError, did_you_mean
+from benchmark.config.schema import Strict
+from benchmark.config.validation import check
 from benchmark.experiment import executors
+from benchmark.experiment.devices import find_device
 from benchmark.experiment.plan import Cell, Job
 from benchmark.experiment.store import FINAL, Store
 from benchmark.experiment.worker import Context
@@ -52,8 +55,21 @@ class Executor(ABC):
     name: ClassVar[str]
     """What users type."""
 
-    def __init__(self, context: Context, settings: Settings) -> None:
+    class Config(Strict):
+        """What ``executor:`` may say in a YAML; nothing unless an executor says otherwise."""
+
+    def __init__(self, context: Context, settings: Settings, config: Any = None) -> None:
         self.context, self.settings = context, settings
+        self.config: Any = self.Config() if config is None else config
+
+    @classmethod
+    def device(cls, requested: str, config: Any) -> str:
+        """The device that cells are computed on, of the one that ``--device`` names.
+
+        Raises:
+            UserError: there is no such device.
+        """
+        return find_device(requested)
 
     @abstractmethod
     def submit(self, chunks: Sequence[Chunk]) -> None:
@@ -76,8 +92,13 @@ class Executor(ABC):
     def cancel(self) -> None:
         """Stop whatever is running; finished cells are kept. Also called at the end."""
 
+    def interrupted(self) -> str:
+        """Called when the user presses Ctrl-C: stop, or let the work go on elsewhere; returns what to say about it."""
+        self.cancel()
+        return ""
 
-def make_executor(name: str, context: Context, settings: Settings) -> Executor:
+
+def executor_class(name: str) -> type[Executor]:
     """The executor of a name.
 
     Raises:
@@ -86,7 +107,27 @@ def make_executor(name: str, context: Context, settings: Settings) -> Executor:
     known = {cls.name: cls for cls in classes_in(executors, Executor)}  # type: ignore[type-abstract]
     if name not in known:
         raise UserError(f"unknown executor {name!r}", fix=did_you_mean(name, known))
-    return known[name](context, settings)
+    return known[name]
+
+
+def config_of(name: str, given: Mapping[str, Any]) -> Strict:
+    """The settings of an executor, from what ``executor:`` says in a YAML; those of another executor do not count.
+
+    Raises:
+        UserError: there is no such executor, or a setting is not valid.
+    """
+    cls = executor_class(name)
+    own = {key: value for key, value in given.items() if key != "name"} if given.get("name", name) == name else {}
+    return check(cls.Config, own, where="executor")
+
+
+def make_executor(name: str, context: Context, settings: Settings, config: Strict | None = None) -> Executor:
+    """The executor of a name.
+
+    Raises:
+        UserError: there is none.
+    """
+    return executor_class(name)(context, settings, config)
 
 
 def make_chunks(jobs: Sequence[Job], store: Store, *, separate: bool = False) -> list[Chunk]:
@@ -109,11 +150,15 @@ def execute(executor: Executor, chunks: Sequence[Chunk], on_cell: OnCell, on_tic
     Raises:
         UserError: nothing can be computed, and why.
     """
-    executor.submit(chunks)
     try:
+        executor.submit(chunks)
         while executor.unfinished:
             for end in executor.poll(TICK):
                 on_cell(end.cell, end.status, end.reason)
             on_tick()
-    finally:
+    except KeyboardInterrupt as interrupt:
+        raise KeyboardInterrupt(executor.interrupted()) from interrupt
+    except BaseException:
         executor.cancel()
+        raise
+    executor.cancel()

@@ -23,8 +23,8 @@ from benchmark.data.checks import same_prompts, unusable_images
 from benchmark.data.dataset import Dataset, Splits
 from benchmark.data.task import TaskId
 from benchmark.experiment import plan
-from benchmark.experiment.devices import device_kind, find_device, release_memory
-from benchmark.experiment.executor import Settings, cells_of, execute, make_chunks, make_executor
+from benchmark.experiment.devices import device_kind, release_memory
+from benchmark.experiment.executor import Settings, cells_of, config_of, execute, executor_class, make_chunks, make_executor
 from benchmark.experiment.loading import read_apart
 from benchmark.experiment.plan import BackboneFacts
 from benchmark.experiment.probe import probe
@@ -38,7 +38,7 @@ from benchmark.method.registry import Registry
 from benchmark.method.relatedness import word_table
 
 IN_PROCESS = "in-process"
-PROCESS_POOL = "process-pool"
+LOCAL = "local"
 LISTED = 50
 """Broken images that are named."""
 
@@ -56,10 +56,15 @@ class Execution:
     """In seconds."""
     named_executor: str | None = None
 
-    @property
-    def executor(self) -> str:
-        """Name of the executor: the one that was asked for, else a pool of processes, or this process without workers."""
-        return self.named_executor or (IN_PROCESS if self.workers == 0 else PROCESS_POOL)
+    def executor(self, spec: schema.RunSpec) -> tuple[str, schema.Strict]:
+        """Name and settings of the executor: the one that was asked for, else this process without workers, else the YAML's,
+        else a pool of processes.
+
+        Raises:
+            UserError: there is no such executor, or a setting in the YAML is not valid.
+        """
+        name = self.named_executor or (IN_PROCESS if self.workers == 0 else str(spec.executor.get("name", LOCAL)))
+        return name, config_of(name, spec.executor)
 
     @property
     def settings(self) -> Settings:
@@ -167,7 +172,9 @@ def open_session(selection: Selection, execution: Execution, methods: Registry[M
     Raises:
         UserError: something cannot be loaded.
     """
-    spec, device = selection.spec, find_device(execution.device)
+    spec = selection.spec
+    name, config = execution.executor(spec)
+    device = executor_class(name).device(execution.device, config)
     if execution.device == "auto":
         console.print(f"device: {device}")
     if execution.precision != "fp32" and device == "cpu":
@@ -265,7 +272,8 @@ def compute(
     _check_images(session, {job.train.task for chunk in chunks for job in chunk}, console)
     total = sum(store.status(key) not in FINAL for key in {key for chunk in chunks for key in cells_of(chunk)})
     context = replace(session.context, actions=dict(actions or {}))
-    executor = make_executor(execution.executor, context, execution.settings)
+    name, config = execution.executor(session.spec)
+    executor = make_executor(name, context, execution.settings, config)
     with Progress(total, console) as progress:
         execute(executor, chunks, progress.on_cell, progress.tick)
 

@@ -276,12 +276,12 @@ def blocked_by(trained: dict[str, Any] | None, *, incompatible: bool = False) ->
     )
 
 
-def worker_contexts(context: Context, workers: int | None) -> list[Context]:
-    """One context per worker: on a CPU one per core, on GPUs one per card."""
+def worker_contexts(context: Context, workers: int | None, per_gpu: int = 1) -> list[Context]:
+    """One context per worker: on a CPU one per core, on GPUs ``per_gpu`` for each card that this process may see."""
     if context.device == "cuda":
         count = torch.cuda.device_count()
-        slots = [f"cuda:{i % count}" for i in range(workers or count)]
+        slots = [f"cuda:{i % count}" for i in range(workers or count * per_gpu)]
     else:
-        slots = [context.device] * (workers or (1 if context.device.startswith("cuda") else cores()))
+        slots = [context.device] * (workers or (per_gpu if context.device.startswith("cuda") else cores()))
     decoders = max(1, cores() // len(slots))
     return [replace(context, device=device, decoders=decoders) for device in slots]

@@ -49,7 +49,7 @@ def test_every_executor_computes_the_same_tables(world, tmp_path):
     ]
     options += ["--set=clip-adapter.steps=2", "--device=cpu", "--workers=2"]
     tables = []
-    for name in ("in-process", "process-pool"):
+    for name in ("in-process", "local"):
         out = tmp_path / name
         done = world.call(*options, f"--executor={name}", f"--out={out}", "--no-report")
         assert done.status == 0, done.err
@@ -72,8 +72,8 @@ def test_one_more_is_one_file(context, tmp_path, monkeypatch):
 
 
 def test_an_unknown_executor_has_a_suggestion(context):
-    with pytest.raises(UserError, match=r"unknown executor 'process-pol'.*did you mean 'process-pool'"):
-        make_executor("process-pol", context, Settings())
+    with pytest.raises(UserError, match=r"unknown executor 'locale'.*did you mean 'local'"):
+        make_executor("locale", context, Settings())
 
 
 def test_names_are_those_of_the_files():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from benchmark.experiment.executor import Chunk, Executor, Finished, Settings, cells_of
 from benchmark.experiment.plan import Job
@@ -14,8 +15,8 @@ class InProcess(Executor):
 
     name = "in-process"
 
-    def __init__(self, context: Context, settings: Settings) -> None:
-        super().__init__(context, settings)
+    def __init__(self, context: Context, settings: Settings, config: Any = None) -> None:
+        super().__init__(context, settings, config)
         self._worker: Worker | None = None
         self._queue: list[Job] = []
 

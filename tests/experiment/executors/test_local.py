@@ -13,8 +13,8 @@ import pytest
 from benchmark.config.errors import UserError
 from benchmark.experiment import store
 from benchmark.experiment.executor import Settings
-from benchmark.experiment.executors import process_pool
-from benchmark.experiment.executors.process_pool import ProcessPool, _exit
+from benchmark.experiment.executors import local
+from benchmark.experiment.executors.local import LocalPool, _exit
 from benchmark.experiment.plan import Cell, Configuration, Job
 from benchmark.experiment.store import Store
 from benchmark.experiment.worker import Context
@@ -36,10 +36,10 @@ def pool(tmp_path, monkeypatch):
         sent = []
         process = SimpleNamespace(kill=lambda: None, join=lambda: None, sentinel=0, exitcode=-9)
         pipe = SimpleNamespace(send=sent.append, close=lambda: None, sent=sent)
-        return process_pool._Slot(context, process, pipe)
+        return local._Slot(context, process, pipe)
 
-    monkeypatch.setattr(process_pool, "_start", start)
-    return ProcessPool(Context({}, (), tmp_path, None, "cpu", "fp32"), Settings(workers=2))
+    monkeypatch.setattr(local, "_start", start)
+    return LocalPool(Context({}, (), tmp_path, None, "cpu", "fp32"), Settings(workers=2))
 
 
 @pytest.mark.parametrize(
@@ -106,8 +106,8 @@ def test_a_cancellation_leaves_nothing(pool):
 
 SPAWNING = """
 import multiprocessing, sys
-from benchmark.experiment.executors import process_pool
-process_pool.process_maker = lambda gpu: multiprocessing.get_context("spawn")
+from benchmark.experiment.executors import local
+local.process_maker = lambda gpu: multiprocessing.get_context("spawn")
 if __name__ == "__main__":
     from benchmark.cli.main import main
     sys.exit(main(sys.argv[1:]))

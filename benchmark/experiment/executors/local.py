@@ -14,7 +14,10 @@ from itertools import chain
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
+from pydantic import Field
+
 from benchmark.config.errors import UserError
+from benchmark.config.schema import Strict
 from benchmark.data.task import TaskId
 from benchmark.experiment.devices import release_memory
 from benchmark.experiment.executor import Chunk, Executor, Finished, Settings, cells_of
@@ -39,13 +42,19 @@ class _Slot:
     failed_starts: int = 0
 
 
-class ProcessPool(Executor):
+class LocalPool(Executor):
     """One worker per core, or per GPU."""
 
-    name = "process-pool"
+    name = "local"
 
-    def __init__(self, context: Context, settings: Settings) -> None:
-        super().__init__(context, settings)
+    class Config(Strict):
+        """What ``executor:`` may say in a YAML."""
+
+        workers_per_gpu: int = Field(default=1, ge=1, le=64)
+        """Processes that share a GPU, where one does not keep it busy."""
+
+    def __init__(self, context: Context, settings: Settings, config: Config | None = None) -> None:
+        super().__init__(context, settings, config)
         self._queue: list[Chunk] = []
         self._slots: list[_Slot] = []
         self._finished: list[Finished] = []
@@ -53,7 +62,7 @@ class ProcessPool(Executor):
     def submit(self, chunks: Sequence[Chunk]) -> None:
         self._queue += chunks
         if not self._slots:
-            contexts = worker_contexts(self.context, self.settings.workers)
+            contexts = worker_contexts(self.context, self.settings.workers, self.config.workers_per_gpu)
             self._slots = [_start(context) for context in contexts[: max(1, len(self._queue))]]
         for slot in self._slots:
             if not slot.chunk:
@@ -72,6 +81,11 @@ class ProcessPool(Executor):
                 self._replace(slot, "timeout", f"longer than {limit:.0f} s")
         finished, self._finished = self._finished, []
         return finished
+
+    @property
+    def current(self) -> list[str]:
+        """Keys of the cells that are being computed."""
+        return [slot.current for slot in self._slots if slot.current]
 
     @property
     def unfinished(self) -> bool:
