@@ -24,7 +24,8 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-def _listed(value: object) -> object:
+def listed(value: object) -> object:
+    """A tuple, of one text or of a list."""
     return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
 
 
@@ -60,9 +61,9 @@ def _is_a_name(name: str) -> str:
 NAME = r"[^\W_][\w.+@() -]{0,59}"
 """Of backbones: names become parts of file names, tables and addresses."""
 Word = Annotated[str, BeforeValidator(_as_written)]
-Some = Annotated[tuple[Word, ...], BeforeValidator(_listed), Field(min_length=1)]
+Some = Annotated[tuple[Word, ...], BeforeValidator(listed), Field(min_length=1)]
 Names = Annotated[Some, AfterValidator(_none_twice)]
-Crop = Annotated[tuple[float, float], BeforeValidator(_listed), AfterValidator(_is_a_range)]
+Crop = Annotated[tuple[float, float], BeforeValidator(listed), AfterValidator(_is_a_range)]
 """Range of the share of an image's area that a random crop keeps."""
 
 
@@ -116,7 +117,7 @@ class FolderSpec(Strict):
     context_words: str = "a photo of a"
     class_names: dict[Word, Word] = Field(default_factory=dict)
     """Names of classes in prompts, by folder name or label; for others the folder name or label is used."""
-    base: Annotated[tuple[Word, ...], BeforeValidator(_listed)] = ()
+    base: Annotated[tuple[Word, ...], BeforeValidator(listed)] = ()
     """The base classes of base-to-new; without, the first half in sorted order."""
     shots: Annotated[int, Field(ge=1)] = 16
     crop: Crop | None = (0.08, 1.0)
@@ -202,7 +203,7 @@ class RunSpec(Strict):
     """A whole ``pairs.yaml``."""
 
     backbones: Annotated[dict[Annotated[Word, AfterValidator(_is_a_name)], BackboneSpec], Field(min_length=1)]
-    upgrades: Annotated[tuple[UpgradeSpec, ...], BeforeValidator(_listed), Field(min_length=1)]
+    upgrades: Annotated[tuple[UpgradeSpec, ...], BeforeValidator(listed), Field(min_length=1)]
     datasets: Names = ("all",)
     folders: dict[str, FolderSpec] = Field(default_factory=dict)
     """The user's own data sets by name; ``datasets`` may name them, and "all" includes them."""
@@ -214,8 +215,8 @@ class RunSpec(Strict):
     preset: Literal["paper", "small"] = "paper"
     """Hyper-parameters: the papers' (real CLIPs), or those chosen for towers of icon-world size."""
     shots: Annotated[int, Field(ge=1, le=MANY)] = 16
-    seeds: Annotated[tuple[Seed, ...], BeforeValidator(_listed), Field(min_length=1)] = (1, 2, 3)
-    plugins: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
+    seeds: Annotated[tuple[Seed, ...], BeforeValidator(listed), Field(min_length=1)] = (1, 2, 3)
+    plugins: Annotated[tuple[str, ...], BeforeValidator(listed)] = ()
     """The user's own folders of methods and data sets, each with a subfolder methods/ or datasets/; relative to the YAML."""
     data_root: str | None = None
     """Folder that holds the data sets which are read from files; relative to the YAML."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from benchmark.config.discovery import classes_in
@@ -61,6 +61,8 @@ class Executor(ABC):
     def __init__(self, context: Context, settings: Settings, config: Any = None) -> None:
         self.context, self.settings = context, settings
         self.config: Any = self.Config() if config is None else config
+        self.seconds: Callable[[Job], float] = lambda job: 60.0
+        """About how long a job takes; set by whoever knows better."""
 
     @classmethod
     def device(cls, requested: str, config: Any) -> str:
@@ -142,6 +144,23 @@ def make_chunks(jobs: Sequence[Job], store: Store, *, separate: bool = False) ->
 def cells_of(chunk: Chunk) -> dict[str, Cell]:
     """The cells of a chunk by their keys."""
     return {cell.key: cell for job in chunk for cell in (job.train, *job.evals)}
+
+
+def give_up(store: Store, chunk: Chunk, dead: Cell, status: str, reason: str) -> tuple[Chunk, list[Finished]]:
+    """Write the records of a cell that cannot be computed and of the evaluations that depend on it.
+
+    Returns:
+        The chunk without them, and what is finished by that.
+    """
+    ended, kept = [Finished(dead, status, reason)], []
+    for job in chunk:
+        if job.train.key == dead.key:
+            ended += [Finished(cell, "blocked", f"its module was not trained: {status}: {reason}") for cell in job.evals]
+        else:
+            kept.append(replace(job, evals=tuple(cell for cell in job.evals if cell.key != dead.key)))
+    for end in ended:
+        store.write(end.cell.key, end.cell.config, end.status, reason=end.reason)
+    return tuple(kept), ended
 
 
 def execute(executor: Executor, chunks: Sequence[Chunk], on_cell: OnCell, on_tick: Callable[[], None]) -> None:

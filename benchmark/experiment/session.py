@@ -23,6 +23,7 @@ from benchmark.data.checks import same_prompts, unusable_images
 from benchmark.data.dataset import Dataset, Splits
 from benchmark.data.task import TaskId
 from benchmark.experiment import plan
+from benchmark.experiment.costs import Costs
 from benchmark.experiment.devices import device_kind, release_memory
 from benchmark.experiment.executor import Settings, cells_of, config_of, execute, executor_class, make_chunks, make_executor
 from benchmark.experiment.loading import read_apart
@@ -274,6 +275,7 @@ def compute(
     context = replace(session.context, actions=dict(actions or {}))
     name, config = execution.executor(session.spec)
     executor = make_executor(name, context, execution.settings, config)
+    executor.seconds = Costs(session.plan, session.methods, store, session.plan.cells()).seconds
     with Progress(total, console) as progress:
         execute(executor, chunks, progress.on_cell, progress.tick)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
@@ -60,6 +61,8 @@ class Context:
     """Of arithmetic on the CPU."""
     decoders: int = 1
     """Threads that decode images."""
+    log: str = ""
+    """File with the output of whatever computes the cells, for their records."""
     actions: Mapping[str, Action] = field(default_factory=dict)
     """What to do for cells of other kinds than "train" and "eval"; functions that another process can import."""
 
@@ -150,6 +153,8 @@ class Worker:
         about: dict[str, Any] = {"seconds": seconds, "peak_mb": self._peak_mb(), "plugin": digest}
         if outcome.log:
             about["traceback"] = outcome.log
+        if self.context.log:
+            about |= {"log": self.context.log, "host": socket.gethostname()}
         self.store.write(cell.key, cell.config, outcome.status, reason=outcome.reason, **about, **outcome.content)
         report("end", cell.key, outcome.status, outcome.reason)
 

@@ -9,7 +9,7 @@ import gc
 import signal
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -20,8 +20,7 @@ from benchmark.config.errors import UserError
 from benchmark.config.schema import Strict
 from benchmark.data.task import TaskId
 from benchmark.experiment.devices import release_memory
-from benchmark.experiment.executor import Chunk, Executor, Finished, Settings, cells_of
-from benchmark.experiment.plan import Cell
+from benchmark.experiment.executor import Chunk, Executor, Finished, Settings, cells_of, give_up
 from benchmark.experiment.processes import follow_the_driver, process_maker
 from benchmark.experiment.store import Store
 from benchmark.experiment.worker import Context, Worker, worker_contexts
@@ -137,32 +136,15 @@ class LocalPool(Executor):
             if slot.failed_starts > 2:
                 raise UserError(f"workers die before they take any work: {reason}", fix="run with --workers 0 to see why")
         else:
-            lost = self._without(lost, cells_of(lost)[slot.current], status, reason)
+            dead = cells_of(lost)[slot.current]
+            lost, ended = give_up(Store(self.context.store), lost, dead, status, reason)
+            self._finished += ended
         if lost:
             self._queue.insert(0, lost)
         slot.pipe.close()
         new = _start(slot.context)
         slot.process, slot.pipe = new.process, new.pipe
         self._feed(slot)
-
-    def _without(self, chunk: Chunk, dead: Cell, status: str, reason: str) -> Chunk:
-        """Write the record of a cell that killed its worker, and those of the evaluations that depended on it; returns the
-        chunk without them."""
-        store = Store(self.context.store)
-
-        def note(cell: Cell, status: str, reason: str) -> None:
-            store.write(cell.key, cell.config, status, reason=reason)
-            self._finished.append(Finished(cell, status, reason))
-
-        note(dead, status, reason)
-        kept = []
-        for job in chunk:
-            if job.train.key == dead.key:
-                for cell in job.evals:
-                    note(cell, "blocked", f"its module was not trained: {status}: {reason}")
-            else:
-                kept.append(replace(job, evals=tuple(cell for cell in job.evals if cell.key != dead.key)))
-        return tuple(kept)
 
 
 def _task(chunk: Chunk) -> TaskId:
