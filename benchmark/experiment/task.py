@@ -13,7 +13,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ class State:
             return cls()
 
     def write(self, file: Path) -> None:
-        write_atomically(file, json.dumps(asdict(self)).encode())
+        write_atomically(file, json.dumps(vars(self)).encode())
 
 
 class Task:
@@ -72,12 +72,12 @@ class Task:
         try:
             pool.submit([(job,) for job in chunk if self._is_left((job,))])
             while pool.unfinished and not self.leaving:
-                ended = pool.poll(1.0)
-                self._note(ended)
-                done += len(ended)
                 if self.state.current != pool.current:
                     self.state.current = pool.current
                     self._keep_state()
+                ended = pool.poll(1.0)
+                self._note(ended)
+                done += len(ended)
             dropped = pool.current
         finally:
             pool.cancel()

@@ -9,6 +9,7 @@ import importlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ def context_from_json(content: Mapping[str, Any]) -> Context:
 
 def _imported(name: str) -> Action:
     module, function = name.split(":")
-    found: Action = getattr(importlib.import_module(module), function)
+    found: Action = attrgetter(function)(importlib.import_module(module))
     return found
 
 

@@ -114,6 +114,18 @@ def tables(world, out: str) -> list[bytes]:
     return [(world.root / out / name).read_bytes() for name in ("results.csv", "uncertainty.csv")]
 
 
+def waiting_tasks(world, out: str) -> list[str]:
+    """Tasks, as SLURM calls them, that have been at the same cell for three seconds: one of the slow method."""
+    found = []
+    for folder in (world.root / out / "slurm").glob("*"):
+        for array in json.loads((folder / "arrays.json").read_text()) if (folder / "arrays.json").exists() else []:
+            for number in range(array["count"]):
+                state = folder / "states" / f"{array['first'] + number}.json"
+                if state.exists() and json.loads(state.read_text())["current"] and time.time() - state.stat().st_mtime > 3:
+                    found.append(f"{array['job']}_{number}")
+    return found
+
+
 def finished_cells(world, out: str) -> int:
     return len(list((world.root / out / "cells").glob("*/*/record.json")))
 
@@ -144,14 +156,12 @@ def test_a_detached_run_goes_on_and_is_attached_to(own_world, cluster, run):
 @pytest.mark.slow
 def test_a_stopped_task_is_started_again(own_world, cluster, run):
     """What SIGTERM does before the end of the walltime: the cell is dropped, and the task is put back into the queue."""
-    matrix = ("--methods=slow", "--protocols=base-to-new", "--set=slow.steps=2", "--set=slow.wait=8")
+    matrix = ("--methods=slow", "--protocols=base-to-new", "--set=slow.steps=2", "--set=slow.wait=12")
     given = run("cluster", matrix=matrix)
     driver = own_world.start(*given)
-    wait_for(lambda: finished_cells(own_world, "cluster") >= 6)  # of zero-shot
-    job = wait_for(lambda: cluster.call("squeue", "-h", "-r", "-t", "R", "-o", "%i").split())[0]
-    time.sleep(4)
+    job = wait_for(lambda: waiting_tasks(own_world, "cluster"))[0]
     cluster.call("scancel", "--batch", "--signal=TERM", job)
-    wait_for(lambda: "PENDING" in cluster.call("squeue", "-h", "-r", "-j", job, "-o", "%T"))
+    wait_for(lambda: "PENDING" in cluster.call("squeue", "-h", "-r", "-j", job, "-o", "%T"), 30)
     cluster.call("scontrol", "update", f"jobid={job}", "starttime=now")
     _, err = driver.communicate(timeout=240)
     assert driver.returncode == 0, err
@@ -162,10 +172,9 @@ def test_a_stopped_task_is_started_again(own_world, cluster, run):
 
 @pytest.mark.slow
 def test_a_preempted_task_is_started_again(own_world, cluster, run):
-    matrix = ("--methods=slow", "--protocols=base-to-new", "--set=slow.steps=2", "--set=slow.wait=10")
+    matrix = ("--methods=slow", "--protocols=base-to-new", "--set=slow.steps=2", "--set=slow.wait=15")
     driver = own_world.start(*run("cluster", matrix=matrix))
-    wait_for(lambda: finished_cells(own_world, "cluster") >= 6)
-    jobs = wait_for(lambda: cluster.call("squeue", "-h", "-r", "-t", "R", "-o", "%i").split())
+    jobs = wait_for(lambda: waiting_tasks(own_world, "cluster"))
     urgent = cluster.call(
         "sbatch", "--parsable", "-p", "urgent", "-N2", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 3"
     ).strip()
