@@ -33,7 +33,7 @@ class WorkOrder:
         """Write all of it; chunk N is the work of task N."""
         content = {"context": context_to_json(context), "settings": asdict(settings)}
         for number, chunk in enumerate(chunks):
-            write_atomically(self.folder / CHUNKS / f"{number}.json", _bytes([_job_to_json(job) for job in chunk]))
+            write_atomically(self.folder / CHUNKS / f"{number}.json", _bytes([job_to_json(job) for job in chunk]))
         for name in (FINISHED, STATES, ERRORS, LOGS):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         write_atomically(self.folder / CONTEXT, _bytes(content))
@@ -43,7 +43,7 @@ class WorkOrder:
         return context_from_json(content["context"]), Settings(**content["settings"])
 
     def chunk(self, number: int) -> Chunk:
-        return tuple(_job_from_json(job) for job in json.loads((self.folder / CHUNKS / f"{number}.json").read_text()))
+        return tuple(job_from_json(job) for job in json.loads((self.folder / CHUNKS / f"{number}.json").read_text()))
 
     def finished(self, number: int) -> Path:
         """One line of JSON for each cell that a task has finished: its key, status and reason."""
@@ -94,11 +94,13 @@ def _imported(name: str) -> Action:
     return found
 
 
-def _job_to_json(job: Job) -> dict[str, Any]:
+def job_to_json(job: Job) -> dict[str, Any]:
+    """A job as plain data."""
     return {"train": _cell_to_json(job.train), "evals": [_cell_to_json(cell) for cell in job.evals]}
 
 
-def _job_from_json(content: Mapping[str, Any]) -> Job:
+def job_from_json(content: Mapping[str, Any]) -> Job:
+    """The job of ``job_to_json``."""
     return Job(_cell_from_json(content["train"]), tuple(map(_cell_from_json, content["evals"])))
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from fixtures import slurm
+from fixtures.slow_method import SLOW
 
 from benchmark.config.errors import UserError
 from benchmark.experiment.executor import Settings, config_of
@@ -29,50 +30,7 @@ executor:
   walltime: "0:10:00"
   memory: 1G
 """
-MATRIX = (
-    "--methods=zero-shot,coop,clip-adapter",
-    "--protocols=base-to-new",
-    "--set=coop.steps=2",
-    "--set=clip-adapter.steps=2",
-)
-SLOW = '''
-"""A method whose training waits, or kills what computes it."""
-
-import os
-import time
-
-import torch
-from torch import nn
-
-from benchmark.method import Info, Method, MethodConfig
-
-
-class Slow(Method):
-    info = Info(
-        name="slow", title="Slow", summary="waits", tunes=("features",), depth="shallow", paper="", year=2026, venue="",
-        url="https://example.org", parameters="d", transfer="as it is", bibtex="",
-    )
-
-    class Config(MethodConfig):
-        wait: float = 0.0
-        kill: int = 0
-
-    def build(self):
-        self.gain = nn.Parameter(torch.zeros(self.backbone.embed_dim))
-        self.waited = False
-
-    def image_features(self, batch):
-        return super().image_features(batch) * (1 + self.gain)
-
-    def loss(self, batch):
-        if not self.waited:
-            self.waited = True
-            time.sleep(self.config.wait)
-            if self.config.kill:
-                os.kill(os.getppid(), 9)
-                time.sleep(60)
-        return super().loss(batch)
-'''
+MATRIX = ("--methods=zero-shot,coop", "--protocols=base-to-new", "--set=coop.steps=2")
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +52,7 @@ def run(own_world, cluster):
 
     def arguments(out: str, *more: str, minutes: float = 10, matrix: tuple[str, ...] = MATRIX) -> tuple[str, ...]:
         yaml = own_world.root / "slurm.yaml"
-        text = (own_world.root / "wide.yaml").read_text().partition("\nexecutor:")[0]
+        text = (own_world.root / "pairs.yaml").read_text()
         yaml.write_text(text + EXECUTOR.format(minutes=minutes))
         return ("--upgrade-pairs=slurm.yaml", *matrix, "--device=cpu", "--no-report", f"--out={out}", *more)
 
@@ -130,11 +88,12 @@ def finished_cells(world, out: str) -> int:
     return len(list((world.root / out / "cells").glob("*/*/record.json")))
 
 
+@pytest.mark.cluster
 def test_a_detached_run_goes_on_and_is_attached_to(own_world, cluster, run):
     """Ctrl-C leaves SLURM at work; the same command attaches and submits nothing again. The tables are those of this machine
     alone, byte for byte.
     """
-    given = run("cluster", minutes=0.1)
+    given = run("cluster", minutes=0.2)
     driver = own_world.start(*given)
     wait_for(lambda: finished_cells(own_world, "cluster"))
     driver.send_signal(signal.SIGINT)
@@ -153,6 +112,7 @@ def test_a_detached_run_goes_on_and_is_attached_to(own_world, cluster, run):
     assert record["host"]
 
 
+@pytest.mark.cluster
 @pytest.mark.slow
 def test_a_stopped_task_is_started_again(own_world, cluster, run):
     """What SIGTERM does before the end of the walltime: the cell is dropped, and the task is put back into the queue."""
@@ -170,6 +130,7 @@ def test_a_stopped_task_is_started_again(own_world, cluster, run):
     assert tables(own_world, "cluster") == tables(own_world, "here")
 
 
+@pytest.mark.cluster
 @pytest.mark.slow
 def test_a_preempted_task_is_started_again(own_world, cluster, run):
     matrix = ("--methods=slow", "--protocols=base-to-new", "--set=slow.steps=2", "--set=slow.wait=15")
@@ -186,6 +147,7 @@ def test_a_preempted_task_is_started_again(own_world, cluster, run):
     assert driver.returncode == 0, err
 
 
+@pytest.mark.cluster
 @pytest.mark.slow
 def test_a_cell_that_kills_its_task_twice_is_given_up(own_world, cluster, run):
     """Once with others, which are then computed without it."""
@@ -205,6 +167,7 @@ def test_a_cell_that_kills_its_task_twice_is_given_up(own_world, cluster, run):
     assert {r["status"] for r in records if r["config"].get("method") == "slow"} == {"killed"}
 
 
+@pytest.mark.cluster
 @pytest.mark.slow
 def test_a_lost_node_costs_its_current_cells(own_world, cluster, run):
     matrix = (
