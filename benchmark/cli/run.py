@@ -9,6 +9,7 @@ from rich.console import Console
 
 from benchmark.cli.console import plan_table, progress_console, time_table
 from benchmark.cli.execution import execution_of, require_writable, spec_of
+from benchmark.cli.interim import Interim
 from benchmark.cli.list_plugins import warn_of_broken
 from benchmark.experiment import preflight
 from benchmark.experiment.devices import use_cpu
@@ -44,7 +45,8 @@ def run(options: argparse.Namespace) -> int:
         require_writable(options.report)
     with lock(session.store.root):
         _warn_of_edits(session, console)
-        compute(session, session.plan.jobs, console)
+        with Interim(session, options.report, options.given) as interim:
+            compute(session, session.plan.jobs, console, on_cell=interim.on_cell)
         # Not before the work: pandas, SciPy and matplotlib would take memory that the workers can use.
         from benchmark.cli.finish import finish
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from benchmark.data.checks import same_prompts, unusable_images
 from benchmark.data.dataset import Dataset, Splits
 from benchmark.data.task import TaskId
 from benchmark.experiment import plan
-from benchmark.experiment.costs import Costs
+from benchmark.experiment.costs import Costs, Remaining
 from benchmark.experiment.devices import device_kind, release_memory
 from benchmark.experiment.executor import Settings, cells_of, config_of, execute, executor_class, make_chunks, make_executor
 from benchmark.experiment.loading import read_apart
@@ -255,6 +255,7 @@ def compute(
     console: Console,
     *,
     actions: Mapping[str, Action] | None = None,
+    on_cell: Callable[[plan.Cell, float], None] = lambda cell, seconds_left: None,
 ) -> None:
     """Compute the cells of jobs that are not finished, or whose files are not what was written, and show the progress.
 
@@ -264,6 +265,7 @@ def compute(
         console: For the progress.
         actions: What to do for cells of other kinds than training and evaluation. If there are any, every job is a
             chunk of its own, instead of all jobs of one backbone and task together.
+        on_cell: Told every cell that is finished, and about how many seconds the rest will take.
     """
     store, execution = session.store, session.execution
     _remove_damaged(store, jobs, console)
@@ -271,13 +273,23 @@ def compute(
     if not chunks:
         return
     _check_images(session, {job.train.task for chunk in chunks for job in chunk}, console)
-    total = sum(store.status(key) not in FINAL for key in {key for chunk in chunks for key in cells_of(chunk)})
+    order = {seed: place for place, seed in enumerate(session.spec.seeds)}
+    chunks.sort(key=lambda chunk: order.get(chunk[0].train.task.seed, 0))  # a whole table as early as possible
+    cells = {key: cell for chunk in chunks for key, cell in cells_of(chunk).items()}
+    left = {key: cell for key, cell in cells.items() if store.status(key) not in FINAL}
+    costs = Costs(session.plan, session.methods, store)
+    costs.learn(cell for key, cell in cells.items() if key not in left)
     context = replace(session.context, actions=dict(actions or {}))
     name, config = execution.executor(session.spec)
     executor = make_executor(name, context, execution.settings, config)
-    executor.seconds = Costs(session.plan, session.methods, store, session.plan.cells()).seconds
-    with Progress(total, console) as progress:
-        execute(executor, chunks, progress.on_cell, progress.tick)
+    executor.seconds = costs.of
+    with Progress(len(left), console, Remaining(costs, left.values())) as progress:
+
+        def note(cell: plan.Cell, status: str, reason: str) -> None:
+            progress.on_cell(cell, status, reason)
+            on_cell(cell, progress.left())
+
+        execute(executor, chunks, note, progress.tick)
 
 
 def _remove_damaged(store: Store, jobs: Sequence[plan.Job], console: Console) -> None:

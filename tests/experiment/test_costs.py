@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmark.experiment.costs import CELL, STEP, Costs
+from benchmark.experiment.costs import FIXED, STEP, TEXT, Costs, Remaining
 from benchmark.experiment.plan import Cell, Configuration, Job, Plan
 from benchmark.experiment.store import Store
 from benchmark.method import registry
@@ -15,7 +15,7 @@ from benchmark.training.checks import tiny_clips
 
 @pytest.fixture
 def made(tmp_path):
-    """Jobs of two seeds and of another backbone, and the costs after some of them are finished."""
+    """Jobs of two seeds on two backbones, where they are stored, and their costs."""
     tasks = {}
     for seed in (1, 2):
         task = tiny_clips.task()
@@ -31,19 +31,45 @@ def made(tmp_path):
             train, test = (Cell(kind, f"{name}-{kind}", {}, one, backbone, task, config) for kind in ("train", "eval"))
             jobs[name] = Job(train, (test,))
     plan, store = Plan((), tuple(jobs.values()), tasks, ()), Store(tmp_path)
-    return jobs, store, lambda: Costs(plan, methods, store, plan.cells())
+    return jobs, store, Costs(plan, methods, store)
 
 
-def test_without_any_finished_cell_it_is_a_guess_by_steps(made):
+GUESS = 2 * FIXED + 100 * (STEP + 4 * TEXT)
+"""Of a training of 100 steps on four classes, and its evaluation."""
+
+
+def test_without_any_finished_cell_it_is_a_guess(made):
     jobs, _, costs = made
-    assert costs().seconds(jobs["old1"]) == pytest.approx(2 * CELL + 100 * STEP)
+    assert costs.of(jobs["old1"]) == pytest.approx(GUESS)
 
 
-def test_finished_cells_of_the_kind_count_and_others_by_their_steps(made):
+def test_finished_cells_correct_the_guesses_for_cells_like_them(made):
+    """For those of the method on the same backbone, else on any; a failed one says nothing."""
     jobs, store, costs = made
     store.write("old1-train", {}, "ok", seconds=30.0)
     store.write("old1-eval", {}, "ok", seconds=4.0)
     store.write("new1-train", {}, "failed", seconds=1.0)
-    found = costs()
-    assert found.seconds(jobs["old2"]) == pytest.approx(34.0)
-    assert found.seconds(jobs["new2"]) == pytest.approx(34.0), "the same number of steps on another backbone"
+    assert costs.learn(costs.plan.cells()) == pytest.approx(34.0)
+    assert costs.of(jobs["old2"]) == pytest.approx(34.0)
+    assert costs.of(jobs["new2"]) == pytest.approx(34.0)
+    store.write("new2-train", {}, "ok", seconds=10.0)
+    costs.learn([jobs["new2"].train])
+    assert costs.of(jobs["new1"]) == pytest.approx(14.0)
+    assert costs.of(jobs["old2"]) == pytest.approx(34.0)
+
+
+def test_what_remains_is_corrected_as_cells_finish(made):
+    jobs, store, costs = made
+    cells = [cell for job in jobs.values() for cell in (job.train, *job.evals)]
+    remaining = Remaining(costs, cells)
+    assert (remaining.seconds, remaining.taken) == (pytest.approx(4 * GUESS), 0.0)
+    for cell, seconds in ((jobs["old1"].train, 30.0), (jobs["old1"].evals[0], 4.0)):
+        store.write(cell.key, {}, "ok", seconds=seconds)
+        remaining.finish(cell)
+    assert (remaining.seconds, remaining.taken) == (pytest.approx(3 * 34.0), pytest.approx(34.0))
+
+
+def test_tasks_of_an_analysis_are_like_one_another(made):
+    jobs, _, costs = made
+    other = replace(jobs["old1"].train, task=replace(jobs["old1"].train.task, shots=1))
+    assert costs.guess(other) == 1.0

@@ -98,11 +98,13 @@ class LocalPool(Executor):
         self._slots, self._queue = [], []
 
     def _feed(self, slot: _Slot) -> None:
-        """Give a worker its next chunk: of its last task, else of one that no other worker has, else the first."""
+        """Give a worker its next chunk: of its last task, else of one of the first seed that no other worker has, else the
+        first."""
         last = slot.task
         others = {other.task for other in self._slots if other is not slot and other.chunk}
+        seed = _task(self._queue[0]).seed if self._queue else None
         known = (i for i, chunk in enumerate(self._queue) if _task(chunk) == last)
-        fresh = (i for i, chunk in enumerate(self._queue) if _task(chunk) not in others)
+        fresh = (i for i, chunk in enumerate(self._queue) if _task(chunk).seed == seed and _task(chunk) not in others)
         slot.chunk, slot.current = (self._queue.pop(next(chain(known, fresh), 0)) if self._queue else ()), None
         if slot.chunk:
             slot.task = _task(slot.chunk)

@@ -35,6 +35,9 @@ class Computer:
     def __init__(self, context: Mapping[str, Any]) -> None:
         self.worker = Worker(context_from_json(context))
 
+    def ready(self) -> None:
+        """Return as soon as it can compute."""
+
     def run(self, job: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         """Run a job; returns (key, status, reason) of the cells that it finished.
 
@@ -59,6 +62,8 @@ class _Actor:
     chunk: Chunk = ()
     result: Any = None
     since: float = 0.0
+    ready: Any = None
+    """Until it has started, which takes seconds that are no cell's."""
 
 
 class Ray(Executor):
@@ -101,7 +106,7 @@ class Ray(Executor):
         self._wanted |= {key for chunk in chunks for key in cells_of(chunk) if self.store.status(key) not in FINAL}
         if not self._actors:
             self._connect()
-            self._actors = [_Actor(self._start()) for _ in range(min(self._room(), len(self._queue)))]
+            self._actors = [self._start() for _ in range(min(self._room(), len(self._queue)))]
         for actor in self._actors:
             if not actor.chunk:
                 self._feed(actor)
@@ -137,7 +142,13 @@ class Ray(Executor):
 
     def _is_late(self, actor: _Actor) -> bool:
         """Whether an actor has taken longer for its job than the cells of the job may together."""
+        import ray
+
         limit = self.settings.cell_timeout
+        if actor.ready is not None:
+            actor.since = time.monotonic()
+            if ray.wait([actor.ready], timeout=0)[0]:
+                actor.ready = None
         return limit is not None and time.monotonic() - actor.since > limit * len(cells_of(actor.chunk[:1]))
 
     def _connect(self) -> None:
@@ -167,14 +178,15 @@ class Ray(Executor):
             raise UserError(what, where="executor", fix="lower cpus or gpus")
         return room
 
-    def _start(self) -> Any:
+    def _start(self) -> _Actor:
         import ray
 
         asked: dict[str, Any] = {"num_cpus": self.config.cpus, "num_gpus": self.config.gpus}
         if self.config.memory_gb:
             asked["memory"] = int(self.config.memory_gb * 2**30)
         device = "cuda:0" if self.context.device == "cuda" else self.context.device  # Ray shows each actor its own
-        return ray.remote(Computer).options(**asked).remote(context_to_json(replace(self.context, device=device)))
+        handle: Any = ray.remote(Computer).options(**asked).remote(context_to_json(replace(self.context, device=device)))
+        return _Actor(handle, ready=handle.ready.remote())
 
     def _feed(self, actor: _Actor) -> None:
         """Give an actor its next job: of its chunk, else the first of the next chunk."""
@@ -213,5 +225,6 @@ class Ray(Executor):
             if self._deaths[dead.key] >= tries:
                 again, ended = give_up(self.store, again, dead, status, reason)
                 self._finished += ended
-        actor.handle, actor.chunk = self._start(), (*again, *rest)
+        new = self._start()
+        actor.handle, actor.ready, actor.chunk = new.handle, new.ready, (*again, *rest)
         self._feed(actor)

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from benchmark.config.errors import UserError
+from benchmark.data.task import TaskId
 from benchmark.experiment import store
 from benchmark.experiment.executor import Settings
 from benchmark.experiment.executors import local
@@ -20,9 +21,9 @@ from benchmark.experiment.store import Store
 from benchmark.experiment.worker import Context
 
 
-def job(name: str, task: str = "t", evals: int = 2) -> Job:
+def job(name: str, task: str = "t", evals: int = 2, seed: int = 1) -> Job:
     train, *tests = (
-        Cell(kind, f"{name}{number}", {}, Configuration("m", "default", {}), "b", task, {})
+        Cell(kind, f"{name}{number}", {}, Configuration("m", "default", {}), "b", TaskId("d", task, 16, seed), {})
         for number, kind in enumerate(["train", *["eval"] * evals])
     )
     return Job(train, tuple(tests))
@@ -47,6 +48,13 @@ def pool(tmp_path, monkeypatch):
 )
 def test_how_a_worker_ended(code, words):
     assert _exit(code).startswith(words.removesuffix("-99")) if code == -99 else _exit(code) == words
+
+
+def test_the_first_seed_is_finished_before_the_second_is_begun(pool):
+    """Even if two workers then have the same task."""
+    chunks = [(job("a"),), (job("b"),), (job("c", seed=2),)]
+    pool.submit(chunks)
+    assert [slot.chunk for slot in pool._slots] == chunks[:2]
 
 
 def test_workers_start_with_different_tasks_and_keep_theirs(pool):
