@@ -23,12 +23,20 @@ def write_files(page: Path, report: Report) -> Path:
         name = slug(table.file or table.title)
         write_atomically(folder / "tables" / f"{name}.csv", csv(table).encode())
         write_atomically(folder / "tables" / f"{name}.tex", latex(table).encode())
+    for figure in report_figures(report):
+        _write_figure(folder / "figures" / f"{figure.name}.svg", figure)
+    return folder
+
+
+def _write_figure(svg: Path, figure: Figure) -> None:
+    """A figure as SVG and PDF. A PDF takes most of a second; if the SVG is the one that is there, so is its PDF."""
     from benchmark.report import drawing  # matplotlib takes seconds to import
 
-    for figure in report_figures(report):
-        write_atomically(folder / "figures" / f"{figure.name}.svg", figure.file.encode())
-        write_atomically(folder / "figures" / f"{figure.name}.pdf", drawing.pdf(figure.canvas, figure.name))
-    return folder
+    content, pdf = figure.file.encode(), svg.with_suffix(".pdf")
+    if pdf.is_file() and svg.is_file() and svg.read_bytes() == content:
+        return
+    write_atomically(pdf, drawing.pdf(figure.canvas, figure.name))
+    write_atomically(svg, content)  # last, so that an SVG never stands next to an older PDF that counts as its own
 
 
 def names_of_files(page: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -18,10 +19,7 @@ from fixtures.results import (
 )
 
 from benchmark.analysis.base import all_analyses
-from benchmark.report import (
-    export,
-    write,
-)
+from benchmark.report import drawing, export, write
 from benchmark.report.table import simple
 
 
@@ -52,6 +50,20 @@ def test_every_figure_is_there_twice_and_stands_alone(folder: Path) -> None:
         text = file.read_text(encoding="utf-8")
         assert text.startswith("<?xml")
         assert "var(--" not in text  # a file of its own knows no page's colours
+
+
+def test_a_figure_is_drawn_as_pdf_only_if_it_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[str] = []
+    monkeypatch.setattr(drawing, "pdf", lambda canvas, name: drawn.append(name) or b"%PDF")
+
+    def written(text: str, name: str = "lift") -> int:
+        export._write_figure(tmp_path / f"{name}.svg", SimpleNamespace(name=name, file=text, canvas=None))
+        return len(drawn)
+
+    assert [written("<a/>"), written("<a/>"), written("<b/>"), written("<b/>", "cost")] == [1, 1, 2, 3]
+    (tmp_path / "lift.pdf").unlink()
+    assert written("<b/>") == 4
+    assert (tmp_path / "lift.svg").read_text() == "<b/>"
 
 
 def test_tables_say_what_the_page_says(folder: Path) -> None:
