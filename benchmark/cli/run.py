@@ -11,8 +11,9 @@ from benchmark.cli.console import plan_table, progress_console, time_table
 from benchmark.cli.execution import execution_of, require_writable, spec_of
 from benchmark.cli.interim import Interim
 from benchmark.cli.list_plugins import warn_of_broken
+from benchmark.config.errors import UserError
 from benchmark.experiment import preflight
-from benchmark.experiment.devices import use_cpu
+from benchmark.experiment.devices import find_device, use_cpu
 from benchmark.experiment.plan import edited
 from benchmark.experiment.session import Session, compute, lock, open_session, registries, select
 from benchmark.experiment.store import FINAL
@@ -84,6 +85,11 @@ def _print_plan(session: Session) -> None:
     console.print(f"cells: {len(statuses)}, {done} done, {len(statuses) - done} to do")
     if done == len(statuses):
         console.print("nothing is left to do")
+        return
+    try:
+        find_device(session.context.device)
+    except UserError:  # an executor may have devices elsewhere
+        console.print(f"the time is estimated where there is a {session.context.device} device; there is none here")
         return
     from benchmark.experiment.estimate import estimate
 

@@ -341,3 +341,16 @@ def test_without_slurm_it_says_so(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: name)
     assert Slurm.device("auto", config_of("slurm", {})) == "cpu"
     assert Slurm.device("auto", config_of("slurm", {"gres": "gpu:a100:1"})) == "cuda"
+
+
+def test_a_dry_run_on_a_login_node_without_a_gpu(world, tmp_path, monkeypatch):
+    """It plans cells of GPUs, and says why it cannot time them."""
+    monkeypatch.setattr(shutil, "which", lambda name: name)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    yaml = world.root / f"{tmp_path.name}.yaml"
+    yaml.write_text((world.root / "pairs.yaml").read_text() + "executor: {name: slurm, gres: 'gpu:1'}\n")
+    done = world.call(f"--upgrade-pairs={yaml.name}", "--methods=coop", f"--out={tmp_path}/out", "--dry-run")
+    yaml.unlink()
+    assert done.status == 0, done.err
+    assert "device: cuda" in done.err
+    assert "the time is estimated where there is a cuda device; there is none here" in done.out
