@@ -55,7 +55,8 @@ class Progress:
         now = time.monotonic()
         if not self.console.is_terminal and (now - self.last > LOG_SECONDS or self.done == self.total):
             self.last = now
-            self.console.print(f"{self.done}/{self.total} cells, about {_minutes(self.left())} left; last: {what}")
+            text = f"{self.done}/{self.total} cells, about {_minutes(self.left())} left; last: {what}"
+            self.console.print(text, markup=False, soft_wrap=True)
 
     def left(self) -> float:
         """Seconds that the rest will take if as many workers go on with it as there were."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmark.experiment.costs import FIXED, STEP, TEXT, Costs, Remaining
+from benchmark.experiment.costs import CLASS, FIXED, STEP, TEXT, Costs, Remaining
 from benchmark.experiment.plan import Cell, Configuration, Job, Plan
 from benchmark.experiment.store import Store
 from benchmark.method import registry
@@ -34,7 +34,7 @@ def made(tmp_path):
     return jobs, store, Costs(plan, methods, store)
 
 
-GUESS = 2 * FIXED + 100 * (STEP + 4 * TEXT)
+GUESS = 2 * FIXED + 100 * (STEP + TEXT + 4 * CLASS)
 """Of a training of 100 steps on four classes, and its evaluation."""
 
 
