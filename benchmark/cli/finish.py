@@ -20,13 +20,14 @@ from benchmark.results.collect import collect
 
 def finish(session: Session, page: Path | None, given: Sequence[str]) -> int:
     """Write the tables, and the report to ``page`` if there is one, print the summary; returns the exit status."""
-    with progress_console().status("writing tables and report" if page else "writing tables"):
+    with progress_console().status("writing tables"):
         run = collect(session, f"{program()} {' '.join(given)}".strip())
         save(run)
-        if page:
-            report.write(page, run, findings.load(run.folder))
     console = Console(highlight=False)
     _print_summary(run, console)
+    if page:
+        with progress_console().status("writing the report"):
+            report.write(page, run, findings.load(run.folder))
     statuses = Counter(session.store.status(cell.key) or "not run" for cell in session.plan.cells())
     console.print("cells: " + ", ".join(f"{count} {status}" for status, count in sorted(statuses.items(), key=_ok_first)))
     console.print(f"tables: {session.store.root}/results.csv, runs.csv", soft_wrap=True)

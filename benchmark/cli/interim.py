@@ -61,8 +61,6 @@ class Interim:
         from benchmark.cli.finish import finish
 
         session = of_seeds(self.session, [seed for seed in self.session.spec.seeds if not self.left[seed]])
-        seeds = ", ".join(map(str, session.spec.seeds))
-        print(f"so far, after seed {seeds} of {', '.join(map(str, self.session.spec.seeds))}:", flush=True)
         with suppress(UserError):  # the end of the run will say it again
             finish(session, self.page, self.given)
 
@@ -72,5 +70,8 @@ def of_seeds(session: Session, seeds: Sequence[int]) -> Session:
     plan = session.plan
     jobs = tuple(job for job in plan.jobs if job.train.task.seed in seeds)
     tasks = {name: task for name, task in plan.tasks.items() if name.seed in seeds}
-    spec = session.spec.model_copy(update={"seeds": tuple(seeds)})
+    asked = ", ".join(map(str, session.spec.seeds))
+    going_on = f"The run goes on: these are the results after seed {', '.join(map(str, seeds))} of {asked}."
+    warning = " ".join(filter(None, (session.spec.warning, going_on)))
+    spec = session.spec.model_copy(update={"seeds": tuple(seeds), "warning": warning})
     return replace(session, spec=spec, plan=replace(plan, jobs=jobs, tasks=tasks))

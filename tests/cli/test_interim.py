@@ -81,6 +81,7 @@ def test_a_session_of_some_seeds(world, tmp_path):
     def keep(self):
         session = of_seeds(self.session, [1])
         seen.append([job.train.task.seed for job in session.plan.jobs])
+        assert session.spec.warning.endswith("The run goes on: these are the results after seed 1 of 1, 2.")
         from benchmark.cli.finish import finish
 
         finish(session, None, [])
