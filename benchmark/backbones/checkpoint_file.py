@@ -120,7 +120,7 @@ def described(content: Mapping[Any, Any]) -> str:
     """The names of what a file holds, for a message: those of its tensors, also inside a wrapper."""
     tensors = named_tensors(content)
     names = list(tensors) if tensors else sorted(map(str, content))
-    shown = ", ".join(repr(name)[:60] for name in names[:5]) or "nothing"
+    shown = ", ".join(repr(name)[:60] if name else "a tensor alone" for name in names[:5]) or "nothing"
     return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown
 
 

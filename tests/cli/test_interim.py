@@ -74,7 +74,7 @@ def test_at_the_end_it_is_waited_for_and_after_an_error_stopped(made, error):
 
 def test_a_session_of_some_seeds(world, tmp_path):
     """The tables of a part of the seeds are those of a run that asked for them alone."""
-    given = ("--methods=zero-shot,coop", "--set=coop.steps=2", "--protocols=base-to-new", "--device=cpu", "--workers=0")
+    given = ("--methods=zero-shot", "--protocols=base-to-new", "--device=cpu", "--workers=0")
     both, one = tmp_path / "both", tmp_path / "one"
     seen = []
 

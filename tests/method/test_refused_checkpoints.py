@@ -126,7 +126,7 @@ def test_damaged_files(name, tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (torch.zeros(3), "holds a Tensor"),
+        (torch.zeros(3), "is not a checkpoint of any method (it holds a tensor alone)"),
         ([1, 2], "holds a list"),
         ({}, "it holds nothing"),
         ({"model": 1, "epoch": 2}, "it holds 'epoch', 'model'"),
