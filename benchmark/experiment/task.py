@@ -19,6 +19,7 @@ from typing import Any
 
 from benchmark.config.errors import UserError
 from benchmark.config.files import write_atomically
+from benchmark.config.validation import check
 from benchmark.experiment.executor import Chunk, Finished, cells_of, give_up
 from benchmark.experiment.executors.local import LocalPool
 from benchmark.experiment.store import FINAL, Store
@@ -56,10 +57,11 @@ class State:
 class Task:
     """One start of a task."""
 
-    def __init__(self, order: WorkOrder, number: int, log: str = "") -> None:
+    def __init__(self, order: WorkOrder, number: int, log: str = "", workers: int | None = None) -> None:
         self.order, self.number = order, number
-        context, self.settings = order.context()
-        self.context = replace(context, log=log)
+        context, settings, pool = order.context()
+        self.context, self.settings = replace(context, log=log), replace(settings, workers=workers or settings.workers)
+        self.pool = check(LocalPool.Config, pool, where=str(order.folder))
         self.store = Store(self.context.store)
         self.state = State.read(order.state(number))
         self.leaving = False
@@ -67,7 +69,7 @@ class Task:
     def run(self) -> int:
         """Compute what is left; returns the exit status."""
         chunk = self._without_the_hopeless(self.order.chunk(self.number))
-        pool = LocalPool(self.context, self.settings)
+        pool = LocalPool(self.context, self.settings, self.pool)
         done = 0
         try:
             pool.submit([(job,) for job in chunk if self._is_left((job,))])
@@ -126,11 +128,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="compute a task of a work order")
     parser.add_argument("folder", type=Path)
     parser.add_argument("number", type=int)
+    parser.add_argument("--workers", type=int, default=None, help="of this task")
     parser.add_argument("--log", default="", help="where this task's output goes, for the records")
     options = parser.parse_args()
     order = WorkOrder(options.folder)
     try:
-        task = Task(order, options.number, options.log)
+        task = Task(order, options.number, options.log, options.workers)
         signal.signal(signal.SIGTERM, task.leave)
         return task.run()
     except UserError as error:

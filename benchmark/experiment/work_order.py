@@ -29,18 +29,21 @@ class WorkOrder:
 
     folder: Path
 
-    def write(self, context: Context, settings: Settings, chunks: Sequence[Chunk]) -> None:
-        """Write all of it; chunk N is the work of task N."""
-        content = {"context": context_to_json(context), "settings": asdict(settings)}
+    def write(
+        self, context: Context, settings: Settings, chunks: Sequence[Chunk], pool: Mapping[str, Any] | None = None
+    ) -> None:
+        """Write all of it; chunk N is the work of task N. ``pool``: settings of the pool that a task computes with."""
+        content = {"context": context_to_json(context), "settings": asdict(settings), "pool": dict(pool or {})}
         for number, chunk in enumerate(chunks):
             write_atomically(self.folder / CHUNKS / f"{number}.json", _bytes([job_to_json(job) for job in chunk]))
         for name in (FINISHED, STATES, ERRORS, LOGS):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         write_atomically(self.folder / CONTEXT, _bytes(content))
 
-    def context(self) -> tuple[Context, Settings]:
+    def context(self) -> tuple[Context, Settings, dict[str, Any]]:
+        """What was given to ``write``."""
         content = json.loads((self.folder / CONTEXT).read_text())
-        return context_from_json(content["context"]), Settings(**content["settings"])
+        return context_from_json(content["context"]), Settings(**content["settings"]), content["pool"]
 
     def chunk(self, number: int) -> Chunk:
         return tuple(job_from_json(job) for job in json.loads((self.folder / CHUNKS / f"{number}.json").read_text()))

@@ -10,6 +10,7 @@ import pytest
 from benchmark.data.task import TaskId
 from benchmark.experiment import task as module
 from benchmark.experiment.executor import Finished, Settings, cells_of
+from benchmark.experiment.executors.local import LocalPool
 from benchmark.experiment.plan import Cell, Configuration, Job
 from benchmark.experiment.store import Store
 from benchmark.experiment.task import AGAIN, State, Task
@@ -38,8 +39,9 @@ class Pool:
     """One worker that finishes a cell at every look, and never gets beyond the cell ``stuck``."""
 
     stuck = ""
+    Config = LocalPool.Config
 
-    def __init__(self, context, settings):
+    def __init__(self, context, settings, config):
         self.store, self.cells = Store(context.store), []
 
     def submit(self, chunks):
@@ -91,6 +93,14 @@ def test_a_task_says_what_it_has_finished(order, start):
     assert start() == 0
     assert lines(order) == [[key, "ok", ""] for key in ("a0", "a1", "b0", "b1")]
     assert State.read(order.state(0)) == State()
+
+
+def test_a_task_takes_as_many_workers_as_it_was_given(order, tmp_path):
+    assert Task(order, 0).settings.workers == 1
+    assert Task(order, 0, workers=4).settings.workers == 4
+    order.write(Context({}, (), tmp_path, None, "cuda", "fp32"), Settings(), [()], {"workers_per_gpu": 3})
+    task = Task(order, 0)
+    assert (task.settings.workers, task.pool.workers_per_gpu) == (None, 3)
 
 
 def test_a_stopped_task_wants_to_be_started_again_and_goes_on(order, start):

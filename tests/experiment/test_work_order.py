@@ -20,10 +20,10 @@ def test_a_chunk_arrives_as_it_was_sent(tmp_path):
     train = Cell("train", "k1", {"numerics": 8, "settings": {"lr": 0.1}}, one, "old", TASK, {"lr": 0.1, "crop": None})
     jobs = (Job(train, (Cell("eval", "k2", {"module": "k1"}, one, "new", TASK, {"lr": 0.1}),)),)
     order, settings = WorkOrder(tmp_path / "order"), Settings(workers=3, cell_timeout=7.5)
-    order.write(Context({}, (), tmp_path, None, "cpu", "fp32"), settings, [(), jobs])
+    order.write(Context({}, (), tmp_path, None, "cpu", "fp32"), settings, [(), jobs], {"workers_per_gpu": 2})
     assert order.chunk(1) == jobs
     assert order.chunk(0) == ()
-    assert order.context()[1] == settings
+    assert order.context()[1:] == (settings, {"workers_per_gpu": 2})
 
 
 def test_a_context_arrives_as_it_was_sent():

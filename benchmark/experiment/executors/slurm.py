@@ -13,8 +13,10 @@ import shutil
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,7 +24,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from benchmark.config.errors import UserError, clean
-from benchmark.config.files import sha256, write_atomically
+from benchmark.config.files import write_atomically
 from benchmark.config.paths import PACKAGE
 from benchmark.config.schema import Strict, listed
 from benchmark.experiment.executor import Chunk, Executor, Finished, Settings, cells_of, give_up
@@ -168,17 +170,15 @@ class Slurm(Executor):
             return
         stages = self._stages(chunks)
         tasks = [chunk for stage in stages for _, part in stage for chunk in part]
-        keys = "".join(key for chunk in tasks for key in cells_of(chunk))
-        name = f"{time.strftime('%Y%m%d-%H%M%S')}-{sha256(keys.encode())[:8]}"
+        name = f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:8]}"
         order, first, arrays = WorkOrder(self.root / name), 0, list[Array]()
-        settings = replace(self.settings, workers=self._workers())
-        order.write(self.context, settings, tasks)
-        before: list[str] = []
+        order.write(self.context, self.settings, tasks, {"workers_per_gpu": self.config.workers_per_gpu})
+        before, largest = list[str](), _largest_array()
         for stage in stages:
             submitted = []
             for needs, part in stage:
-                for start in range(0, len(part), self._largest_array()):
-                    some = part[start : start + self._largest_array()]
+                for start in range(0, len(part), largest):
+                    some = part[start : start + largest]
                     array = Array(name, self._sbatch(order, first, len(some), needs, before), first, len(some))
                     arrays.append(array)
                     write_atomically(order.folder / ARRAYS, json.dumps([asdict(one) for one in arrays]).encode())
@@ -188,9 +188,9 @@ class Slurm(Executor):
                     first += len(some)
             before = submitted
 
-    def _workers(self) -> int | None:
-        """Of one task."""
-        return self.settings.workers or (self.config.cpus if self.context.device == "cpu" else None)
+    def _workers(self, needs: Needs) -> int | None:
+        """Of one task; None for as many as it has GPUs."""
+        return self.settings.workers or (needs.cpus if self.context.device == "cpu" else None)
 
     def _stages(self, chunks: Sequence[Chunk]) -> list[list[tuple[Needs, list[Chunk]]]]:
         """Tasks by what they need, the longest first: those that encode features for others, and all others."""
@@ -200,7 +200,7 @@ class Slurm(Executor):
             for job in chunk:
                 by_needs.setdefault(self._needs((job,)), []).append(job)
             for needs, jobs in by_needs.items():
-                target = min(60 * self.config.task_minutes, needs.seconds / QUARTER) * (self._workers() or 1)
+                target = min(60 * self.config.task_minutes, needs.seconds / QUARTER) * (self._workers(needs) or 1)
                 pieces += cut(jobs, self.seconds, target)
         stages = []
         for stage in with_pilots(pieces, self.seconds):
@@ -239,7 +239,8 @@ class Slurm(Executor):
         }
         lines = [f"#SBATCH --{name}={value}" for name, value in options.items() if value is not None]
         lines += ["#SBATCH --requeue", *(f"#SBATCH {flag}" for flag in config.flags)]
-        work = [sys.executable, "-m", "benchmark.experiment.task", str(order.folder)]
+        work, workers = [sys.executable, "-m", "benchmark.experiment.task", str(order.folder)], self._workers(needs)
+        more = f"--workers={workers} " if workers else ""
         log = f'--log={shlex.quote(str(logs))}/"$SLURM_ARRAY_JOB_ID"_"$SLURM_ARRAY_TASK_ID".log'
         return "\n".join(
             [
@@ -247,7 +248,7 @@ class Slurm(Executor):
                 *lines,
                 *config.setup,
                 f"cd {shlex.quote(str(PACKAGE.parent))}",
-                f"{shlex.join(work)} $(({first} + SLURM_ARRAY_TASK_ID)) {log} &",
+                f"{shlex.join(work)} $(({first} + SLURM_ARRAY_TASK_ID)) {more}{log} &",
                 "work=$!",
                 "trap 'kill -TERM $work' TERM",
                 "wait $work; status=$?",
@@ -257,10 +258,6 @@ class Slurm(Executor):
                 "",
             ]
         )
-
-    def _largest_array(self) -> int:
-        found = re.search(r"MaxArraySize\s*=\s*(\d+)", _call("scontrol", "show", "config"))
-        return max(1, int(found[1]) - 1) if found else 1000
 
     # --- watching ---------------------------------------------------------------------------------------------------
 
@@ -333,7 +330,8 @@ class Slurm(Executor):
 
     def cancel(self) -> None:
         if self._left and self._jobs:
-            _call("scancel", *self._jobs)
+            with suppress(UserError):  # they may have ended
+                _call("scancel", *self._jobs)
         self._left, self._running = {}, {}
 
     def interrupted(self) -> str:
@@ -358,6 +356,12 @@ def _call(*command: str) -> str:
         said = clean(done.stderr or done.stdout)
         raise UserError(f"{command[0]} failed: {said}", fix="check the settings under executor:")
     return done.stdout
+
+
+def _largest_array() -> int:
+    """How many tasks an array may have."""
+    found = re.search(r"MaxArraySize\s*=\s*(\d+)", _call("scontrol", "show", "config"))
+    return max(1, int(found[1]) - 1) if found else 1000
 
 
 def _text(file: Path) -> str:

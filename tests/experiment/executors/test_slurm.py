@@ -8,6 +8,7 @@ import shutil
 import signal
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from benchmark.experiment.executors import slurm as module
 from benchmark.experiment.executors.slurm import Needs, Slurm
 from benchmark.experiment.plan import Cell, Configuration, Job
 from benchmark.experiment.store import Store
+from benchmark.experiment.work_order import WorkOrder
 from benchmark.experiment.worker import Context
 
 EXECUTOR = """
@@ -258,6 +260,18 @@ def test_what_methods_need_is_asked_for(made):
         assert "--partition=a100" in script
         assert "#SBATCH --qos=long" in script
         assert "\nmodule load x\n" in script
+
+
+def test_a_task_has_a_worker_for_each_of_its_cores_or_gpus(made):
+    executor = made(cpus=2, needs={"large": {"cpus": 8}})
+    executor.submit([(job("a"), job("b", method="large"))])
+    assert ["--workers=2 " in script or "--workers=8 " in script for script in scripts(made)] == [True, True]
+    executor = made(gres="gpu:1", workers_per_gpu=3)
+    executor.context = replace(executor.context, device="cuda")
+    executor.submit([(job("c"),)])
+    assert "--workers" not in scripts(made)[-1]
+    orders = [WorkOrder(folder) for folder in executor.root.iterdir()]
+    assert {order.context()[2]["workers_per_gpu"] for order in orders} == {1, 3}
 
 
 def test_a_task_takes_a_quarter_of_the_walltime_at_most(made):
