@@ -12,7 +12,7 @@ from benchmark.method.registry import Registry
 from benchmark.training.loop import total_steps
 
 FIXED = 0.1
-"""Seconds of a cell beside what is below."""
+"""Seconds of a cell in addition to what follows."""
 STEP, TEXT, CLASS, VISION = 0.002, 0.02, 0.001, 0.06
 """Seconds of a training step; more, and more for each class, if the method learns in the text tower; more if it learns in
 the image tower. Of the embedded releases on one core; elsewhere all are slower by much the same factor, as finished cells
