@@ -36,10 +36,10 @@ class Costs:
         for cell in cells:
             record = self.store.record(cell.key)
             if record is not None and record["status"] == "ok":
-                seconds = float(record["seconds"])
+                guess, seconds = self.guess(cell), float(record["seconds"])
                 total += seconds
                 for group in _groups(cell):
-                    self._guessed[group] += self.guess(cell)
+                    self._guessed[group] += guess
                     self._taken[group] += seconds
         return total
 

@@ -40,12 +40,13 @@ class Progress:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.bar.stop()
 
-    def on_cell(self, cell: Cell, status: str, reason: str) -> None:
-        """Note a finished cell."""
+    def on_cell(self, cell: Cell, status: str, reason: str) -> float:
+        """Note a finished cell; returns the seconds that the rest will take, see ``left``."""
         self.done += 1
         self.remaining.finish(cell)
+        left = self.left()
         what = f"{cell.kind} {cell.configuration.method} on {cell.backbone}, {cell.task.dataset} seed {cell.task.seed}"
-        self.bar.update(self.row, advance=1, description=f"about {_minutes(self.left())} left; last: {what}")
+        self.bar.update(self.row, advance=1, description=f"about {_minutes(left)} left; last: {what}")
         self.bar.refresh()
         if status not in ("ok", "incompatible", "blocked"):
             task = f"{cell.task.dataset} {cell.task.protocol} seed {cell.task.seed}"
@@ -55,8 +56,9 @@ class Progress:
         now = time.monotonic()
         if not self.console.is_terminal and (now - self.last > LOG_SECONDS or self.done == self.total):
             self.last = now
-            text = f"{self.done}/{self.total} cells, about {_minutes(self.left())} left; last: {what}"
+            text = f"{self.done}/{self.total} cells, about {_minutes(left)} left; last: {what}"
             self.console.print(text, markup=False, soft_wrap=True)
+        return left
 
     def left(self) -> float:
         """Seconds that the rest will take if as many workers go on with it as there were."""

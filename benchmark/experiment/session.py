@@ -286,8 +286,7 @@ def compute(
     with Progress(len(left), console, Remaining(costs, left.values())) as progress:
 
         def note(cell: plan.Cell, status: str, reason: str) -> None:
-            progress.on_cell(cell, status, reason)
-            on_cell(cell, progress.left())
+            on_cell(cell, progress.on_cell(cell, status, reason))
 
         execute(executor, chunks, note, progress.tick)
 

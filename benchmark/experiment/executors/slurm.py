@@ -101,7 +101,7 @@ class Slurm(Executor):
         """What a task is to take, at most a quarter of the walltime."""
         workers_per_gpu: int = Field(default=1, ge=1, le=64)
         poll_seconds: float = Field(default=10.0, gt=0)
-        """Between two questions to SLURM."""
+        """Between two looks at what tasks have finished, and at SLURM's queue."""
         needs: dict[str, Needs] = Field(default_factory=dict)
         """Other needs of some methods, by names or globs; what is left out is as above."""
 
@@ -263,12 +263,13 @@ class Slurm(Executor):
 
     def poll(self, timeout: float) -> list[Finished]:
         time.sleep(min(timeout, self.config.poll_seconds))
+        if time.monotonic() - self._asked <= self.config.poll_seconds:  # there may be thousands of tasks, and files of each
+            return []
+        self._asked = time.monotonic()
         finished = [end for task in self._running.values() for end in self._news(task)]
-        if time.monotonic() - self._asked > self.config.poll_seconds:
-            self._asked = time.monotonic()
-            live = self._queue()
-            for place in [place for place in self._running if place not in live]:
-                finished += self._ended(place)
+        live = self._queue()
+        for place in [place for place in self._running if place not in live]:
+            finished += self._ended(place)
         return finished
 
     def _news(self, task: _Running) -> list[Finished]:
