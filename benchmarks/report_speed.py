@@ -42,7 +42,7 @@ def results(sets: int, rng: np.random.Generator) -> pd.DataFrame:
 
 
 def covariances(rng: np.random.Generator) -> pd.DataFrame:
-    """A table as ``image_covariance.table`` makes it."""
+    """A table as ``image_covariance.CovarianceRows`` makes it."""
     rows = []
     for pair, dataset, split in itertools.product(range(PAIRS), range(SETS), ("base", "new", "H")):
         same = {"pair": f"v1->w{pair}", "dataset": f"d{dataset}", "protocol": "base-to-new", "shots": 16, "test_set": ""}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -11,8 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from benchmark.data.dataset import Dataset, Splits
-from benchmark.experiment.plan import DEFAULT, Plan
-from benchmark.experiment.store import FINAL, Store
+from benchmark.experiment.plan import DEFAULT, Cell, Plan
 from benchmark.method.base import Method
 from benchmark.method.registry import Registry
 
@@ -72,18 +72,22 @@ def _number(value: float, form: str = ".1f") -> str:
     return format(value, form) if math.isfinite(value) else "-"
 
 
-def plan_table(plan: Plan, store: Store) -> Table:
-    """Cells by method: how many to train and to evaluate, and how many are done."""
+def plan_table(plan: Plan, is_final: Callable[[Cell], bool]) -> Table:
+    """Cells by method: how many to train and to evaluate, and how many are done (``is_final``)."""
     table = Table(title="Plan", title_justify="left", title_style="")
     for name in ("method", "config", "train", "evaluate", "done", "to do"):
         table.add_column(name, justify="left" if name in ("method", "config") else "right", overflow="fold")
+    trainings: Counter[tuple[str, str]] = Counter()
+    finished, total = trainings.copy(), trainings.copy()
+    for cell in plan.cells():
+        key = (cell.configuration.method, cell.configuration.label)
+        total[key] += 1
+        trainings[key] += cell.kind == "train"
+        finished[key] += is_final(cell)
     for configuration in plan.configurations:
-        cells = [cell for cell in plan.cells() if cell.configuration == configuration]
-        done = sum(store.status(cell.key) in FINAL for cell in cells)
-        train = sum(cell.kind == "train" for cell in cells)
-        table.add_row(
-            *map(str, (configuration.method, configuration.label, train, len(cells) - train, done, len(cells) - done))
-        )
+        key = (configuration.method, configuration.label)
+        counts = (trainings[key], total[key] - trainings[key], finished[key], total[key] - finished[key])
+        table.add_row(*key, *map(str, counts))
     return table
 
 

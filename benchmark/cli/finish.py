@@ -18,22 +18,26 @@ from benchmark.results.archive import RunResults, save
 from benchmark.results.collect import collect
 
 
-def finish(session: Session, page: Path | None, given: Sequence[str]) -> int:
-    """Write the tables, and the report to ``page`` if there is one, print the summary; returns the exit status."""
+def finish(session: Session, page: Path | None, given: Sequence[str], *, files: bool = True) -> tuple[int, str]:
+    """Write the tables, and the report to ``page`` if there is one, and print the summary. ``files``: whether the files next
+    to the page are written too. Returns the exit status and what was printed."""
     with progress_console().status("writing tables"):
         run = collect(session, f"{program()} {' '.join(given)}".strip())
         save(run)
-    console = Console(highlight=False)
+    console = Console(highlight=False, record=True)
     _print_summary(run, console)
     if page:
         with progress_console().status("writing the report"):
-            report.write(page, run, findings.load(run.folder))
-    statuses = Counter(session.store.status(cell.key) or "not run" for cell in session.plan.cells())
+            report.write(page, run, findings.load(run.folder), files=files)
+    statuses = Counter(run.runs.status)
+    if missing := sum(1 for _ in session.plan.cells()) - len(run.runs):
+        statuses["not run"] = missing
     console.print("cells: " + ", ".join(f"{count} {status}" for status, count in sorted(statuses.items(), key=_ok_first)))
     console.print(f"tables: {session.store.root}/results.csv, runs.csv", soft_wrap=True)
     if page:
-        console.print(f"report: {page}, next to it {report.names_of_files(page)}", markup=False, soft_wrap=True)
-    return 0 if statuses.keys() <= ACCEPTED else 1
+        beside = f"next to it {report.names_of_files(page)}" if files else "without its files, which come at the end"
+        console.print(f"report: {page}, {beside}", markup=False, soft_wrap=True)
+    return 0 if statuses.keys() <= ACCEPTED else 1, console.export_text()
 
 
 def _ok_first(counted: tuple[str, int]) -> tuple[bool, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
 
 import torch
@@ -19,24 +20,37 @@ Work = Callable[[Sequence[str]], Iterable[T]]
 
 def each_apart(work: Work[T], names: Sequence[str], seconds: float) -> Iterator[tuple[str, T | None, str]]:
     """(name, result, reason) of each name. After an error, a death or ``seconds`` without a result, the result is None, the
-    reason says why, and another process goes on with the next name."""
-    left = list(names)
-    while left:
-        processes = process_maker(gpu=torch.cuda.is_initialized())
-        ours, theirs = processes.Pipe(duplex=False)
-        process = processes.Process(target=_main, args=(theirs, work, tuple(left)), daemon=True)
-        process.start()
-        theirs.close()
+    reason says why, and another process goes on with the next name. The first process starts at once, and works while the
+    caller does something else."""
+    return _results(work, list(names), seconds, _start(work, names) if names else None)
+
+
+def _results(
+    work: Work[T], left: list[str], seconds: float, started: tuple[BaseProcess, Connection] | None
+) -> Iterator[tuple[str, T | None, str]]:
+    while started:
+        process, pipe = started
         try:
             while left:
-                result, reason = _next(ours, seconds)
+                result, reason = _next(pipe, seconds)
                 yield left.pop(0), result, reason
                 if reason:
                     break
         finally:
             process.kill()
             process.join()
-            ours.close()
+            pipe.close()
+        started = _start(work, left) if left else None
+
+
+def _start(work: Work[Any], names: Sequence[str]) -> tuple[BaseProcess, Connection]:
+    """A process that works on some names, and where its results come from."""
+    processes = process_maker(gpu=torch.cuda.is_initialized())
+    ours, theirs = processes.Pipe(duplex=False)
+    process = processes.Process(target=_main, args=(theirs, work, tuple(names)), daemon=True)
+    process.start()
+    theirs.close()
+    return process, ours
 
 
 def _next(pipe: Connection, seconds: float) -> tuple[Any, str]:

@@ -25,23 +25,17 @@ class Costs:
     """Seconds of cells: a guess, times how far guesses for the same method on the same backbone were off; else for the same
     method, else for all of them."""
 
-    def __init__(self, plan: Plan, methods: Registry[Method], store: Store) -> None:
-        self.plan, self.methods, self.store = plan, methods, store
+    def __init__(self, plan: Plan, methods: Registry[Method]) -> None:
+        self.plan, self.methods = plan, methods
         self._guessed: dict[tuple[str, ...], float] = defaultdict(float)
         self._taken: dict[tuple[str, ...], float] = defaultdict(float)
 
-    def learn(self, cells: Iterable[Cell]) -> float:
-        """Take the finished ones among some cells into account; returns the seconds that they took."""
-        total = 0.0
-        for cell in cells:
-            record = self.store.record(cell.key)
-            if record is not None and record["status"] == "ok":
-                guess, seconds = self.guess(cell), float(record["seconds"])
-                total += seconds
-                for group in _groups(cell):
-                    self._guessed[group] += guess
-                    self._taken[group] += seconds
-        return total
+    def learn(self, cell: Cell, seconds: float) -> None:
+        """Take a finished cell into account, and the seconds that it took."""
+        guess = self.guess(cell)
+        for group in _groups(cell):
+            self._guessed[group] += guess
+            self._taken[group] += seconds
 
     def of(self, job: Job) -> float:
         """Of a training and its evaluations."""
@@ -71,8 +65,8 @@ class Costs:
 class Remaining:
     """The work that is left, in seconds of one worker; adding it up again takes as long as there are methods, not cells."""
 
-    def __init__(self, costs: Costs, cells: Iterable[Cell]) -> None:
-        self.costs, self.taken = costs, 0.0
+    def __init__(self, costs: Costs, store: Store, cells: Iterable[Cell]) -> None:
+        self.costs, self.store, self.taken = costs, store, 0.0
         """``taken``: seconds of the cells that were finished since."""
         self._left: dict[tuple[str, ...], float] = defaultdict(float)
         self._example: dict[tuple[str, ...], Cell] = {}
@@ -83,7 +77,10 @@ class Remaining:
 
     def finish(self, cell: Cell) -> None:
         """A cell is done, well or not."""
-        self.taken += self.costs.learn([cell])
+        record = self.store.record(cell.key)
+        if record is not None and record["status"] == "ok":
+            self.costs.learn(cell, float(record["seconds"]))
+            self.taken += float(record["seconds"])
         self._left[_groups(cell)[0]] -= self.costs.guess(cell)
 
     @property

@@ -19,7 +19,7 @@ from benchmark.config.validation import check
 from benchmark.experiment import executors
 from benchmark.experiment.devices import find_device
 from benchmark.experiment.plan import Cell, Job
-from benchmark.experiment.store import FINAL, Store
+from benchmark.experiment.store import Store
 from benchmark.experiment.worker import Context
 
 Chunk = tuple[Job, ...]
@@ -132,11 +132,12 @@ def make_executor(name: str, context: Context, settings: Settings, config: Stric
     return executor_class(name)(context, settings, config)
 
 
-def make_chunks(jobs: Sequence[Job], store: Store, *, separate: bool = False) -> list[Chunk]:
-    """Jobs with something left to do, grouped by backbone and task, in the order of the plan; or each by itself."""
+def make_chunks(jobs: Sequence[Job], is_final: Callable[[Cell], bool], *, separate: bool = False) -> list[Chunk]:
+    """Jobs with something left to do, grouped by backbone and task, in the order of the plan; or each by itself.
+    ``is_final``: whether nothing is to be done about a cell."""
     grouped: dict[Any, list[Job]] = {}
     for number, job in enumerate(jobs):
-        if any(store.status(cell.key) not in FINAL for cell in (job.train, *job.evals)):
+        if not all(is_final(cell) for cell in (job.train, *job.evals)):
             grouped.setdefault(number if separate else (job.train.backbone, job.train.task), []).append(job)
     return [tuple(group) for group in grouped.values()]
 

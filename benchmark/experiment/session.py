@@ -30,8 +30,8 @@ from benchmark.experiment.loading import read_apart
 from benchmark.experiment.plan import BackboneFacts
 from benchmark.experiment.probe import probe
 from benchmark.experiment.progress import Progress
-from benchmark.experiment.store import FINAL, Store
-from benchmark.experiment.verify import remove_damaged
+from benchmark.experiment.store import Store
+from benchmark.experiment.verify import Survey, survey
 from benchmark.experiment.worker import Action, Context
 from benchmark.method import registry
 from benchmark.method.base import Method
@@ -255,6 +255,7 @@ def compute(
     console: Console,
     *,
     actions: Mapping[str, Action] | None = None,
+    on_start: Callable[[Survey, Collection[plan.Cell]], None] = lambda survey, left: None,
     on_cell: Callable[[plan.Cell, float], None] = lambda cell, seconds_left: None,
 ) -> None:
     """Compute the cells of jobs that are not finished, or whose files are not what was written, and show the progress.
@@ -265,25 +266,30 @@ def compute(
         console: For the progress.
         actions: What to do for cells of other kinds than training and evaluation. If there are any, every job is a
             chunk of its own, instead of all jobs of one backbone and task together.
+        on_start: Told what is on disk, and the cells that are left.
         on_cell: Told every cell that is finished, and about how many seconds the rest will take.
     """
     store, execution = session.store, session.execution
-    _remove_damaged(store, jobs, console)
-    chunks = make_chunks(jobs, store, separate=actions is not None)
+    found = _survey(store, jobs, console)
+    chunks = make_chunks(jobs, found.is_final, separate=actions is not None)
+    cells = {key: cell for chunk in chunks for key, cell in cells_of(chunk).items()}
+    left = {key: cell for key, cell in cells.items() if not found.is_final(cell)}
+    on_start(found, left.values())
     if not chunks:
         return
     _check_images(session, {job.train.task for chunk in chunks for job in chunk}, console)
     order = {seed: place for place, seed in enumerate(session.spec.seeds)}
     chunks.sort(key=lambda chunk: order.get(chunk[0].train.task.seed, 0))  # a whole table as early as possible
-    cells = {key: cell for chunk in chunks for key, cell in cells_of(chunk).items()}
-    left = {key: cell for key, cell in cells.items() if store.status(key) not in FINAL}
-    costs = Costs(session.plan, session.methods, store)
-    costs.learn(cell for key, cell in cells.items() if key not in left)
+    costs = Costs(session.plan, session.methods)
+    for job in jobs:
+        for cell in (job.train, *job.evals):
+            if found.status(cell.key) == "ok":
+                costs.learn(cell, found.cells[cell.key].seconds)
     context = replace(session.context, actions=dict(actions or {}))
     name, config = execution.executor(session.spec)
     executor = make_executor(name, context, execution.settings, config)
     executor.seconds = costs.of
-    with Progress(len(left), console, Remaining(costs, left.values())) as progress:
+    with Progress(len(left), console, Remaining(costs, store, left.values())) as progress:
 
         def note(cell: plan.Cell, status: str, reason: str) -> None:
             on_cell(cell, progress.on_cell(cell, status, reason))
@@ -291,15 +297,16 @@ def compute(
         execute(executor, chunks, note, progress.tick)
 
 
-def _remove_damaged(store: Store, jobs: Sequence[plan.Job], console: Console) -> None:
-    """Remove the finished cells that do not verify, and say so."""
+def _survey(store: Store, jobs: Sequence[plan.Job], console: Console) -> Survey:
+    """Read what is on disk; cells that do not verify are removed, and that is said."""
     with console.status("checking finished cells"):
-        problems = remove_damaged(store, jobs)
-    if problems:
-        key, problem = next(iter(problems.items()))
-        cells = f"{len(problems)} finished cells do" if len(problems) > 1 else "1 finished cell does"
+        found = survey(store, jobs)
+    if found.problems:
+        key, problem = next(iter(found.problems.items()))
+        cells = f"{len(found.problems)} finished cells do" if len(found.problems) > 1 else "1 finished cell does"
         text = f"warning: {cells} not verify and will be computed again, the first: {store.folder(key)}: {problem}"
         console.print(text, markup=False, soft_wrap=True)
+    return found
 
 
 def _check_images(session: Session, tasks: Collection[TaskId], console: Console) -> None:

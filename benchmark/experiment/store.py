@@ -141,9 +141,8 @@ class Store:
             raise cannot_write(self.folder(key), error) from error
         shutil.rmtree(aside, ignore_errors=True)
 
-    def damage(self, key: str) -> str:
-        """What is wrong with a cell's record or files; "" if nothing is."""
-        record = self.record(key)
+    def damage(self, key: str, record: Mapping[str, Any] | None) -> str:
+        """What is wrong with the files of a cell, whose ``record`` was read, or with that; "" if nothing is."""
         if record is None:
             if not (self.folder(key) / RECORD).exists():
                 return "it has no record"
@@ -176,20 +175,16 @@ class Store:
         Raises:
             UserError: the file is missing, or is not the one that was written.
         """
-        return {name: labels for name, labels in self._arrays(key).items() if not name.endswith(CONFIDENCE)}
+        return {name: labels for name, labels in self.arrays(key).items() if not name.endswith(CONFIDENCE)}
 
-    def confidences(self, key: str) -> dict[str, np.ndarray]:
-        """Largest probability of each image by test set.
+    def arrays(self, key: str, record: Mapping[str, Any] | None = None) -> dict[str, np.ndarray]:
+        """Predicted labels by test set, and by the same name with ``CONFIDENCE`` the largest probability of each image.
+        ``record``: that of the cell, if it was read already.
 
         Raises:
             UserError: the file is missing, or is not the one that was written.
         """
-        return {
-            name.removesuffix(CONFIDENCE): values for name, values in self._arrays(key).items() if name.endswith(CONFIDENCE)
-        }
-
-    def _arrays(self, key: str) -> dict[str, np.ndarray]:
-        content = self._content(key, PREDICTIONS)
+        content = self._content(key, PREDICTIONS, record)
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as stored:
                 return {name: stored[name] for name in stored.files}
@@ -197,9 +192,9 @@ class Store:
             what = f"{self.folder(key) / PREDICTIONS} cannot be read: {' '.join(str(error).split())}"
             raise UserError(what, fix=AGAIN) from error
 
-    def _content(self, key: str, name: str) -> bytes:
+    def _content(self, key: str, name: str, record: Mapping[str, Any] | None = None) -> bytes:
         """A file of a cell, as it was written."""
-        file, record = self.folder(key) / name, self.record(key)
+        file, record = self.folder(key) / name, record or self.record(key)
         try:
             content = file.read_bytes()
         except OSError as error:

@@ -2,56 +2,118 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any
 
-from benchmark.experiment.plan import Job
-from benchmark.experiment.store import MODULE, RECORD, Store, cell_hash
+from benchmark.experiment.plan import Cell, Job
+from benchmark.experiment.store import FINAL, MODULE, RECORD, Store, cell_hash
 
 THREADS = 4
 """They wait for the disk, and hashing does not hold the GIL."""
 
 
-def remove_damaged(store: Store, jobs: Sequence[Job]) -> dict[str, str]:
-    """Remove the finished cells of ``jobs`` that do not verify, so that they are computed again; returns what was wrong, by
-    key. A training takes the evaluations of its module with it."""
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """What a run needs to know of a finished cell."""
+
+    status: str
+    seconds: float
+    plugin: str | None
+    """Hash of the file of its method."""
+    module: str | None
+    """Hash of the module that it left."""
+    read: str | None
+    """Hash of the module that it evaluated."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The cells of a plan that are on disk and verify, by key, and what was wrong with those that were removed. Every record
+    is read once."""
+
+    cells: dict[str, Brief]
+    problems: dict[str, str] = field(default_factory=dict)
+
+    def status(self, key: str) -> str | None:
+        """Of a sound cell; None if there is none."""
+        brief = self.cells.get(key)
+        return None if brief is None else brief.status
+
+    def is_final(self, cell: Cell) -> bool:
+        """Whether another run would only repeat a cell."""
+        return self.status(cell.key) in FINAL
+
+
+def survey(store: Store, jobs: Sequence[Job], *, files: bool = True) -> Survey:
+    """Read the records of all cells of ``jobs``, and remove those that do not verify, so that they are computed again; a
+    training takes the evaluations of its module with it.
+
+    Args:
+        store: Where the cells are.
+        jobs: Those of a plan.
+        files: Whether the files of the cells are read too, and not only the records. Without, nothing is removed.
+    """
     keys = list(dict.fromkeys(cell.key for job in jobs for cell in (job.train, *job.evals)))
-    problems = {key: problem for key, problem in _damages(store, keys) if problem}
+    seen = {key: found for key, found in _seen(store, keys, files=files) if found}
+    problems = {key: found for key, found in seen.items() if isinstance(found, str)}
+    cells = {key: found for key, found in seen.items() if isinstance(found, Brief)}
+    if not files:
+        return Survey(cells)
     for job in jobs:
-        trained = store.record(job.train.key)
+        trained = cells.get(job.train.key)
         for cell in job.evals:
-            record = store.record(cell.key)
-            if cell.key not in problems and record is not None and (problem := _stale(record, trained)):
+            brief = cells.get(cell.key)
+            if brief is not None and (problem := _stale(brief, trained)):
                 problems[cell.key] = problem
-            elif record is not None and job.train.key in problems:
+            elif brief is not None and job.train.key in problems:
                 problems.setdefault(cell.key, "its module is computed again")
     for key in problems:
         store.drop(key)
-    return problems
+        cells.pop(key, None)
+    return Survey(cells, problems)
 
 
-def _damages(store: Store, keys: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """(key, problem) of the cells that have a record."""
-    finished = [key for key in keys if (store.folder(key) / RECORD).exists()]
+def _seen(store: Store, keys: Sequence[str], *, files: bool) -> Iterator[tuple[str, Brief | str]]:
+    """(key, what is there): a sound cell, what is wrong with it, or "" if there is none."""
+
+    def look(key: str) -> Brief | str:
+        if not (store.folder(key) / RECORD).exists():
+            return ""
+        record = store.record(key)
+        problem = store.damage(key, record) if files else "" if record else "damaged"
+        return problem or _brief(record or {})
+
     with ThreadPoolExecutor(THREADS) as pool:
-        yield from zip(finished, pool.map(store.damage, finished), strict=True)
+        yield from zip(keys, pool.map(look, keys), strict=True)
 
 
-def _stale(record: dict[str, Any], trained: dict[str, Any] | None) -> str:
+def _brief(record: Mapping[str, Any]) -> Brief:
+    read = record.get("read")
+    return Brief(
+        str(record["status"]),
+        float(record.get("seconds", 0.0)),
+        record.get("plugin"),
+        record["files"].get(MODULE),
+        None if read is None else read[MODULE],
+    )
+
+
+def _stale(brief: Brief, trained: Brief | None) -> str:
     """Why an evaluation does not belong to the module that is there; "" if it does, or if it evaluated none."""
-    if "read" not in record:
+    if brief.read is None:
         return ""
-    if trained is None or MODULE not in trained["files"]:
+    if trained is None or trained.module is None:
         return "its module is not there"
-    return "" if record["read"][MODULE] == trained["files"][MODULE] else "its module was trained again"
+    return "" if brief.read == trained.module else "its module was trained again"
 
 
 def examine(store: Store) -> Iterator[tuple[str, str]]:
     """(key, problem) of every cell of a results folder, whatever run made it; the problem is "" for a sound one."""
     keys = sorted(folder.name for folder in (store.root / "cells").glob("*/*") if folder.is_dir())
     with ThreadPoolExecutor(THREADS) as pool:
-        for key, problem in zip(keys, pool.map(store.damage, keys), strict=True):
+        for key, problem in zip(keys, pool.map(lambda key: store.damage(key, store.record(key)), keys), strict=True):
             yield key, problem or _contradiction(store, key)
 
 
@@ -62,4 +124,7 @@ def _contradiction(store: Store, key: str) -> str:
     if cell_hash(record["config"]) != key:
         return "its name is not that of its configuration"
     module = record["config"].get("module")
-    return _stale(record, store.record(module)) if isinstance(module, str) else ""
+    if not isinstance(module, str):
+        return ""
+    trained = store.record(module)
+    return _stale(_brief(record), None if trained is None else _brief(trained))

@@ -34,13 +34,14 @@ from benchmark.results.summary import extra_metrics
 SCRIPTS = ("sort.js", "filter.js", "copy.js", "theme.js", "details.js")
 
 
-def write(file: Path, run: RunResults, findings: Findings | None = None) -> None:
+def write(file: Path, run: RunResults, findings: Findings | None = None, *, files: bool = True) -> None:
     """Write the report: one HTML page that needs nothing else, and next to it the same as Markdown, its tables as CSV and
-    LaTeX, and its figures as SVG and PDF. Same arguments, same bytes. ``findings`` are those of the analyses that were run.
-    """
+    LaTeX, and its figures as SVG and PDF, unless ``files`` is false. Same arguments, same bytes. ``findings`` are those of
+    the analyses that were run."""
     report = gather(run, findings or {})
     write_atomically(file, page(report).encode())
-    export.write_files(file, report)
+    if files:
+        export.write_files(file, report)
 
 
 def render(run: RunResults, findings: Findings | None = None) -> str:

@@ -7,12 +7,16 @@ from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 
+import pandas as pd
+
 from benchmark.experiment.apart import each_apart
+from benchmark.experiment.plan import Plan
 from benchmark.experiment.session import Session
 from benchmark.experiment.store import ACCEPTED
 from benchmark.method import registry
 from benchmark.results import image_covariance, provenance, published, tables
 from benchmark.results.archive import RunResults
+from benchmark.results.cell_reader import CellReader, groups_of_tasks
 from benchmark.training.checks.capability import Capability, check_capabilities
 
 CHECK_SECONDS = 60.0
@@ -22,8 +26,16 @@ CHECK_SECONDS = 60.0
 def collect(session: Session, command: str) -> RunResults:
     """The results of a session, from its finished cells. ``command`` is the command that started it."""
     plan, store, baseline = session.plan, session.store, session.baseline
-    results = tables.results(plan, store)
-    capabilities, unknown = _capabilities(session)
+    runs = tables.runs(plan, store)
+    check = partial(_check_some, session.context.plugins, session.context.skipped)
+    checks = each_apart(check, _sound_methods(plan, runs), CHECK_SECONDS)  # takes as long as the tables, in another process
+    results, uncertainty = _tables(plan, CellReader(store), baseline)
+    capabilities, unknown = [], {}
+    for name, capability, reason in checks:
+        if capability:
+            capabilities.append(capability)
+        elif reason:
+            unknown[name] = reason
     about = provenance.describe(
         session,
         command=command,
@@ -36,24 +48,22 @@ def collect(session: Session, command: str) -> RunResults:
     return RunResults(
         folder=store.root,
         results=results,
-        runs=tables.runs(plan, store),
-        uncertainty=image_covariance.table(plan, store, baseline),
+        runs=runs,
+        uncertainty=uncertainty,
         about=about,
         datasets=provenance.datasets(session.datasets, plan),
         methods={name: session.methods[name].cls.info for name in used},
     )
 
 
-def _capabilities(session: Session) -> tuple[list[Capability], dict[str, str]]:
-    """What the methods of a session can do, and why that is not known of some."""
-    check = partial(_check_some, session.context.plugins, session.context.skipped)
-    capabilities, unknown = [], {}
-    for name, capability, reason in each_apart(check, _sound_methods(session), CHECK_SECONDS):
-        if capability:
-            capabilities.append(capability)
-        elif reason:
-            unknown[name] = reason
-    return capabilities, unknown
+def _tables(plan: Plan, reader: CellReader, baseline: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The values of a plan, and what the test images contribute to their uncertainty."""
+    values, covariances = tables.ResultRows(plan, reader), image_covariance.CovarianceRows(plan, reader, baseline)
+    for group in groups_of_tasks(plan):
+        values.add(group)
+        covariances.add(group)
+        reader.forget()
+    return values.table(), covariances.table()
 
 
 def _check_some(plugins: tuple[Path, ...], skipped: Mapping[str, str], names: Sequence[str]) -> Iterator[Capability | None]:
@@ -62,10 +72,11 @@ def _check_some(plugins: tuple[Path, ...], skipped: Mapping[str, str], names: Se
     return check_capabilities({name: methods[name].cls for name in names})
 
 
-def _sound_methods(session: Session) -> list[str]:
+def _sound_methods(plan: Plan, runs: pd.DataFrame) -> list[str]:
     """Methods whose trainings all ended well; a check of the others might hang or crash."""
-    statuses: dict[str, set[str]] = {}
-    for job in session.plan.jobs:
-        status = session.store.status(job.train.key) or "not run"
-        statuses.setdefault(job.train.configuration.method, set()).add(status)
-    return sorted(name for name, seen in statuses.items() if seen <= ACCEPTED)
+    status = dict(zip(runs.key, runs.status, strict=True))
+    sound: dict[str, bool] = {}
+    for job in plan.jobs:
+        method = job.train.configuration.method
+        sound[method] = sound.get(method, True) and status.get(job.train.key) in ACCEPTED
+    return sorted(name for name, well in sound.items() if well)

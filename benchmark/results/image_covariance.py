@@ -5,31 +5,20 @@ See ``paired`` for how the effects of images are computed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import lru_cache
+import itertools
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 
-from benchmark.data.task import Task, TaskId
+from benchmark.data.task import Task
 from benchmark.experiment.plan import Configuration, Plan
-from benchmark.experiment.store import Store
+from benchmark.results.cell_reader import CellReader
 from benchmark.results.paired import by_drawing, image_variance, joined, linearised
 
 COLUMNS = "pair dataset protocol shots test_set split quantity method config other other_config covariance drawings".split()
 """``quantity`` is lift, gain or retrain_lift, or retained for the covariance of lift and retrain_lift; the covariance is in
 squared points, of means over seeds; lift has a row for every two methods, the others for a method with itself."""
-
-
-def table(plan: Plan, store: Store, baseline: str) -> pd.DataFrame:
-    """All covariances of a plan. ``baseline`` names the zero-shot method."""
-    rows: list[dict[str, object]] = []
-    reader = _Reader(plan, store, baseline)
-    for old, new in plan.pairs:
-        for seeds in reader.tasks():
-            for name, effects in reader.effects(old, new, seeds):
-                rows += _rows(f"{old}->{new}", seeds[0], name, effects)
-    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 Effects = dict[tuple[str, str], dict[str, np.ndarray]]
@@ -40,31 +29,34 @@ Right = dict[str, dict[tuple[str, str], np.ndarray]]
 """Whether each image is right, (seeds, images), by side of the comparison (old, reuse, retrain) and (method, config)."""
 
 
-class _Reader:
-    """Per-image effects of one pair and task, all seeds of it together."""
+class CovarianceRows:
+    """All covariances of a plan: per-image effects of one pair and task, all seeds of it together. ``baseline`` names the
+    zero-shot method."""
 
-    def __init__(self, plan: Plan, store: Store, baseline: str) -> None:
-        self.plan = plan
+    def __init__(self, plan: Plan, reader: CellReader, baseline: str) -> None:
+        self.plan, self.reader = plan, reader
         self.baseline = next((v for v in plan.configurations if v.method == baseline), None)
-        self._predictions = lru_cache(maxsize=None)(store.predictions)
-        self._status = lru_cache(maxsize=None)(store.status)
+        self._rows: dict[tuple[str, str], list[tuple[object, ...]]] = {pair: [] for pair in plan.pairs}
 
-    def tasks(self) -> list[list[Task]]:
-        """The tasks that differ by their seed only."""
-        groups: dict[TaskId, list[Task]] = {}
-        for task in self.plan.tasks.values():
-            alike = TaskId(task.id.dataset, task.id.protocol, task.id.shots, 0)
-            groups.setdefault(alike, []).append(task)
-        return list(groups.values())
+    def add(self, seeds: Sequence[Task]) -> None:
+        """Read the cells of tasks that differ by their seed only."""
+        for old, new in self.plan.pairs:
+            for name, effects in self.effects(old, new, seeds):
+                rows = _rows(f"{old}->{new}", seeds[0], name, effects)
+                self._rows[old, new] += [tuple(row[name] for name in COLUMNS) for row in rows]
 
-    def effects(self, old: str, new: str, seeds: list[Task]) -> Iterator[tuple[tuple[str, str], Effects]]:
+    def table(self) -> pd.DataFrame:
+        """The rows in the order of pairs and tasks."""
+        return pd.DataFrame(list(itertools.chain.from_iterable(self._rows.values())), columns=COLUMNS)
+
+    def effects(self, old: str, new: str, seeds: Sequence[Task]) -> Iterator[tuple[tuple[str, str], Effects]]:
         """For each test set (its part, its name) and for H."""
         if self.baseline is None:
             return
         sides, baseline = {"old": (old, old), "reuse": (old, new), "retrain": (new, new)}, self._key(self.baseline)
         seen: dict[str, tuple[Right, np.ndarray]] = {}
         for test in seeds[0].tests:
-            groups, labels = np.asarray(test.examples.groups), np.asarray(test.examples.labels)
+            groups, labels = np.asarray(test.examples.groups), self.reader.labels(seeds[0], test.key)
             right = {side: self._right(test.key, labels, seeds, *where) for side, where in sides.items()}
             seen[test.key] = right, groups
             yield (test.part, test.name), _effects(right, baseline, groups)
@@ -72,7 +64,7 @@ class _Reader:
             yield ("H", ""), _harmonic(*seen["base"], *seen["new"], baseline)
 
     def _right(
-        self, key: str, labels: np.ndarray, seeds: list[Task], trained: str, tested: str
+        self, key: str, labels: np.ndarray, seeds: Sequence[Task], trained: str, tested: str
     ) -> dict[tuple[str, str], np.ndarray]:
         """Whether each image is right, (seeds, images), by method; only methods that have all seeds."""
         right = {}
@@ -84,9 +76,7 @@ class _Reader:
 
     def _row(self, configuration: Configuration, task: Task, key: str, trained: str, tested: str) -> np.ndarray | None:
         cell = self.plan.find(configuration, task.id, trained, tested)
-        if cell is None or self._status(cell.key) != "ok":
-            return None
-        return self._predictions(cell.key).get(key)
+        return self.reader.predicted(cell.key, key) if cell is not None and self.reader.is_ok(cell.key) else None
 
     @staticmethod
     def _key(configuration: Configuration) -> tuple[str, str]:

@@ -49,7 +49,7 @@ def verdict(lift: float, p: float, p_outside: float, statuses: Collection[str] =
 
 
 class Covariances:
-    """The images' contribution to the uncertainty, from the table of ``image_covariance.table``; may be empty."""
+    """The images' contribution to the uncertainty, from the table of ``image_covariance.CovarianceRows``; may be empty."""
 
     def __init__(self, table: pd.DataFrame | None = None) -> None:
         self._known: dict[tuple[str, ...], dict[tuple[str, str], tuple[float, int]]] = {}

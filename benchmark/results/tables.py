@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import lru_cache
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from benchmark.data.task import Task
+from benchmark.data.task import Task, TaskId
 from benchmark.experiment.plan import Cell, Configuration, Plan
 from benchmark.experiment.store import Store
+from benchmark.results.cell_reader import CellReader
 from benchmark.results.metric import PRIMARY, all_metrics, harmonic_mean
 from benchmark.results.summary import COLUMNS
 from benchmark.training.evaluation import Predictions
@@ -21,29 +21,32 @@ RUN_COLUMNS = (
 )
 
 
-def results(plan: Plan, store: Store) -> pd.DataFrame:
-    """All values of a plan, one row each, sorted; a cell without values has one row with its status and reason."""
-    reader = _Reader(plan, store)
-    rows = [
-        row
-        for old, new in plan.pairs
-        for configuration in plan.configurations
-        for task in plan.tasks.values()
-        for row in reader.rows(old, new, configuration, task)
-    ]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+class ResultRows:
+    """All values of a plan, one row each; a cell without values has one row with its status and reason."""
 
+    def __init__(self, plan: Plan, reader: CellReader) -> None:
+        self.plan, self.reader = plan, reader
+        self._rows: dict[tuple[tuple[str, str], str, str, TaskId], list[tuple[Any, ...]]] = {}
 
-class _Reader:
-    """Turns the records of one pair, method and task into rows."""
+    def add(self, tasks: Sequence[Task]) -> None:
+        """Read the cells of some tasks."""
+        for pair, configuration, task in itertools.product(self.plan.pairs, self.plan.configurations, tasks):
+            place = (pair, configuration.method, configuration.label, task.id)
+            self._rows[place] = [tuple(row[name] for name in COLUMNS) for row in self._of_task(*pair, configuration, task)]
 
-    def __init__(self, plan: Plan, store: Store) -> None:
-        self.plan, self.store = plan, store
-        self.record = lru_cache(maxsize=None)(store.record)
-        self.predictions = lru_cache(maxsize=None)(store.predictions)
-        self.confidences = lru_cache(maxsize=None)(store.confidences)
+    def table(self) -> pd.DataFrame:
+        """The rows in the order of pairs, configurations and tasks."""
+        plan = self.plan
+        places = (
+            (pair, configuration.method, configuration.label, task)
+            for pair in plan.pairs
+            for configuration in plan.configurations
+            for task in plan.tasks
+        )
+        rows = itertools.chain.from_iterable(self._rows.get(place, ()) for place in places)
+        return pd.DataFrame(list(rows), columns=list(COLUMNS))
 
-    def rows(self, old: str, new: str, configuration: Configuration, task: Task) -> Iterator[dict[str, Any]]:
+    def _of_task(self, old: str, new: str, configuration: Configuration, task: Task) -> Iterator[dict[str, Any]]:
         same = {
             "pair": f"{old}->{new}",
             "old": old,
@@ -62,7 +65,7 @@ class _Reader:
             yield from self._cell(same | {"strategy": strategy}, cell, before if strategy == "reuse" else None, task)
 
     def _cell(self, same: dict[str, Any], cell: Cell, before: Cell | None, task: Task) -> Iterator[dict[str, Any]]:
-        record = self.record(cell.key)
+        record = self.reader.record(cell.key)
         status = "skipped" if record is None else record["status"]
         if record is None or status != "ok":
             reason = "not run" if record is None else record.get("reason", "")
@@ -89,21 +92,14 @@ class _Reader:
 
     def _predictions(self, cell: Cell, before: Cell | None, task: Task) -> dict[str, Predictions]:
         """By the key of the test set, for those that a cell has predictions for."""
-        predicted, confidences = self.predictions(cell.key), self.confidences(cell.key)
-        earlier: dict[str, np.ndarray] = {}
-        if before is not None:
-            record = self.record(before.key)
-            earlier = self.predictions(before.key) if record is not None and record["status"] == "ok" else {}
-        return {
-            test.key: Predictions(
-                np.asarray(test.examples.labels),
-                predicted[test.key],
-                confidences.get(test.key),
-                earlier.get(test.key),
-            )
-            for test in task.tests
-            if test.key in predicted
-        }
+        reader, found = self.reader, {}
+        for test in task.tests:
+            predicted = reader.predicted(cell.key, test.key)
+            if predicted is not None:
+                earlier = reader.predicted(before.key, test.key) if before and reader.is_ok(before.key) else None
+                confidences = reader.confidences(cell.key, test.key)
+                found[test.key] = Predictions(reader.labels(task, test.key), predicted, confidences, earlier)
+        return found
 
     @staticmethod
     def _row(
@@ -127,18 +123,21 @@ def runs(plan: Plan, store: Store) -> pd.DataFrame:
     rows = []
     for cell in plan.cells():
         record = store.record(cell.key)
-        if record is None:
-            continue
-        row = {
-            "key": cell.key,
-            "kind": cell.kind,
-            "method": cell.configuration.method,
-            "config": cell.configuration.label,
-            "backbone": cell.backbone,
-            "dataset": cell.task.dataset,
-            "protocol": cell.task.protocol,
-            "seed": cell.task.seed,
-            "status": record["status"],
-        }
-        rows.append(row | {name: record.get(name) for name in RUN_COLUMNS if name not in row})
+        if record is not None:
+            rows.append(_run_row(cell, record))
     return pd.DataFrame(rows, columns=RUN_COLUMNS)
+
+
+def _run_row(cell: Cell, record: Mapping[str, Any]) -> tuple[Any, ...]:
+    known = {
+        "key": cell.key,
+        "kind": cell.kind,
+        "method": cell.configuration.method,
+        "config": cell.configuration.label,
+        "backbone": cell.backbone,
+        "dataset": cell.task.dataset,
+        "protocol": cell.task.protocol,
+        "seed": cell.task.seed,
+        "status": record["status"],
+    }
+    return tuple(known[name] if name in known else record.get(name) for name in RUN_COLUMNS)

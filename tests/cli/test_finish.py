@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 
 from benchmark.cli import finish
@@ -11,15 +12,17 @@ from benchmark.cli import finish
 
 @pytest.fixture
 def end(monkeypatch, tmp_path):
-    """End a session whose cells have these statuses; returns the exit status."""
-    monkeypatch.setattr(finish, "collect", lambda session, command: SimpleNamespace(folder=tmp_path, command=command))
+    """End a session whose cells have these statuses; returns the exit status and what is printed."""
     monkeypatch.setattr(finish, "_print_summary", lambda run, console: None)
     monkeypatch.setattr(finish, "save", lambda run: None)
-    monkeypatch.setattr(finish.report, "write", lambda page, run, findings: page.write_text(run.command))
+    monkeypatch.setattr(finish.report, "write", lambda page, run, findings, files: page.write_text(run.command))
 
-    def call(*statuses: str | None) -> int:
-        cells = [SimpleNamespace(key=status) for status in statuses]
-        plan, store = SimpleNamespace(cells=lambda: cells), SimpleNamespace(status=lambda key: key, root=tmp_path)
+    def call(*statuses: str | None) -> tuple[int, str]:
+        runs = pd.DataFrame({"status": [status for status in statuses if status]})
+        monkeypatch.setattr(
+            finish, "collect", lambda session, command: SimpleNamespace(folder=tmp_path, command=command, runs=runs)
+        )
+        plan, store = SimpleNamespace(cells=lambda: iter(statuses)), SimpleNamespace(root=tmp_path)
         return finish.finish(SimpleNamespace(plan=plan, store=store), tmp_path / "r.html", ["--seeds=1"])
 
     return call
@@ -36,6 +39,8 @@ def end(monkeypatch, tmp_path):
     ],
 )
 def test_the_exit_status(statuses, status, line, end, capsys, tmp_path):
-    assert end(*statuses) == status
-    assert line in capsys.readouterr().out
+    ended, printed = end(*statuses)
+    assert ended == status
+    assert line in printed
+    assert printed == capsys.readouterr().out
     assert (tmp_path / "r.html").read_text() == "clip-compat --seeds=1"

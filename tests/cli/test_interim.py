@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from types import SimpleNamespace
 
 import pytest
 
 from benchmark.cli import interim as module
-from benchmark.cli.interim import WORTH, Interim, of_seeds
+from benchmark.cli.interim import WORTH, Interim, of_tasks
+from benchmark.data.task import TaskId
 
 
-def cell(seed: int) -> SimpleNamespace:
-    return SimpleNamespace(task=SimpleNamespace(seed=seed))
+def task(seed: int, dataset: str = "digits") -> TaskId:
+    return TaskId(dataset, "base-to-new", 16, seed)
+
+
+FIRST, SECOND = task(1), task(1, "letters")
+
+
+def cell(of: TaskId) -> SimpleNamespace:
+    return SimpleNamespace(task=of)
 
 
 @pytest.fixture
 def made(monkeypatch):
-    """An interim of two seeds with two cells each; ``written`` lists the cells left whenever a process is started."""
-    written = []
+    """An interim of two tasks of seed 1 and one of seed 2, with two cells each; ``shown`` lists the tasks that it is about
+    whenever a process is started."""
+    shown = []
 
     class Process:
         def __init__(self, target):
             self.target, self.alive = target, True
 
         def start(self):
-            written.append(dict(made.left))
+            shown.append(made.written)
 
         def is_alive(self):
             return self.alive
@@ -37,36 +45,61 @@ def made(monkeypatch):
             self.alive = False
 
     monkeypatch.setattr(module, "process_maker", lambda *, gpu: SimpleNamespace(Process=Process))
-    made = Interim.__new__(Interim)
-    made.enabled, made.left, made.writer = True, Counter({1: 2, 2: 2}), None
-    made.written = written
+    tasks = dict.fromkeys((FIRST, SECOND, task(2)))
+    made = Interim(SimpleNamespace(plan=SimpleNamespace(tasks=tasks), context=SimpleNamespace(device="cpu")), None, [])
+    made.enabled, made.shown = True, shown
+    made.on_start([cell(of) for of in tasks for _ in range(2)])
     return made
 
 
-def test_it_is_written_when_a_seed_is_finished_and_much_is_left(made):
-    made.on_cell(cell(1), WORTH + 1)
-    assert not made.written
-    made.on_cell(cell(1), WORTH + 1)
-    assert made.written == [{1: 0, 2: 2}]
+def finish(made, of, seconds=WORTH + 1):
+    for _ in range(2):
+        made.on_cell(cell(of), seconds)
+    if made.writer is not None:
+        made.writer.alive = False
+
+
+def test_the_first_task_and_then_every_seed_is_shown(made):
+    made.on_cell(cell(SECOND), WORTH + 1)
+    assert not made.shown
+    made.on_cell(cell(SECOND), WORTH + 1)
+    made.writer.alive = False
+    assert made.shown == [{SECOND}], "whichever is finished first"
+    finish(made, FIRST)
+    assert made.shown[1:] == [{FIRST, SECOND}], "the whole seed"
+    finish(made, task(2))
+    assert made.shown[2:] == [{FIRST, SECOND, task(2)}]
+
+
+def test_tasks_of_an_unfinished_seed_are_not_shown_next_to_a_finished_one(made):
+    finish(made, task(2))
+    finish(made, FIRST)
+    assert made.shown == [{task(2)}]
 
 
 def test_it_is_not_written_near_the_end_nor_twice_at_once_nor_where_nothing_can_fork(made):
-    for seed in (1, 1):
-        made.on_cell(cell(seed), WORTH - 1)
-    assert not made.written
-    made.left = Counter({1: 1, 2: 1, 3: 1})
-    made.on_cell(cell(1), WORTH + 1)
-    made.on_cell(cell(2), WORTH + 1)
-    assert len(made.written) == 1, "the first is still being written"
-    made.writer.alive, made.enabled = False, False
-    made.on_cell(cell(3), WORTH + 1)
-    assert len(made.written) == 1
+    finish(made, FIRST, WORTH - 1)
+    assert not made.shown
+    made.writer = SimpleNamespace(is_alive=lambda: True)
+    for _ in range(2):
+        made.on_cell(cell(SECOND), WORTH + 1)
+    assert not made.shown, "the first is still being written"
+    made.writer, made.enabled = None, False
+    finish(made, task(2))
+    assert not made.shown
+
+
+def test_what_an_earlier_run_has_shown_is_not_shown_again(made):
+    made.on_start([cell(task(2)), cell(task(2)), cell(SECOND)])
+    assert made.written == {FIRST}
+    made.on_cell(cell(SECOND), WORTH + 1)
+    assert made.shown == [{FIRST, SECOND}]
 
 
 @pytest.mark.parametrize("error", [None, KeyboardInterrupt()])
 def test_at_the_end_it_is_waited_for_and_after_an_error_stopped(made, error):
-    for seed in (1, 1):
-        made.on_cell(cell(seed), WORTH + 1)
+    for _ in range(2):
+        made.on_cell(cell(FIRST), WORTH + 1)
     made.__exit__(type(error) if error else None, error, None)
     assert not made.writer.alive
     assert hasattr(made.writer, "killed") == (error is not None)
@@ -79,7 +112,7 @@ def test_a_session_of_some_seeds(world, tmp_path):
     seen = []
 
     def keep(self):
-        session = of_seeds(self.session, [1])
+        session = of_tasks(self.session, [name for name in self.session.plan.tasks if name.seed == 1])
         seen.append([job.train.task.seed for job in session.plan.jobs])
         assert session.spec.warning.endswith("The run goes on: these are the results after seed 1 of 1, 2.")
         from benchmark.cli.finish import finish

@@ -31,7 +31,7 @@ def made(tmp_path):
             train, test = (Cell(kind, f"{name}-{kind}", {}, one, backbone, task, config) for kind in ("train", "eval"))
             jobs[name] = Job(train, (test,))
     plan, store = Plan((), tuple(jobs.values()), tasks, ()), Store(tmp_path)
-    return jobs, store, Costs(plan, methods, store)
+    return jobs, store, Costs(plan, methods)
 
 
 GUESS = 2 * FIXED + 100 * (STEP + TEXT + 4 * CLASS)
@@ -44,24 +44,29 @@ def test_without_any_finished_cell_it_is_a_guess(made):
 
 
 def test_finished_cells_correct_the_guesses_for_cells_like_them(made):
-    """For those of the method on the same backbone, else on any; a failed one says nothing."""
-    jobs, store, costs = made
-    store.write("old1-train", {}, "ok", seconds=30.0)
-    store.write("old1-eval", {}, "ok", seconds=4.0)
-    store.write("new1-train", {}, "failed", seconds=1.0)
-    assert costs.learn(costs.plan.cells()) == pytest.approx(34.0)
+    """For those of the method on the same backbone, else on any."""
+    jobs, _, costs = made
+    costs.learn(jobs["old1"].train, 30.0)
+    costs.learn(jobs["old1"].evals[0], 4.0)
     assert costs.of(jobs["old2"]) == pytest.approx(34.0)
     assert costs.of(jobs["new2"]) == pytest.approx(34.0)
-    store.write("new2-train", {}, "ok", seconds=10.0)
-    costs.learn([jobs["new2"].train])
+    costs.learn(jobs["new2"].train, 10.0)
     assert costs.of(jobs["new1"]) == pytest.approx(14.0)
     assert costs.of(jobs["old2"]) == pytest.approx(34.0)
+
+
+def test_what_failed_says_nothing(made):
+    jobs, store, costs = made
+    store.write("new1-train", {}, "failed", seconds=1.0)
+    remaining = Remaining(costs, store, [jobs["new1"].train, jobs["new2"].train])
+    remaining.finish(jobs["new1"].train)
+    assert (remaining.seconds, remaining.taken) == (pytest.approx(GUESS - FIXED), 0.0)
 
 
 def test_what_remains_is_corrected_as_cells_finish(made):
     jobs, store, costs = made
     cells = [cell for job in jobs.values() for cell in (job.train, *job.evals)]
-    remaining = Remaining(costs, cells)
+    remaining = Remaining(costs, store, cells)
     assert (remaining.seconds, remaining.taken) == (pytest.approx(4 * GUESS), 0.0)
     for cell, seconds in ((jobs["old1"].train, 30.0), (jobs["old1"].evals[0], 4.0)):
         store.write(cell.key, {}, "ok", seconds=seconds)

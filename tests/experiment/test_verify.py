@@ -8,7 +8,7 @@ import pytest
 
 from benchmark.config.files import sha256
 from benchmark.experiment.store import MODULE, PREDICTIONS, Store, cell_hash
-from benchmark.experiment.verify import examine, remove_damaged
+from benchmark.experiment.verify import examine, survey
 
 
 @pytest.fixture
@@ -41,22 +41,47 @@ def left(finished):
 
 
 def test_sound_cells_stay(finished):
-    assert remove_damaged(finished.store, finished.jobs) == {}
+    assert not survey(finished.store, finished.jobs).problems
     assert left(finished) == {"train", "good", "unfit", "other"}
     assert dict(examine(finished.store)) == dict.fromkeys(finished.keys.values(), "")
+
+
+def test_what_is_there_is_read_once(finished, monkeypatch):
+    """One pass over the records says all that a run needs to know of them."""
+    reads = []
+    record = Store.record
+    monkeypatch.setattr(Store, "record", lambda self, key: reads.append(key) or record(self, key))
+    found = survey(finished.store, finished.jobs)
+    assert sorted(reads) == sorted(finished.keys.values())
+    assert {name: found.status(key) for name, key in finished.keys.items()} == {
+        "train": "ok",
+        "good": "ok",
+        "unfit": "incompatible",
+        "other": "ok",
+    }
+    train, good = (found.cells[finished.keys[name]] for name in ("train", "good"))
+    assert train.module == good.read == sha256(b"module")
+    assert not found.is_final(SimpleNamespace(key="absent"))
+
+
+def test_a_look_at_the_records_alone_removes_nothing(finished):
+    flip(finished.store, finished.keys["good"], PREDICTIONS)
+    found = survey(finished.store, finished.jobs, files=False)
+    assert found.status(finished.keys["good"]) == "ok"
+    assert left(finished) == {"train", "good", "unfit", "other"}
 
 
 def test_damaged_predictions_cost_one_evaluation(finished):
     flip(finished.store, finished.keys["good"], PREDICTIONS)
     assert {key for key, problem in examine(finished.store) if problem} == {finished.keys["good"]}
-    problems = remove_damaged(finished.store, finished.jobs)
+    problems = survey(finished.store, finished.jobs).problems
     assert problems == {finished.keys["good"]: "predictions.npz is damaged or was edited"}
     assert left(finished) == {"train", "unfit", "other"}
 
 
 def test_a_damaged_module_costs_its_evaluations_too(finished):
     flip(finished.store, finished.keys["train"], MODULE)
-    assert remove_damaged(finished.store, finished.jobs).keys() == {finished.keys[n] for n in ("train", "good", "unfit")}
+    assert survey(finished.store, finished.jobs).problems.keys() == {finished.keys[n] for n in ("train", "good", "unfit")}
     assert left(finished) == {"other"}
 
 
@@ -64,7 +89,7 @@ def test_a_damaged_module_costs_its_evaluations_too(finished):
 def test_an_edited_record_is_no_record(finished, name):
     file = finished.store.folder(finished.keys[name]) / "record.json"
     file.write_text(file.read_text().replace('"status": "', '"status": "not '))
-    problems = remove_damaged(finished.store, finished.jobs)
+    problems = survey(finished.store, finished.jobs).problems
     assert problems[finished.keys[name]] == "its record is damaged or was edited"
 
 
@@ -75,7 +100,7 @@ def test_an_evaluation_of_another_module_is_stale(finished):
     assert dict(examine(store))[keys["good"]] == "its module is not there"
     store.write(keys["train"], {"kind": "train"}, "ok", files={MODULE: b"new module"})
     assert dict(examine(store))[keys["good"]] == "its module was trained again"
-    assert remove_damaged(store, finished.jobs) == {keys["good"]: "its module was trained again"}
+    assert survey(store, finished.jobs).problems == {keys["good"]: "its module was trained again"}
     assert left(finished) == {"train", "unfit", "other"}
 
 

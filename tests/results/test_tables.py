@@ -13,8 +13,11 @@ from benchmark.data import dataset
 from benchmark.data.dataset import ArrayImages, Examples
 from benchmark.data.task import Task, TaskId
 from benchmark.experiment.plan import Configuration
+from benchmark.experiment.store import CONFIDENCE
 from benchmark.results import metric, tables
+from benchmark.results.cell_reader import CellReader
 from benchmark.results.metric import Metric, all_metrics
+from benchmark.results.tables import ResultRows
 from benchmark.training.evaluation import Predictions
 
 LABELS = {"base": (0, 0, 0, 1), "new": (0, 1, 1, 1, 1, 1)}
@@ -40,11 +43,9 @@ class Records:
         known = {"old": {"status": "ok"}, "reuse": {"status": "ok"}, "retrain": {"status": "failed", "reason": "boom"}}
         return known.get(key)
 
-    def predictions(self, key: str) -> dict[str, np.ndarray]:
-        return {part: np.array(row) for part, row in PREDICTED[key].items()}
-
-    def confidences(self, key: str) -> dict[str, np.ndarray]:
-        return {part: np.array(row) for part, row in CONFIDENCES.items()}
+    def arrays(self, key: str, record: dict[str, Any] | None) -> dict[str, np.ndarray]:
+        predicted = {part: np.array(row) for part, row in PREDICTED[key].items()}
+        return predicted | {part + CONFIDENCE: np.array(row) for part, row in CONFIDENCES.items()}
 
 
 def cell_of(configuration: Configuration, task: TaskId, trained: str, tested: str) -> SimpleNamespace:
@@ -53,9 +54,11 @@ def cell_of(configuration: Configuration, task: TaskId, trained: str, tested: st
 
 def results(store: Any = None) -> pd.DataFrame:
     plan = SimpleNamespace(
-        pairs=[("o", "n")], configurations=[Configuration("m", "default", {})], tasks={0: task()}, find=cell_of
+        pairs=[("o", "n")], configurations=[Configuration("m", "default", {})], tasks={task().id: task()}, find=cell_of
     )
-    return tables.results(plan, store or Records())  # type: ignore[arg-type]
+    rows = ResultRows(plan, CellReader(store or Records()))  # type: ignore[arg-type]
+    rows.add([task()])
+    return rows.table()
 
 
 def value(table: pd.DataFrame, name: str, strategy: str, split: str) -> float:
@@ -138,7 +141,7 @@ def test_a_new_metric_needs_nothing_but_its_class(monkeypatch):
 
 def test_early_records_without_confidences_have_no_calibration_error():
     store = Records()
-    store.confidences = lambda key: {}  # type: ignore[method-assign]
+    store.arrays = lambda key, record: {part: np.array(row) for part, row in PREDICTED[key].items()}  # type: ignore[method-assign]
     table = results(store)
     assert "ece" not in set(table.metric)
     assert value(table, "accuracy", "reuse", "base") == 50.0
