@@ -14,6 +14,7 @@ from benchmark.cli.console import progress_console, summary_table
 from benchmark.config.paths import program
 from benchmark.experiment.session import Session
 from benchmark.experiment.store import ACCEPTED
+from benchmark.report.model import MethodRow
 from benchmark.results.archive import RunResults, save
 from benchmark.results.collect import collect
 
@@ -24,11 +25,12 @@ def finish(session: Session, page: Path | None, given: Sequence[str], *, files: 
     with progress_console().status("writing tables"):
         run = collect(session, f"{program()} {' '.join(given)}".strip())
         save(run)
+        first = report.first_tables(run)
     console = Console(highlight=False, record=True)
-    _print_summary(run, console)
+    _print_summary(run, first.rows, console)
     if page:
         with progress_console().status("writing the report"):
-            report.write(page, run, findings.load(run.folder), files=files)
+            report.write(page, run, findings.load(run.folder), first=first, files=files)
     statuses = Counter(run.runs.status)
     if missing := sum(1 for _ in session.plan.cells()) - len(run.runs):
         statuses["not run"] = missing
@@ -44,10 +46,9 @@ def _ok_first(counted: tuple[str, int]) -> tuple[bool, str]:
     return counted[0] != "ok", counted[0]
 
 
-def _print_summary(run: RunResults, console: Console) -> None:
+def _print_summary(run: RunResults, rows: Sequence[MethodRow], console: Console) -> None:
     if run.about.warning:
         console.print(run.about.warning, style="yellow", markup=False)
-    rows = report.headline(run.results, run.about.zero_shot, run.methods, report.covariances(run.uncertainty))
     console.print(summary_table(rows, report.scope(run.results)))
     for row in run.about.published:
         if row.wrong:

@@ -177,6 +177,16 @@ class Store:
         """
         return {name: labels for name, labels in self.arrays(key).items() if not name.endswith(CONFIDENCE)}
 
+    def confidences(self, key: str) -> dict[str, np.ndarray]:
+        """Largest probability of each image by test set.
+
+        Raises:
+            UserError: the file is missing, or is not the one that was written.
+        """
+        return {
+            name.removesuffix(CONFIDENCE): values for name, values in self.arrays(key).items() if name.endswith(CONFIDENCE)
+        }
+
     def arrays(self, key: str, record: Mapping[str, Any] | None = None) -> dict[str, np.ndarray]:
         """Predicted labels by test set, and by the same name with ``CONFIDENCE`` the largest probability of each image.
         ``record``: that of the cell, if it was read already.

@@ -20,6 +20,8 @@ from benchmark.report.numbers import signed
 from benchmark.report.table import NAN
 from benchmark.report.table_prep import Configured, Prepared
 
+MOST_NUMBERED = 30
+"""Data sets of a heat map that has its numbers in the cells; with more, they are in the data of the figure only."""
 DEPTHS: dict[str, tuple[str, str, Any]] = {
     "shallow": (SERIES[0], "o", "-"),
     "deep": (SERIES[1], "s", "-"),
@@ -85,7 +87,8 @@ def _draw_heat_map(lifts: np.ndarray, words: list[list[str]], labels: list[str],
         axes = canvas.add_subplot()
         mesh = axes.pcolormesh(lifts, cmap="RdBu", vmin=-limit, vmax=limit, edgecolors=PAGE, linewidth=1)
         for (y, x), lift in np.ndenumerate(lifts):
-            _mark(axes, x, y, lift / limit, words[y][x])
+            if len(headings) <= MOST_NUMBERED or not math.isfinite(lift):
+                _mark(axes, x, y, lift / limit, words[y][x])
         bar = canvas.colorbar(mesh, ax=axes, extend="both", pad=0.02, aspect=max(6, 3 * len(labels)))
         bar.set_label(f"lift in {view.word}, points")
         bar.outline.set_visible(False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -18,6 +18,21 @@ from benchmark.results.summary import Covariances, baseline_column, column, extr
 
 if TYPE_CHECKING:
     from benchmark.method.base import Info
+    from benchmark.results.archive import RunResults
+
+
+@dataclass(frozen=True, eq=False)
+class FirstTables:
+    """The first table of every upgrade, and the prepared results that it was made of."""
+
+    prepared: Prepared
+    rows: list[MethodRow]
+
+
+def first_tables(run: RunResults) -> FirstTables:
+    """Those of a run."""
+    prepared = table_prep.prepare(run.results, run.about.zero_shot, table_prep.covariances(run.uncertainty))
+    return FirstTables(prepared, headline_of(prepared, run.methods))
 
 
 def headline(

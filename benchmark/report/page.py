@@ -23,7 +23,7 @@ from benchmark.report import (
     words,
 )
 from benchmark.report.contents import PairView, Report
-from benchmark.report.method_rows import headline_of
+from benchmark.report.method_rows import FirstTables, first_tables
 from benchmark.report.model import CostRow, Figure, MethodRow, Scope
 from benchmark.report.table import Table
 from benchmark.report.table_prep import Configured, Prepared
@@ -34,11 +34,24 @@ from benchmark.results.summary import extra_metrics
 SCRIPTS = ("sort.js", "filter.js", "copy.js", "theme.js", "details.js")
 
 
-def write(file: Path, run: RunResults, findings: Findings | None = None, *, files: bool = True) -> None:
-    """Write the report: one HTML page that needs nothing else, and next to it the same as Markdown, its tables as CSV and
-    LaTeX, and its figures as SVG and PDF, unless ``files`` is false. Same arguments, same bytes. ``findings`` are those of
-    the analyses that were run."""
-    report = gather(run, findings or {})
+def write(
+    file: Path,
+    run: RunResults,
+    findings: Findings | None = None,
+    *,
+    first: FirstTables | None = None,
+    files: bool = True,
+) -> None:
+    """Write the report. Same arguments, same bytes.
+
+    Args:
+        file: One HTML page that needs nothing else.
+        run: What it is about.
+        findings: Those of the analyses that were run.
+        first: What ``first_tables`` makes of the run, if that is known already.
+        files: Whether to write next to it the same as Markdown, its tables as CSV and LaTeX, and its figures as SVG and PDF.
+    """
+    report = gather(run, findings or {}, first)
     write_atomically(file, page(report).encode())
     if files:
         export.write_files(file, report)
@@ -49,13 +62,13 @@ def render(run: RunResults, findings: Findings | None = None) -> str:
     return page(gather(run, findings or {}))
 
 
-def gather(run: RunResults, findings: Findings) -> Report:
+def gather(run: RunResults, findings: Findings, first: FirstTables | None = None) -> Report:
     """Everything that is computed for the report."""
     about, methods = run.about, run.methods
-    prepared = table_prep.prepare(run.results, about.zero_shot, table_prep.covariances(run.uncertainty))
-    results = prepared.results
+    first = first or first_tables(run)
+    prepared, results = first.prepared, first.prepared.results
     view, costs = table_prep.scope(results), sections.costs(run.runs, methods)
-    pairs = _pairs(prepared, run, view, costs)
+    pairs = _pairs(first, run, view, costs)
     repairs = analysis_view.answers(findings)
     answers = [summary.answer(pair.name, pair.anchor, pair.rows, view, repairs.get(pair.name, "")) for pair in pairs]
     overview = summary.overview([pair.rows for pair in pairs])
@@ -119,10 +132,10 @@ def page(report: Report) -> str:
     return templating.environment().get_template("page.html.j2").render(context)
 
 
-def _pairs(prepared: Prepared, run: RunResults, view: Scope, costs: Sequence[CostRow]) -> list[PairView]:
+def _pairs(first: FirstTables, run: RunResults, view: Scope, costs: Sequence[CostRow]) -> list[PairView]:
     """The pairs of the run in their order, then any others that the results have."""
+    prepared, rows = first.prepared, first.rows
     results = prepared.results
-    rows = headline_of(prepared, run.methods)
     lifts = table_prep.lifts_by_dataset(prepared, view)
     others = [tuple(pair) for pair in results[["old", "new"]].drop_duplicates().itertuples(index=False, name=None)]
     metrics = list(dict.fromkeys(metric for metric, _ in extra_metrics(results)))

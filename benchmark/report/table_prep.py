@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from benchmark.report.model import BASE_TO_NEW, CROSS_DATASET, DOMAIN, FEW_SHOT, Scope, few_shot
@@ -68,12 +69,23 @@ def clean(results: pd.DataFrame) -> pd.DataFrame:
 def _named(table: pd.DataFrame, texts: Sequence[str]) -> pd.DataFrame:
     """A copy with empty text for missing text in ``texts``, and few-shot protocols named by their shots."""
     table = table.copy()
+    few = (table.protocol == FEW_SHOT).to_numpy(dtype=bool)
+    if few.any():
+        shots = pd.to_numeric(table.shots[few], errors="coerce").fillna(0).astype(int)
+        protocols = table.protocol.astype(object)
+        protocols[few] = [few_shot(count).protocol for count in shots]
+        table["protocol"] = protocols
     for name in texts:
-        table[name] = table[name].astype(object).where(table[name].notna(), "").astype(str)
-    few = table.protocol == FEW_SHOT
-    shots = pd.to_numeric(table.shots[few], errors="coerce").fillna(0).astype(int)
-    table.loc[few, "protocol"] = [few_shot(count).protocol for count in shots]
+        table[name] = _as_categories(table[name])
     return table
+
+
+def _as_categories(texts: pd.Series[Any]) -> pd.Categorical[Any]:
+    """The same as text with few words many times over, which is compared and grouped by number."""
+    codes, words = pd.factorize(texts)  # -1 for a missing one
+    known: dict[str, int] = {}
+    places = np.array([known.setdefault(word, len(known)) for word in ["", *map(str, words)]])
+    return pd.Categorical.from_codes(places[codes + 1].tolist(), categories=pd.Index(list(known)))
 
 
 def covariances(table: pd.DataFrame | None) -> results_summary.Covariances:
@@ -111,7 +123,7 @@ def summary_rows(
 def scope(results: pd.DataFrame) -> Scope:
     """What the headline is about: H of base-to-new where that was run, else the accuracy of all classes under the first
     protocol that was: few-shot with the most shots, domain, cross-dataset."""
-    protocols = set(clean(results).protocol)
+    protocols = set(_named(results[["protocol", "shots"]].drop_duplicates(), ["protocol"]).protocol)
     for wanted in (BASE_TO_NEW, *reversed(few_shots(results)), DOMAIN, CROSS_DATASET):
         if wanted.protocol in protocols:
             return wanted

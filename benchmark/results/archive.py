@@ -19,7 +19,7 @@ from benchmark.results import image_covariance
 from benchmark.results.legacy import modern_facts
 from benchmark.results.provenance import About, DatasetAbout
 from benchmark.results.summary import COLUMNS
-from benchmark.results.table_files import csv_content, read_csv
+from benchmark.results.table_files import csv_content, parquet_content, read_csv
 from benchmark.results.tables import RUN_COLUMNS
 
 FILE = "run.json"
@@ -64,7 +64,7 @@ class _Facts(BaseModel):
 
 
 def save(run: RunResults) -> None:
-    """Write the tables and run.json into the results folder."""
+    """Write the tables and run.json into the results folder, and the tables as Parquet too if pyarrow is installed."""
     tables = {"results.csv": run.results, "runs.csv": run.runs, "uncertainty.csv": run.uncertainty}
     files = {name: csv_content(table) for name, table in tables.items()}
     facts = {
@@ -76,6 +76,9 @@ def save(run: RunResults) -> None:
     }
     for name, content in files.items():
         write_atomically(run.folder / name, content)
+        parquet = parquet_content(tables[name])
+        if parquet is not None:
+            write_atomically((run.folder / name).with_suffix(".parquet"), parquet)
     write_atomically(run.folder / FILE, (json.dumps(facts, indent=1) + "\n").encode())
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -140,11 +141,11 @@ def summarise(table: pd.DataFrame, covariances: Covariances | None = None, basel
     """One row per (pair, method, config, protocol, test_set, split): means over data sets and seeds, the intervals of lift
     and gain, the share of the retrained lift that reuse retains (NaN where the interval of the retrained lift
     reaches a point or less), and p-values of lift corrected for the number of methods (Holm)."""
-    covariances, averaged = covariances or Covariances(), quantities(table)
+    covariances = covariances or Covariances()
     rows = []
-    for key, part in _groups(table).items():
-        means: dict[str, Any] = {name: _mean(part, name) for name in averaged}
-        row = dict(zip(GROUP, key, strict=True)) | means | {"seeds": part.seeds, "datasets": len(part.rows)}
+    for part in _groups(table):
+        row: dict[str, Any] = dict(zip(GROUP, part.key, strict=True)) | part.means()
+        row |= {"seeds": part.seeds, "datasets": len(set(part.datasets))}
         lift, gain = part.estimate("lift", covariances), part.estimate("gain", covariances)
         row |= {"lift_error": lift.error, "lift_freedom": lift.freedom}
         for name, estimate in (("lift", lift), ("gain", gain)):
@@ -155,17 +156,21 @@ def summarise(table: pd.DataFrame, covariances: Covariances | None = None, basel
 
 
 GROUP = ["pair", "method", "config", "protocol", "test_set", "split"]
-Row = dict[str, float]
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
 class _Part:
-    """The values of one row of a summary: by data set and seed, means over the test sets that it combines."""
+    """The values of one row of a summary; N of the wide table's rows."""
 
     key: tuple[str, ...]
-    rows: dict[str, dict[int, list[Row]]] = field(default_factory=dict)
-    tested: dict[str, dict[str, None]] = field(default_factory=dict)
-    """Names of the test sets by data set."""
+    datasets: np.ndarray
+    """(N,) names."""
+    tested: np.ndarray
+    """(N,) names of test sets."""
+    seed: np.ndarray
+    """(N,)."""
+    numbers: Mapping[str, np.ndarray]
+    """(N,) by quantity; NaN where there is none."""
 
     @property
     def where(self) -> tuple[str, str, str]:
@@ -179,51 +184,58 @@ class _Part:
 
     @property
     def seeds(self) -> int:
-        return len({seed for seeds in self.rows.values() for seed in seeds})
+        return len(np.unique(self.seed))
 
     def values(self, quantity: str) -> dict[str, dict[int, float]]:
-        """A quantity by data set and seed, where it has a value."""
-        averages = {
-            dataset: {seed: _average([row[quantity] for row in rows]) for seed, rows in seeds.items()}
-            for dataset, seeds in self.rows.items()
-        }
-        known = {dataset: {s: v for s, v in seeds.items() if math.isfinite(v)} for dataset, seeds in averages.items()}
-        return {dataset: seeds for dataset, seeds in known.items() if seeds}
+        """A quantity by data set and seed, where it has a value: the mean over the test sets that the row combines."""
+        known: dict[str, dict[int, list[float]]] = {}
+        for dataset, seed, value in zip(self.datasets, self.seed.tolist(), self.numbers[quantity].tolist(), strict=True):
+            if math.isfinite(value):
+                known.setdefault(dataset, {}).setdefault(seed, []).append(value)
+        return {dataset: {seed: _average(some) for seed, some in seeds.items()} for dataset, seeds in known.items()}
 
     def estimate(self, quantity: str, covariances: Covariances) -> Estimate:
         """The mean of a quantity over data sets, with seed and image variance."""
         values = self.values(quantity)
-        spread = [covariances.of(quantity, self.where, self.name, self.name, self.tests(dataset)) for dataset in values]
+        spread = [covariances.of(quantity, self.where, self.name, self.name, self.tests[dataset]) for dataset in values]
         return combine([list(seeds.values()) for seeds in values.values()], [v for v, _ in spread], [n for _, n in spread])
 
-    def tests(self, dataset: str) -> list[tuple[str, str]]:
-        return [(dataset, test_set) for test_set in self.tested[dataset]]
+    @cached_property
+    def tests(self) -> dict[str, list[tuple[str, str]]]:
+        """(data set, test set) by data set."""
+        found: dict[str, list[tuple[str, str]]] = {}
+        for test in dict.fromkeys(zip(self.datasets, self.tested, strict=True)):
+            found.setdefault(test[0], []).append(test)
+        return found
+
+    def means(self) -> dict[str, float]:
+        """Of every quantity: over data sets and test sets within a seed, then over seeds."""
+        by_seed = [self.seed == seed for seed in np.unique(self.seed)]
+        return {
+            quantity: _average([_average(values[rows].tolist()) for rows in by_seed])
+            for quantity, values in self.numbers.items()
+        }
 
 
-def _groups(table: pd.DataFrame) -> dict[tuple[str, ...], _Part]:
+def _groups(table: pd.DataFrame) -> list[_Part]:
     """The rows of a table by the row of the summary that they go into.
 
     Where rows of several test sets were combined under another name, the column ``own_test_set`` has their own.
     """
     own = "own_test_set" if "own_test_set" in table else "test_set"
-    averaged = quantities(table)
-    parts: dict[tuple[str, ...], _Part] = {}
-    for row in table.to_dict("records"):
-        key = tuple(str(row[name]) for name in GROUP)
-        part = parts.setdefault(key, _Part(key))
-        dataset = str(row["dataset"])
-        part.rows.setdefault(dataset, {}).setdefault(int(row["seed"]), []).append({n: float(row[n]) for n in averaged})
-        part.tested.setdefault(dataset, {})[str(row[own])] = None
+    codes = table.groupby(GROUP, sort=False, observed=True).ngroup().to_numpy()
+    order = np.argsort(codes, kind="stable")
+    texts = {name: np.array(table[name].tolist(), dtype=object)[order] for name in {*GROUP, "dataset", own}}
+    seeds = table.seed.to_numpy(dtype=int)[order]
+    numbers = {name: table[name].to_numpy(dtype=float)[order] for name in quantities(table)}
+    ends = np.cumsum(np.bincount(codes)).tolist() if len(codes) else []
+    parts = []
+    for start, end in zip([0, *ends[:-1]], ends, strict=False):
+        rows = slice(start, end)
+        key = tuple(str(texts[name][start]) for name in GROUP)
+        values = {name: column[rows] for name, column in numbers.items()}
+        parts.append(_Part(key, texts["dataset"][rows], texts[own][rows], seeds[rows], values))
     return parts
-
-
-def _mean(part: _Part, quantity: str) -> float:
-    """Over data sets and test sets within a seed, then over seeds."""
-    by_seed: dict[int, list[float]] = {}
-    for seeds in part.rows.values():
-        for seed, rows in seeds.items():
-            by_seed.setdefault(seed, []).extend(row[quantity] for row in rows)
-    return _average([_average(values) for values in by_seed.values()])
 
 
 def _average(values: Sequence[float]) -> float:
@@ -241,7 +253,7 @@ def _retained(part: _Part, lift: Estimate, covariances: Covariances) -> dict[str
     for dataset, seeds in lifts.items():
         both = [(value, others[dataset][seed]) for seed, value in seeds.items() if seed in others.get(dataset, {})]
         between = float(np.cov(np.array(both).T)[0, 1]) / len(both) if len(both) > 1 else 0.0
-        images, _ = covariances.of("retained", part.where, part.name, part.name, part.tests(dataset))
+        images, _ = covariances.of("retained", part.where, part.name, part.name, part.tests[dataset])
         shared += (between + (images if math.isfinite(images) else 0.0)) / len(lifts) ** 2
     low, high = ratio_interval(lift, retrained, shared)
     return {"retained": lift.mean / retrained.mean, "retained_low": low, "retained_high": high}
@@ -266,7 +278,9 @@ def rank_intervals(
     ``table`` is that of ``with_baseline`` for the test set and the methods that are compared; ``where`` is pair, protocol
     and split.
     """
-    parts = {part.name: part for part in _groups(table).values() if part.where == where}
+    pair, protocol, split = where
+    table = table[(table.pair == pair) & (table.protocol == protocol) & (table.split == split)]
+    parts = {part.name: part for part in _groups(table)}
     values = {name: parts[name].values("reuse") for name in names}
 
     def difference(one: tuple[str, str], other: tuple[str, str]) -> Estimate:
@@ -274,7 +288,7 @@ def rank_intervals(
         for dataset, seeds in values[one].items():
             shared = values[other].get(dataset, {})
             gaps.append([value - shared[seed] for seed, value in seeds.items() if seed in shared])
-            tests = parts[one].tests(dataset)
+            tests = parts[one].tests[dataset]
             first, count = covariances.of("lift", where, one, one, tests)
             second, _ = covariances.of("lift", where, other, other, tests)
             both, _ = covariances.of("lift", where, one, other, tests)

@@ -1,10 +1,11 @@
-"""Tables as CSV files: written the same on every machine, and checked when they are read."""
+"""Tables as CSV files, written the same on every machine and checked when they are read; and as Parquet, for other tools."""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections.abc import Collection, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,15 @@ def csv_content(table: pd.DataFrame) -> bytes:
     buffer = io.StringIO()
     table.to_csv(buffer, index=False, lineterminator="\n", quoting=csv.QUOTE_MINIMAL)
     return buffer.getvalue().encode()
+
+
+def parquet_content(table: pd.DataFrame) -> bytes | None:
+    """The same table as Parquet, with types and a tenth of the size; None without the extra ``parquet``."""
+    if find_spec("pyarrow") is None:
+        return None
+    buffer = io.BytesIO()
+    table.to_parquet(buffer, engine="pyarrow", index=False)
+    return buffer.getvalue()
 
 
 def read_csv(

@@ -139,7 +139,7 @@ def test_a_variant_has_its_own_classes_and_template(evaluate, checkpoint, contex
 
 
 def test_a_module_of_a_run_has_the_figures_of_the_run(evaluate, cli, tmp_path, monkeypatch):
-    monkeypatch.setattr("benchmark.cli.finish.finish", lambda *_: 0)  # the report takes longer than the run
+    monkeypatch.setattr("benchmark.cli.finish.finish", lambda *_: (0, ""))  # the report takes longer than the run
     out = tmp_path / "results"
     options = ["--methods=coop", "--datasets=toy", "--protocols=base-to-new", "--set=coop.steps=2", "--workers=0"]
     done = cli(*options, "--device=cpu", f"--out={out}", "--no-report")

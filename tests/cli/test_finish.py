@@ -13,9 +13,10 @@ from benchmark.cli import finish
 @pytest.fixture
 def end(monkeypatch, tmp_path):
     """End a session whose cells have these statuses; returns the exit status and what is printed."""
-    monkeypatch.setattr(finish, "_print_summary", lambda run, console: None)
+    monkeypatch.setattr(finish, "_print_summary", lambda run, rows, console: None)
+    monkeypatch.setattr(finish.report, "first_tables", lambda run: SimpleNamespace(rows=[]))
     monkeypatch.setattr(finish, "save", lambda run: None)
-    monkeypatch.setattr(finish.report, "write", lambda page, run, findings, files: page.write_text(run.command))
+    monkeypatch.setattr(finish.report, "write", lambda page, run, findings, first, files: page.write_text(run.command))
 
     def call(*statuses: str | None) -> tuple[int, str]:
         runs = pd.DataFrame({"status": [status for status in statuses if status]})

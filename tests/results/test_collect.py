@@ -13,20 +13,14 @@ from benchmark.results import archive
 from benchmark.results.collect import _sound_methods
 
 
-def session(statuses: dict[str, list[str | None]]) -> SimpleNamespace:
-    """A session whose trainings ended with these statuses, by method."""
+def test_only_methods_whose_trainings_all_ended_well_are_tested():
+    statuses = {"good": ["ok", "ok"], "narrow": ["ok", "incompatible"], "bad": ["ok", "killed"], "new": [None]}
     records = {f"{method}{i}": status for method, several in statuses.items() for i, status in enumerate(several)}
     jobs = [
         SimpleNamespace(train=SimpleNamespace(key=key, configuration=SimpleNamespace(method=key[:-1]))) for key in records
     ]
-    return SimpleNamespace(plan=SimpleNamespace(jobs=jobs), store=SimpleNamespace(status=records.get))
-
-
-def test_only_methods_whose_trainings_all_ended_well_are_tested():
-    found = _sound_methods(
-        session({"good": ["ok", "ok"], "narrow": ["ok", "incompatible"], "bad": ["ok", "killed"], "new": [None]})
-    )
-    assert found == ["good", "narrow"]
+    runs = pd.DataFrame([(key, status) for key, status in records.items() if status], columns=["key", "status"])
+    assert _sound_methods(SimpleNamespace(jobs=jobs), runs) == ["good", "narrow"]
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +30,7 @@ def collected(tmp_path_factory, backbone_folders):
     folders = {name: backbone_folders[name] for name in ("native", "eva")}
     file = write_yaml(root / "pairs.yaml", folders, patterned(root / "data"), methods=["zero-shot", "coop"], seeds=[1])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("benchmark.report.write", lambda page, results, *_: seen.append(results))
+        patch.setattr("benchmark.report.write", lambda page, results, *_, **__: seen.append(results))
         options = [f"--out={root}/out", f"--report={root}/r.html", "--workers=0", "--device=cpu", "--set=coop.steps=2"]
         done = run("run", f"--upgrade-pairs={file}", *options)
     assert done.status == 0, done.err

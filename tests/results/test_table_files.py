@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.results.table_files import csv_content, read_csv
+from benchmark.results.table_files import csv_content, parquet_content, read_csv
 
 TABLE = pd.DataFrame({"method": ["1", "", "a,b"], "value": [0.5, np.nan, 2.0], "seed": [1, 2, 3]})
 FLAGGED = "method,value,seed,full\na,1,1,"
@@ -52,3 +52,16 @@ def test_flags_are_true_or_false(tmp_path):
     (tmp_path / "x.csv").write_text(f"{FLAGGED}yes\n")
     with pytest.raises(ValueError, match="neither True nor False"):
         read_csv(tmp_path / "x.csv", ["full"], flags=("full",))
+
+
+def test_parquet_has_the_same_table(tmp_path):
+    pytest.importorskip("pyarrow")
+    file = tmp_path / "x.parquet"
+    file.write_bytes(parquet_content(TABLE))
+    pd.testing.assert_frame_equal(pd.read_parquet(file), TABLE, check_dtype=False)
+    assert parquet_content(TABLE) == file.read_bytes(), "the same bytes again"
+
+
+def test_without_pyarrow_there_is_none(monkeypatch):
+    monkeypatch.setattr("benchmark.results.table_files.find_spec", lambda name: None)
+    assert parquet_content(TABLE) is None
