@@ -94,20 +94,21 @@ def plan_table(plan: Plan, is_final: Callable[[Cell], bool]) -> Table:
 def time_table(times: RunTime, workers: int, device: str) -> Table:
     """The estimated time by method, in hours of one worker, and that of the whole run."""
     unit = "GPU" if device.startswith("cuda") else "core"
-    times_text = f"about {_hours(times.total)} of one {unit}, {_hours(times.total / workers)} on {workers}"
+    times_text = f"about {hours(times.total)} of one {unit}, {hours(times.total / workers)} on {workers}"
     title = f"{times_text}: estimated from a few steps per method"
     table = Table(title=title, title_justify="left", title_style="")
     table.add_column("work", overflow="fold")
     table.add_column(f"{unit} time", justify="right")
     for name, seconds in sorted(times.methods.items(), key=lambda item: -item[1]):
-        table.add_row(name, _hours(seconds))
-    table.add_row("image features, shared", _hours(times.features))
+        table.add_row(name, hours(seconds))
+    table.add_row("image features, shared", hours(times.features))
     for name, reason in times.failed.items():
         table.add_row(name, f"could not be tried: {reason}")
     return table
 
 
-def _hours(seconds: float) -> str:
+def hours(seconds: float) -> str:
+    """A duration in the unit that suits it."""
     return (
         f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
     )

@@ -134,6 +134,16 @@ class Splits:
     """Problems that do not stop a run, such as a count that differs from the published one."""
 
 
+@dataclass(frozen=True)
+class Counts:
+    """Published numbers of classes and images; None if not published."""
+
+    classes: int | None
+    train: int | None
+    val: int | None
+    test: int | None
+
+
 class Dataset:
     """Base class: describe a dataset in class attributes and return its images from ``load``."""
 
@@ -153,6 +163,8 @@ class Dataset:
     shift_of: ClassVar[str | None] = None
     """For a shifted test set: the dataset that it shares classes with and whose modules are evaluated on it."""
     augmentation: ClassVar[Augmentation] = Augmentation()
+    counts: ClassVar[Counts | None] = None
+    """What it should have, for a plan that is made before its files are there."""
 
     def __init__(self, data_root: Path | None = None) -> None:
         self.data_root = data_root

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
+from benchmark.backbones.flops import TowerFlops
 from benchmark.experiment.plan import Cell, Job, Plan, restore
 from benchmark.experiment.store import Store
 from benchmark.method.base import Method
@@ -13,20 +15,39 @@ from benchmark.training.loop import total_steps
 
 FIXED = 0.1
 """Seconds of a cell in addition to what follows."""
-STEP, TEXT, CLASS, VISION = 0.002, 0.02, 0.001, 0.06
-"""Seconds of a training step; more, and more for each class, if the method learns in the text tower; more if it learns in
-the image tower. Of the embedded releases on one core; elsewhere all are slower by much the same factor, as finished cells
-show."""
-IMAGE = 0.002
-"""Seconds of a test image, if the method learns in the image tower."""
+STEP = 0.002
+"""Seconds of a training step that runs no tower."""
+TOKENS = 8
+"""Of a prompt, without those of its beginning, which all prompts share and are computed once."""
+BACKWARD = 3
+"""A training step costs as much as so many forward passes."""
+UNKNOWN = TowerFlops(image=35e9, token=77e6)
+"""For a backbone whose operations could not be counted: those of ViT-B/16."""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What a kind of device is taken to do."""
+
+    rate: float
+    """Floating-point operations per second."""
+    launch: float
+    """Seconds of a training step for each tower that learns, however small it is."""
+
+
+SPEEDS = {"cpu": Speed(6e10, 0.008), "cuda": Speed(1e14, 0.003)}
+"""Of one core, on the towers of the embedded releases; and of one H100 in half precision (docs/gpu.md). Elsewhere all cells
+are slower by much the same factor, as finished cells show."""
 
 
 class Costs:
     """Seconds of cells: a guess, times how far guesses for the same method on the same backbone were off; else for the same
     method, else for all of them."""
 
-    def __init__(self, plan: Plan, methods: Registry[Method]) -> None:
-        self.plan, self.methods = plan, methods
+    def __init__(self, plan: Plan, methods: Registry[Method], flops: Mapping[str, TowerFlops], device: str) -> None:
+        """``flops``: by backbone. ``device``: such as "cpu" or "cuda:0"."""
+        self.plan, self.methods, self.flops = plan, methods, flops
+        self.speed = SPEEDS["cuda" if device.startswith("cuda") else "cpu"]
         self._guessed: dict[tuple[str, ...], float] = defaultdict(float)
         self._taken: dict[tuple[str, ...], float] = defaultdict(float)
 
@@ -53,13 +74,17 @@ class Costs:
         task, cls = self.plan.tasks.get(cell.task), self.methods[cell.configuration.method].cls
         if task is None:  # an analysis has tasks of its own
             return 1.0
+        flops, learns = self.flops.get(cell.backbone, UNKNOWN), set(cls.info.tunes) & {"text", "vision"}
+        prompt = flops.token * TOKENS
         if cell.kind != "train":
-            images = sum(len(test.examples) for test in task.tests)
-            return FIXED + (IMAGE * images if "vision" in cls.info.tunes else 0.0)
-        steps = total_steps(restore(cls, cell.settings), len(task.train), task.shots)[0]
-        text = TEXT + CLASS * len(task.classes) if "text" in cls.info.tunes else 0.0
-        vision = VISION if "vision" in cls.info.tunes else 0.0
-        return FIXED + steps * (STEP + text + vision)
+            text = prompt * sum(len(test.classes) for test in task.tests)
+            images = flops.image * sum(len(test.examples) for test in task.tests) if "vision" in learns else 0.0
+            return FIXED + (text + images) / self.speed.rate
+        config = restore(cls, cell.settings)
+        steps = total_steps(config, len(task.train), task.shots)[0]
+        text = prompt * len(task.classes) if "text" in learns else 0.0
+        images = flops.image * min(config.batch_size, len(task.train)) if "vision" in learns else 0.0
+        return FIXED + steps * (STEP + self.speed.launch * len(learns) + BACKWARD * (text + images) / self.speed.rate)
 
 
 class Remaining:

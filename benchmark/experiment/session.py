@@ -13,6 +13,7 @@ from rich.console import Console
 
 from benchmark.backbones import sanity
 from benchmark.backbones.clip import Backbone
+from benchmark.backbones.flops import TowerFlops, count, of_architecture
 from benchmark.backbones.precision import Precision
 from benchmark.config import schema
 from benchmark.config.errors import UserError
@@ -84,6 +85,8 @@ class Session:
     store: Store
     context: Context
     execution: Execution
+    flops: Mapping[str, TowerFlops] = field(default_factory=dict)
+    """Of the backbones' towers, where they could be counted."""
     relatedness: Mapping[str, float] = field(default_factory=dict)
     """By pair, as "old->new", where it is known; see ``method.relatedness``."""
 
@@ -184,13 +187,14 @@ def open_session(selection: Selection, execution: Execution, methods: Registry[M
     with console.status("loading backbones and data sets"):
         splits = read_apart(selection.datasets.values(), execution.cell_timeout)
         tasks = plan.tasks(spec, selection.datasets, splits)
-        backbones, tables = [], {}
+        backbones, tables, flops = [], {}, {}
         for name, backbone_spec in selection.backbones.items():
             backbone = Backbone.load(name, backbone_spec)
             warnings += sanity.check(backbone) if backbone_spec.pretrained != "random" else []
             warnings += _same_prompts(backbone, selection.datasets, splits)
             backbones.append(plan.facts(backbone, backbone_spec))
             tables[name] = word_table(backbone)
+            flops[name] = of_architecture(backbone_spec) or count(backbone.model)
         del backbone
         release_memory()
     for warning in dict.fromkeys(itertools.chain(warnings, *(loaded.warnings for loaded in splits.values()))):
@@ -220,7 +224,7 @@ def open_session(selection: Selection, execution: Execution, methods: Registry[M
     )
     found = {f"{old}->{new}": tables[old].relatedness(tables[new]) for old, new in spec.pairs()}
     related = {pair: value for pair, value in found.items() if value is not None}
-    return Session(spec, methods, selection.datasets, run_plan, backbones, store, context, execution, related)
+    return Session(spec, methods, selection.datasets, run_plan, backbones, store, context, execution, flops, related)
 
 
 def _same_prompts(backbone: Backbone, datasets: Mapping[str, Dataset], splits: Mapping[str, Splits]) -> list[str]:
@@ -280,7 +284,7 @@ def compute(
     _check_images(session, {job.train.task for chunk in chunks for job in chunk}, console)
     order = {seed: place for place, seed in enumerate(session.spec.seeds)}
     chunks.sort(key=lambda chunk: order.get(chunk[0].train.task.seed, 0))  # a whole table as early as possible
-    costs = Costs(session.plan, session.methods)
+    costs = Costs(session.plan, session.methods, session.flops, session.context.device)
     for job in jobs:
         for cell in (job.train, *job.evals):
             if found.status(cell.key) == "ok":

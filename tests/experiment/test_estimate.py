@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from fixtures.command import use_checkout
 
-from benchmark.cli import main_job
+from benchmark.cli import dry_run
 from benchmark.experiment import estimate
 from benchmark.experiment.estimate import Pace
 
@@ -14,7 +14,7 @@ from benchmark.experiment.estimate import Pace
 def prepared(cli, world, tmp_path, monkeypatch):
     """A session of the toy world that was opened and not run: two trained methods, and the baseline."""
     held = {}
-    monkeypatch.setattr(main_job, "_print_plan", lambda session: held.setdefault("session", session))
+    monkeypatch.setattr(dry_run, "print_plan", lambda session: held.setdefault("session", session))
     methods = "--methods=coop,clip-lora,zero-shot"
     assert cli(methods, "--dry-run", "--device=cpu", f"--out={tmp_path}/o", "--set=coop.steps=7").status == 0
     use_checkout(monkeypatch, world.root)  # trials read the data sets themselves

@@ -273,7 +273,7 @@ def test_protocols_on_the_command_line_keep_the_files_settings(pairs):
 def test_the_plan_of_all_protocols(options, count, cli, pairs, tmp_path):
     done = cli("--dry-run", f"--upgrade-pairs={pairs}", f"--out={tmp_path}/o", "--device=cpu", *options)
     assert done.status == 0, done.err
-    assert f"tasks: {count} (data set x protocol x seed)" in done.out
+    assert f"tasks: {count} (data set x protocol x shots x seed)" in done.out
 
 
 @pytest.mark.parametrize(

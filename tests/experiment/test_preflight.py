@@ -208,7 +208,7 @@ def test_data_sets_are_prepared_too():
         preflight.require({}, iter(datasets), console)
     assert preflight.prepare({}, iter(datasets), console) == 2
     assert [each.there for each in datasets] == [True, False, False]
-    assert [each.what for each in preflight.missing({}, datasets)] == ["dataset 'b'", "dataset 'c'"]
+    assert [each.what for each in preflight.missing({}, datasets).values()] == ["dataset 'b'", "dataset 'c'"]
     text = console.file.getvalue()
     assert "the server said [/no]" in text
     for words in ("[/nowhere]", "ask [its] authors", "3 GB"):

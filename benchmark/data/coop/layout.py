@@ -17,6 +17,7 @@ from typing import ClassVar
 from benchmark.config.errors import UserError
 from benchmark.config.missing import Missing
 from benchmark.data.coop.files import ImageFiles, copies, list_names
+from benchmark.data.dataset import Counts as Counts
 from benchmark.data.dataset import Dataset, Examples, Splits
 
 FEW = 5
@@ -43,16 +44,6 @@ class Listing:
     note: str = ""
     warnings: tuple[str, ...] = ()
     """What was not read."""
-
-
-@dataclass(frozen=True)
-class Counts:
-    """Published numbers of classes and images; None if not published."""
-
-    classes: int | None
-    train: int | None
-    val: int | None
-    test: int | None
 
 
 @dataclass(frozen=True)

@@ -358,7 +358,7 @@ def test_without_slurm_it_says_so(monkeypatch):
 
 
 def test_a_dry_run_on_a_login_node_without_a_gpu(world, tmp_path, monkeypatch):
-    """It plans cells of GPUs, and says why it cannot time them."""
+    """It plans cells of GPUs, and counts what it cannot time."""
     monkeypatch.setattr(shutil, "which", lambda name: name)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     yaml = world.root / f"{tmp_path.name}.yaml"
@@ -367,4 +367,5 @@ def test_a_dry_run_on_a_login_node_without_a_gpu(world, tmp_path, monkeypatch):
     yaml.unlink()
     assert done.status == 0, done.err
     assert "device: cuda" in done.err
-    assert "the time is estimated where there is a cuda device; there is none here" in done.out
+    assert "there is no cuda device here: the cost is counted, not timed" in done.out
+    assert "GPU-hours" in done.out
