@@ -47,7 +47,8 @@ def of_architecture(spec: BackboneSpec) -> TowerFlops | None:
     quiet = logging.getLogger().level
     logging.getLogger().setLevel(logging.ERROR)  # open_clip warns of every model without weights
     try:
-        model = open_clip.create_model(spec.model, pretrained=None, pretrained_image=False, device="meta")
+        with torch.device("meta"):  # nothing is initialised
+            model = open_clip.create_model(spec.model, pretrained=None, pretrained_image=False, device="meta")
         return count(model.requires_grad_(False).eval())
     except (RuntimeError, NotImplementedError, AssertionError, ValueError):
         return None
