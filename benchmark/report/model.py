@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 
 NONE = Interval()
+COUNTED = ("helps", "harms", "no effect", "undecided")
+"""Verdicts on modules that work on the new backbone."""
 BOUND = "training classes only"
 """In place of a verdict, for a method that cannot predict unseen classes."""
 

@@ -12,6 +12,7 @@ from benchmark.analysis.findings import Findings
 from benchmark.config.files import write_atomically
 from benchmark.report import (
     analysis_view,
+    answers,
     details,
     export,
     method_view,
@@ -24,10 +25,11 @@ from benchmark.report import (
 )
 from benchmark.report.contents import PairView, Report
 from benchmark.report.method_rows import FirstTables, first_tables
-from benchmark.report.model import CostRow, Figure, MethodRow, Scope
+from benchmark.report.model import Answer, CostRow, Figure, MethodRow, Scope
 from benchmark.report.table import Table
 from benchmark.report.table_prep import Configured, Prepared
 from benchmark.results.archive import RunResults
+from benchmark.results.decision import decide
 from benchmark.results.metric import PRIMARY, all_metrics
 from benchmark.results.summary import extra_metrics
 
@@ -69,8 +71,8 @@ def gather(run: RunResults, findings: Findings, first: FirstTables | None = None
     prepared, results = first.prepared, first.prepared.results
     view, costs = table_prep.scope(results), sections.costs(run.runs, methods)
     pairs = _pairs(first, run, view, costs)
-    repairs = analysis_view.answers(findings)
-    answers = [summary.answer(pair.name, pair.anchor, pair.rows, view, repairs.get(pair.name, "")) for pair in pairs]
+    shifted = sections.shift_rows(prepared, _names(results, pairs))
+    found = _answers(first, pairs, shifted, view, analysis_view.answers(findings))
     overview = summary.overview([pair.rows for pair in pairs])
     from benchmark.report import scatter  # imports matplotlib, which takes seconds
 
@@ -80,20 +82,45 @@ def gather(run: RunResults, findings: Findings, first: FirstTables | None = None
         run=run,
         prepared=prepared,
         view=view,
-        headline=summary.headline(answers),
-        answers=answers,
+        headline=answers.headline(found),
+        answers=found,
         by_method=method_view.overall([(pair.name, pair.anchor, pair.rows) for pair in pairs], view),
         numbers=summary.key_numbers(overview, len(pairs), view),
         picture=scatter.strip([(pair.name, pair.rows) for pair in pairs], view),
         overview=tables.overview_table(overview, [pair.name for pair in pairs], view) if overview else None,
         pairs=pairs,
-        sections=sections.other_protocols(prepared, _names(results, pairs)),
+        sections=sections.other_protocols(prepared, _names(results, pairs), shifted),
         analyses=analysis_view.sections(findings, about.command),
         costs=tables.cost_table(costs) if costs else None,
         capabilities=tables.capability_table(capabilities, reference) if capabilities else None,
         failures=_failures(results, run),
         published=tables.published_table(about.published) if about.published else None,
     )
+
+
+def _answers(
+    first: FirstTables, pairs: Sequence[PairView], shifted: sections.ShiftRows, view: Scope, repairs: Mapping[str, str]
+) -> list[Answer]:
+    """What to do at every upgrade."""
+    prepared = first.prepared
+    lifts = table_prep.lifts_by_dataset(prepared, view)
+    found = []
+    for pair in pairs:
+        name = pair.rows[0].pair if pair.rows else ""
+        others = sections.elsewhere(shifted, name, view)
+        decision = decide(
+            prepared.table,
+            (name, view.protocol, view.split),
+            prepared.covariances,
+            prepared.baseline,
+            answers.unfit(others, pair.rows),
+        )
+        by_label = {row.label: lifts.get((row.pair, row.method, row.config), {}) for row in pair.rows}
+        evidence = answers.Evidence(
+            pair.name, pair.anchor, pair.old, pair.rows, decision, by_label, others, repairs.get(pair.name, "")
+        )
+        found.append(answers.answer(evidence, view))
+    return found
 
 
 def _failures(results: pd.DataFrame, run: RunResults) -> Table | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -33,16 +33,34 @@ if TYPE_CHECKING:
 OWN, SHIFTED, OTHERS = "own test split", "all shifted test sets", "all other data sets"
 
 
-def other_protocols(
-    prepared: Prepared,
-    pairs: Mapping[str, str],
-) -> list[Section]:
+ShiftRows = Mapping[str, Mapping[str, Sequence[ShiftRow]]]
+"""By protocol and pair, see ``shifts``."""
+
+
+def shift_rows(prepared: Prepared, pairs: Collection[str]) -> ShiftRows:
+    """Rows of all pairs under the protocols that test on several sets."""
+    names = {DOMAIN: SHIFTED, CROSS_DATASET: OTHERS}
+    return {scope.protocol: {pair: shifts(prepared, pair, scope, name) for pair in pairs} for scope, name in names.items()}
+
+
+def elsewhere(rows: ShiftRows, pair: str, view: Scope) -> dict[str, list[ShiftRow]]:
+    """The means over the test sets of other protocols than ``view``'s, without the baseline, by what the sets are called."""
+    names = {DOMAIN.protocol: SHIFTED, CROSS_DATASET.protocol: OTHERS}
+    found = {
+        name.removeprefix("all "): [row for row in rows[protocol].get(pair, ()) if row.test_set == name and not row.baseline]
+        for protocol, name in names.items()
+        if protocol != view.protocol
+    }
+    return {name: means for name, means in found.items() if means}
+
+
+def other_protocols(prepared: Prepared, pairs: Mapping[str, str], shifted_rows: ShiftRows) -> list[Section]:
     """The other protocols that were run. ``pairs``: the displayed name of each pair of the results."""
 
     def shifted(scope: Scope, name: str) -> list[ProtocolView]:
         views = []
         for pair, title in pairs.items():
-            rows = shifts(prepared, pair, scope, name)
+            rows = shifted_rows[scope.protocol][pair]
             groups = {group: chosen for group in (OWN, name) if (chosen := [row for row in rows if row.test_set == group])}
             single = [row for row in rows if row.test_set not in groups]
             if groups:

@@ -17,8 +17,9 @@ from benchmark.results.cell_reader import CellReader
 from benchmark.results.paired import by_drawing, image_variance, joined, linearised
 
 COLUMNS = "pair dataset protocol shots test_set split quantity method config other other_config covariance drawings".split()
-"""``quantity`` is lift, gain or retrain_lift, or retained for the covariance of lift and retrain_lift; the covariance is in
-squared points, of means over seeds; lift has a row for every two methods, the others for a method with itself."""
+"""``quantity`` is lift, gain, retrain_lift, stay_lift (old minus zero-shot on new) or, for the covariance of lift and
+retrain_lift, retained. The covariance is in squared points, of means over seeds; lift has a row for every two methods, the
+others for a method with itself."""
 
 
 Effects = dict[tuple[str, str], dict[str, np.ndarray]]
@@ -100,16 +101,17 @@ def _effects(right: Right, baseline: tuple[str, str], groups: np.ndarray, *, sca
         mean = values.mean(0)
         return by_drawing(mean if scaled else (mean - mean.mean()) / len(mean), groups)
 
-    zero = right["reuse"].get(baseline)
+    old, reuse, retrain = right["old"], right["reuse"], right["retrain"]
+    zero = reuse.get(baseline)
     effects: Effects = {}
-    for name, reuse in right["reuse"].items():
+    for name in dict.fromkeys([*reuse, *old, *retrain]):
         by_quantity = effects[name] = {}
         if zero is not None:
-            by_quantity["lift"] = drawings(reuse - zero)
-            if name in right["retrain"]:
-                by_quantity["retrain_lift"] = drawings(right["retrain"][name] - zero)
-        if name in right["old"]:
-            by_quantity["gain"] = drawings(reuse - right["old"][name])
+            for quantity, side in (("lift", reuse), ("retrain_lift", retrain), ("stay_lift", old)):
+                if name in side:
+                    by_quantity[quantity] = drawings(side[name] - zero)
+        if name in reuse and name in old:
+            by_quantity["gain"] = drawings(reuse[name] - old[name])
     return effects
 
 
@@ -137,10 +139,9 @@ def _rows(pair: str, task: Task, split: tuple[str, str], effects: Effects) -> It
     for i, one in enumerate(names):
         for j, other in enumerate(names[: i + 1]):
             yield row("lift", one, other, covariances[i, j])
-    for name in names:
-        by_quantity = effects[name]
-        for quantity in ("gain", "retrain_lift"):
+    for name, by_quantity in effects.items():
+        for quantity in ("gain", "retrain_lift", "stay_lift"):
             if quantity in by_quantity:
                 yield row(quantity, name, name, image_variance(by_quantity[quantity], by_quantity[quantity]))
-        if "retrain_lift" in by_quantity:
+        if {"lift", "retrain_lift"} <= by_quantity.keys():
             yield row("retained", name, name, image_variance(by_quantity["lift"], by_quantity["retrain_lift"]))

@@ -124,6 +124,7 @@ def with_baseline(table: pd.DataFrame, baseline: str) -> pd.DataFrame:
     joined["lift"] = joined.reuse - joined.zs_new
     joined["gain"] = joined.reuse - joined.old
     joined["retrain_lift"] = joined.retrain - joined.zs_new
+    joined["stay_lift"] = joined.old - joined.zs_new
     return joined
 
 
@@ -143,7 +144,7 @@ def summarise(table: pd.DataFrame, covariances: Covariances | None = None, basel
     reaches a point or less), and p-values of lift corrected for the number of methods (Holm)."""
     covariances = covariances or Covariances()
     rows = []
-    for part in _groups(table):
+    for part in groups(table):
         row: dict[str, Any] = dict(zip(GROUP, part.key, strict=True)) | part.means()
         row |= {"seeds": part.seeds, "datasets": len(set(part.datasets))}
         lift, gain = part.estimate("lift", covariances), part.estimate("gain", covariances)
@@ -159,7 +160,7 @@ GROUP = ["pair", "method", "config", "protocol", "test_set", "split"]
 
 
 @dataclass(frozen=True, eq=False)
-class _Part:
+class Part:
     """The values of one row of a summary; N of the wide table's rows."""
 
     key: tuple[str, ...]
@@ -217,7 +218,7 @@ class _Part:
         }
 
 
-def _groups(table: pd.DataFrame) -> list[_Part]:
+def groups(table: pd.DataFrame) -> list[Part]:
     """The rows of a table by the row of the summary that they go into.
 
     Where rows of several test sets were combined under another name, the column ``own_test_set`` has their own.
@@ -234,7 +235,7 @@ def _groups(table: pd.DataFrame) -> list[_Part]:
         rows = slice(start, end)
         key = tuple(str(texts[name][start]) for name in GROUP)
         values = {name: column[rows] for name, column in numbers.items()}
-        parts.append(_Part(key, texts["dataset"][rows], texts[own][rows], seeds[rows], values))
+        parts.append(Part(key, texts["dataset"][rows], texts[own][rows], seeds[rows], values))
     return parts
 
 
@@ -243,7 +244,7 @@ def _average(values: Sequence[float]) -> float:
     return sum(known) / len(known) if known else math.nan
 
 
-def _retained(part: _Part, lift: Estimate, covariances: Covariances) -> dict[str, float]:
+def _retained(part: Part, lift: Estimate, covariances: Covariances) -> dict[str, float]:
     """The ratio of the mean lifts of reuse and retraining, with Fieller's interval."""
     blank = {"retained": math.nan, "retained_low": math.nan, "retained_high": math.nan}
     retrained = part.estimate("retrain_lift", covariances)
@@ -280,7 +281,7 @@ def rank_intervals(
     """
     pair, protocol, split = where
     table = table[(table.pair == pair) & (table.protocol == protocol) & (table.split == split)]
-    parts = {part.name: part for part in _groups(table)}
+    parts = {part.name: part for part in groups(table)}
     values = {name: parts[name].values("reuse") for name in names}
 
     def difference(one: tuple[str, str], other: tuple[str, str]) -> Estimate:

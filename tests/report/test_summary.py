@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 
-import pytest
-
 from benchmark.report import (
     numbers,
     summary,
 )
-from benchmark.report.model import BASE_TO_NEW, Accuracies, Answer, MethodRow
+from benchmark.report.model import BASE_TO_NEW, Accuracies, MethodRow
 from benchmark.report.table import Interval
 
 
@@ -29,47 +27,6 @@ def row(name: str, verdict: str, lift: float, *, retrain: float = math.nan, kept
         verdict=verdict,
         retrain=retrain,
         retained=kept or Interval(),
-    )
-
-
-def test_answer_keeps_the_best_that_helps() -> None:
-    rows = [
-        row("one", "undecided", 9.0),
-        row("two", "helps", 5.0, kept=Interval(0.71, 0.63, 0.78)),
-        row("three", "harms", -4.0),
-        row("four", "incompatible", math.nan),
-    ]
-    found = summary.answer("a → b", "pair-1", rows, BASE_TO_NEW)
-    assert (found.decision, found.kind) == ("keep Two", "helps")
-    assert found.sentence == (
-        "Two keeps 71 % [63, 78] of what retraining would bring (+5.0 ± 2.0 points of H); 1 of 3 methods helps, 1 harms, "
-        "1 more is incompatible."
-    )
-
-
-@pytest.mark.parametrize(
-    ("verdicts", "retrained", "decision", "kind"),
-    [
-        (["harms", "harms", "undecided"], 5.0, "do not reuse: retrain", "harms"),
-        (["harms", "undecided", "undecided"], 5.0, "retrain", "harms"),
-        (["undecided", "no effect"], 5.0, "retrain", "undecided"),
-        (["undecided", "no effect"], 0.5, "use no module", "undecided"),
-        (["harms", "harms"], -3.0, "do not reuse: use no module", "harms"),
-        (["incompatible"], 5.0, "no result", "undecided"),
-    ],
-)
-def test_answer_where_nothing_helps(verdicts: list[str], retrained: float, decision: str, kind: str) -> None:
-    lifts = {"harms": -5.0, "incompatible": math.nan}
-    rows = [row(f"m{i}", verdict, lifts.get(verdict, 0.1), retrain=50 + retrained) for i, verdict in enumerate(verdicts)]
-    found = summary.answer("a", "x", rows, BASE_TO_NEW)
-    assert (found.decision, found.kind) == (decision, kind)
-
-
-def test_headline_names_the_upgrades() -> None:
-    answers = [Answer(pair, "", "", kind, "") for pair, kind in (("a", "helps"), ("b", "harms"), ("c", "helps"))]
-    assert summary.headline(answers) == (
-        "Some modules are worth keeping at 2 of 3 upgrades (a, c). "
-        "No module helps significantly, and some harm at 1 of 3 upgrades (b)."
     )
 
 

@@ -1,0 +1,139 @@
+"""The answer for each upgrade, in words: which way to go on, what it rests on, and what speaks against it.
+
+The rule is that of ``results.decision``; docs/statistics.md explains it to readers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from benchmark.report.model import COUNTED, Answer, MethodRow, Scope, ShiftRow
+from benchmark.report.numbers import listing, number, plural, signed
+from benchmark.report.table_prep import label
+from benchmark.results.decision import Candidate, Decision
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that the answer for one upgrade takes into account."""
+
+    pair: str
+    """As the page writes it."""
+    anchor: str
+    old: str
+    """Name of the old backbone."""
+    rows: Sequence[MethodRow]
+    decision: Decision
+    by_dataset: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Mean lifts by label and data set."""
+    elsewhere: Mapping[str, Sequence[ShiftRow]] = field(default_factory=dict)
+    """By what the test sets of another protocol are called: the mean over them, by method."""
+    repair: str = ""
+    """What the repair analysis says."""
+
+
+def unfit(elsewhere: Mapping[str, Sequence[ShiftRow]], rows: Sequence[MethodRow]) -> set[tuple[str, str]]:
+    """The (method, config) whose module must not be kept, because it harms under another protocol."""
+    harmful = {row.label for others in elsewhere.values() for row in others if row.verdict == "harms"}
+    return {(row.method, row.config) for row in rows if row.label in harmful}
+
+
+def answer(evidence: Evidence, view: Scope) -> Answer:
+    """What a team should do at one upgrade."""
+    judged = [row for row in evidence.rows if not row.baseline and row.verdict in COUNTED]
+    choice = evidence.decision.choice
+    if not judged and choice is None:
+        text = "No module has a result on the new backbone."
+        return Answer(evidence.pair, evidence.anchor, "no result", "undecided", text, evidence.repair)
+    harm = any(row.verdict == "harms" for row in judged)
+    kind = "helps" if choice and choice.way == "keep" else "harms" if harm else "undecided"
+    sentences = [_choice(evidence, view), _spread(evidence), _tied(evidence), _counts(evidence, judged)]
+    text = " ".join(sentence for sentence in sentences if sentence)
+    return Answer(evidence.pair, evidence.anchor, decided(choice, evidence.old), kind, text, evidence.repair)
+
+
+def decided(choice: Candidate | None, old: str) -> str:
+    """The way to go on, in a few words."""
+    if choice is None:
+        return "use no module"
+    name = label(choice.method, choice.config)
+    return {"keep": f"keep {name}", "stay": f"stay on {old}", "retrain": f"retrain {name}"}[choice.way]
+
+
+def _choice(evidence: Evidence, view: Scope) -> str:
+    """What the choice brings."""
+    choice, bare = evidence.decision.choice, next((row for row in evidence.rows if row.baseline), None)
+    without = f" ({view.word} {number(bare.reuse.main)})" if bare is not None and math.isfinite(bare.reuse.main) else ""
+    if choice is None:
+        return f"Nothing that was measured is significantly better than the new backbone without a module{without}."
+    name, low, high = label(choice.method, choice.config), *choice.over_none.interval()
+    half = f" \N{PLUS-MINUS SIGN} {number((high - low) / 2)}" if math.isfinite(high - low) else ""
+    lift = f"{signed(choice.over_none.mean)}{half} over the new backbone without a module{without}"
+    who = {"keep": f"{name} reused", "stay": f"{name} on {evidence.old}", "retrain": f"{name} retrained"}[choice.way]
+    if choice.way == "stay" and bare is not None and choice.method == bare.method:
+        who = f"{evidence.old} without a module"
+    text = f"{who} has {view.word} {number(choice.accuracy)}, {lift}"
+    kept = evidence.decision.best.get("keep")
+    if choice.way != "keep" and kept is not None:
+        text += f"; the best reused module, {label(kept.method, kept.config)}, has {number(kept.accuracy)}"
+    return text + "."
+
+
+def _spread(evidence: Evidence) -> str:
+    """Where a kept module helps and where not: every data set, and the test sets of other protocols."""
+    choice = evidence.decision.choice
+    if choice is None or choice.way != "keep":
+        return ""
+    name = label(choice.method, choice.config)
+    lifts = {data: lift for data, lift in evidence.by_dataset.get(name, {}).items() if math.isfinite(lift)}
+    parts = []
+    if len(lifts) > 1:
+        worst, best = min(lifts, key=lambda data: lifts[data]), max(lifts, key=lambda data: lifts[data])
+        others = [lift for data, lift in lifts.items() if data != best]
+        above = sum(lift > 0 for lift in lifts.values())
+        parts.append(
+            f"its lift is above 0 on {above} of {len(lifts)} data sets (lowest: {worst} {signed(lifts[worst])}; "
+            f"without {best} {signed(sum(others) / len(others))})"
+        )
+    for title, rows in evidence.elsewhere.items():
+        row = next((row for row in rows if row.label == name), None)
+        if row is not None and math.isfinite(row.lift.mean):
+            half = f" \N{PLUS-MINUS SIGN} {number(row.lift.half)}" if row.lift.known else ""
+            parts.append(f"on {title} it is {signed(row.lift.mean)}{half} ({row.verdict})")
+    return f"{'; '.join(parts)[0].upper()}{'; '.join(parts)[1:]}." if parts else ""
+
+
+def _tied(evidence: Evidence) -> str:
+    """The costlier ways that are not significantly better."""
+    ways = {"stay": f"staying on {evidence.old}", "retrain": "retraining"}
+    parts = [f"{ways[one.way]} ({label(one.method, one.config)}, {number(one.accuracy)})" for one in evidence.decision.tied]
+    return f"Not significantly better: {listing(parts)}." if parts else ""
+
+
+def _counts(evidence: Evidence, judged: Sequence[MethodRow]) -> str:
+    """How many methods help and harm when reused, here and elsewhere."""
+    incompatible = sum(row.verdict == "incompatible" for row in evidence.rows)
+    parts = [f"of {plural(len(judged), 'reused method')}, {_helping([row.verdict for row in judged])}"]
+    parts += [f"on {title}, {_helping([row.verdict for row in rows])}" for title, rows in evidence.elsewhere.items()]
+    if incompatible:
+        parts.append(f"{incompatible} {'is' if incompatible == 1 else 'are'} incompatible")
+    text = "; ".join(parts)
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _helping(verdicts: Sequence[str]) -> str:
+    helps, harms = (verdicts.count(name) for name in ("helps", "harms"))
+    return f"{helps or 'none'} {'helps' if helps == 1 else 'help'} and {harms or 'none'} {'harms' if harms == 1 else 'harm'}"
+
+
+def headline(answers: Sequence[Answer]) -> str:
+    """One sentence over all upgrades: the upgrades by what to do."""
+    if not answers:
+        return "There are no results."
+    groups: dict[str, list[str]] = {}
+    for item in answers:
+        groups.setdefault(item.decision, []).append(item.pair)
+    parts = [f"{listing(pairs)}: {decision}" for decision, pairs in groups.items()]
+    return ". ".join(parts) + "."

@@ -1,0 +1,102 @@
+"""The answers in words, from fixed results: somebody who reads them says the same as the rule."""
+
+from __future__ import annotations
+
+import math
+
+from benchmark.report.answers import Evidence, answer, headline, unfit
+from benchmark.report.model import BASE_TO_NEW, Accuracies, Answer, MethodRow, ShiftRow
+from benchmark.report.table import Interval
+from benchmark.results.decision import Candidate, Decision
+from benchmark.results.intervals import Estimate
+
+NAN = math.nan
+
+
+def row(name: str, verdict: str, reuse: float, *, baseline: bool = False) -> MethodRow:
+    lift = Interval() if baseline else Interval(reuse - 50, reuse - 52, reuse - 48)
+    return MethodRow(
+        "a->b", name, "default", name, "deep", baseline, reuse=Accuracies(reuse), zs_new=50.0, lift=lift, verdict=verdict
+    )
+
+
+def shift(name: str, lift: float, verdict: str) -> ShiftRow:
+    interval = Interval(lift, lift - 1.0, lift + 1.0)
+    return ShiftRow(name, False, "", "all shifted test sets", 40.0, 50 + lift, 50.0, 50.0, interval, verdict)
+
+
+def candidate(way: str, name: str, accuracy: float) -> Candidate:
+    return Candidate(way, name, "default", accuracy, Estimate(accuracy - 50, 1.0, 1000.0), 0.001)
+
+
+ROWS = [
+    row("zero-shot", "", 50.0, baseline=True),
+    row("one", "helps", 58.0),
+    row("two", "undecided", 51.0),
+    row("three", "harms", 41.0),
+    row("four", "incompatible", NAN),
+]
+
+
+def told(decision: Decision, **more: object) -> Answer:
+    return answer(Evidence("a → b", "pair-1", "a", ROWS, decision, **more), BASE_TO_NEW)  # type: ignore[arg-type]
+
+
+def test_keep_says_where_it_helps_and_where_not():
+    kept, retrained = candidate("keep", "one", 58.0), candidate("retrain", "one", 59.0)
+    found = told(
+        Decision(kept, {"keep": kept, "retrain": retrained}, (retrained,)),
+        by_dataset={"one": {"digits": 23.7, "modifiers": 2.8, "objects": -2.5}},
+        elsewhere={"shifted test sets": [shift("one", -0.5, "undecided"), shift("three", -9.0, "harms")]},
+    )
+    assert (found.decision, found.kind) == ("keep one", "helps")
+    assert found.sentence == (
+        "one reused has H 58.0, +8.0 ± 2.0 over the new backbone without a module (H 50.0). "
+        "Its lift is above 0 on 2 of 3 data sets (lowest: objects −2.5; without digits +0.1); "
+        "on shifted test sets it is −0.5 ± 1.0 (undecided). "
+        "Not significantly better: retraining (one, 59.0). "
+        "Of 3 reused methods, 1 helps and 1 harms; on shifted test sets, none help and 1 harms; 1 is incompatible."
+    )
+
+
+def test_stay_names_the_module_of_the_old_backbone():
+    stay = candidate("stay", "two", 57.0)
+    found = told(Decision(stay, {"keep": candidate("keep", "one", 53.0), "stay": stay}, ()))
+    assert (found.decision, found.kind) == ("stay on a", "harms")
+    assert found.sentence.startswith(
+        "two on a has H 57.0, +7.0 ± 2.0 over the new backbone without a module (H 50.0); "
+        "the best reused module, one, has 53.0. Of 3 reused methods"
+    )
+    bare = candidate("stay", "zero-shot", 57.0)
+    assert told(Decision(bare, {"stay": bare}, ())).sentence.startswith("a without a module has H 57.0")
+
+
+def test_retrain_and_no_module():
+    retrain = candidate("retrain", "two", 60.0)
+    found = told(Decision(retrain, {"retrain": retrain}, ()))
+    assert found.decision == "retrain two"
+    assert found.sentence.startswith("two retrained has H 60.0, +10.0 ± 2.0 over")
+    nothing = told(Decision(None, {}, ()))
+    assert nothing.decision == "use no module"
+    assert nothing.sentence.startswith(
+        "Nothing that was measured is significantly better than the new backbone without a module (H 50.0)."
+    )
+
+
+def test_without_any_result_there_is_no_answer():
+    rows = [row("four", "incompatible", NAN)]
+    found = answer(Evidence("a → b", "pair-1", "a", rows, Decision(None, {}, ())), BASE_TO_NEW)
+    assert found.decision == "no result"
+
+
+def test_a_module_that_harms_under_another_protocol_is_unfit():
+    elsewhere = {"shifted test sets": [shift("one", -9.0, "harms"), shift("two", -9.0, "undecided")]}
+    assert unfit(elsewhere, ROWS) == {("one", "default")}
+
+
+def test_the_headline_groups_upgrades_by_what_to_do():
+    answers = [
+        Answer(pair, "", decision, "", "") for pair, decision in (("p", "keep m"), ("q", "stay on a"), ("r", "keep m"))
+    ]
+    assert headline(answers) == "p and r: keep m. q: stay on a."
+    assert headline([]) == "There are no results."
