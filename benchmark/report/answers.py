@@ -68,9 +68,9 @@ def _choice(evidence: Evidence, view: Scope) -> str:
     without = f" ({view.word} {number(bare.reuse.main)})" if bare is not None and math.isfinite(bare.reuse.main) else ""
     if choice is None:
         return f"Nothing that was measured is significantly better than the new backbone without a module{without}."
-    name, low, high = label(choice.method, choice.config), *choice.over_none.interval()
+    name, low, high = label(choice.method, choice.config), *choice.interval
     half = f" \N{PLUS-MINUS SIGN} {number((high - low) / 2)}" if math.isfinite(high - low) else ""
-    lift = f"{signed(choice.over_none.mean)}{half} over the new backbone without a module{without}"
+    lift = f"{signed(choice.over_none)}{half} over the new backbone without a module{without}"
     who = {"keep": f"{name} reused", "stay": f"{name} on {evidence.old}", "retrain": f"{name} retrained"}[choice.way]
     if choice.way == "stay" and bare is not None and choice.method == bare.method:
         who = f"{evidence.old} without a module"

@@ -13,7 +13,8 @@ from benchmark.results.metric import Metric, all_metrics, find_metric
 from benchmark.results.provenance import DatasetAbout, PublishedRow
 
 CAPTION = (
-    "Lift: mean and 95 % interval; it covers other few-shot draws, initialisations and test images, but not other data sets."
+    "Lift: mean and interval, which decides the verdict and holds for all methods of the table at the same time (95 %). "
+    "Gain: 95 % interval. They cover other few-shot draws, initialisations and test images, but not other data sets."
 )
 
 
@@ -24,12 +25,12 @@ def headline_table(rows: Sequence[MethodRow], view: Scope, name: str, old: str, 
     columns = [
         Column("Method", numeric=False, key=True),
         Column("Verdict", numeric=False),
-        *(Column(part, "Old", first_of_group=i == 0) for i, part in enumerate(parts)),
-        *(Column(part, "Reuse", first_of_group=i == 0, main=i == len(parts) - 1) for i, part in enumerate(parts)),
-        Column(view.word[0].upper() + view.word[1:], "Retrain", first_of_group=True),
         Column("Lift", "Compared", first_of_group=True, interval=True, file_heading="Lift"),
         Column("Gain", "Compared", interval=True, file_heading="Gain"),
         Column("Retained", "Compared", file_heading="Retained"),
+        *(Column(part, "Reuse", first_of_group=i == 0, main=i == len(parts) - 1) for i, part in enumerate(parts)),
+        *(Column(part, "Old", first_of_group=i == 0) for i, part in enumerate(parts)),
+        Column(view.word[0].upper() + view.word[1:], "Retrain", first_of_group=True),
     ]
     for metric in metrics:
         columns += _metric_columns(metric.name)
@@ -48,7 +49,7 @@ def _headline_cells(row: MethodRow, view: Scope, metrics: Sequence[Metric]) -> t
     old, reuse = (
         (values.base, values.new, values.main) if view.parts else (values.main,) for values in (row.old, row.reuse)
     )
-    cells: list[Cell] = [row.label, _verdict(row), *old, *reuse, row.retrain, row.lift, row.gain, Share(row.retained)]
+    cells: list[Cell] = [row.label, _verdict(row), row.lift, row.gain, Share(row.retained), *reuse, *old, row.retrain]
     for metric in metrics:
         cells += _metric_cells(row, metric.name)
     return tuple(cells)

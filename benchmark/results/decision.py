@@ -1,10 +1,10 @@
 """Which of the measured ways to go on is right at an upgrade: one rule, by tests on the same images and seeds.
 
 The ways are, from cheap to costly: keep the module or use none, stay on the old backbone, retrain. Each way has as many
-candidates as there are methods. A candidate counts if it is better than the new backbone without a module, with p-values
-corrected for all candidates of its way (Holm), as verdicts are: the best one is not better by having been picked. The choice
-begins with no module; every further way replaces it only if its best candidate is better with an interval of the difference
-above 0.
+candidates as there are methods. A candidate counts if it is better than the new backbone without a module, with an interval
+that holds for all candidates of its way at the same time, as that of a verdict does: the best one is not better by having
+been picked. The choice begins with no module; every further way replaces it only if its best candidate is better with an
+interval of the difference above 0.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from benchmark.results.intervals import ERROR_RATE, Estimate, combine, holm
+from benchmark.results.intervals import Estimate, combine, family_confidence
 from benchmark.results.summary import Covariances, Part, groups
 
 WAYS = {"keep": ("lift", "reuse"), "stay": ("stay_lift", "old"), "retrain": ("retrain_lift", "retrain")}
@@ -30,15 +30,15 @@ class Candidate:
     method: str
     config: str
     accuracy: float
-    over_none: Estimate
-    """Minus no module on the new backbone."""
-    p: float
-    """Of ``over_none``, corrected for all candidates of the way."""
+    over_none: float
+    """Minus no module on the new backbone, in points."""
+    interval: tuple[float, float]
+    """Of ``over_none``; the intervals of all candidates of the way hold at the same time."""
 
     @property
     def counts(self) -> bool:
         """Whether it is significantly better than no module."""
-        return math.isfinite(self.p) and self.p < ERROR_RATE and self.over_none.mean > 0
+        return self.interval[0] > 0
 
 
 @dataclass(frozen=True)
@@ -103,13 +103,16 @@ def _candidates(
     means = {name: part.means() for name, part in complete.items()}
     found = []
     for way, (difference, accuracy) in WAYS.items():
-        own = [
-            (way, *name, means[name][accuracy], part.estimate(difference, covariances))
+        own = {
+            name: part.estimate(difference, covariances)
             for name, part in complete.items()
             if (way == "stay" or name[0] != baseline) and math.isfinite(means[name].get(difference, math.nan))
+        }
+        confidence = family_confidence(len(own))
+        found += [
+            Candidate(way, *name, means[name][accuracy], estimate.mean, estimate.interval(confidence))
+            for name, estimate in own.items()
         ]
-        corrected = holm([estimate.p_value() for *_, estimate in own])
-        found += [Candidate(*values, p) for values, p in zip(own, corrected, strict=True)]
     return [candidate for candidate in found if candidate.way != "keep" or (candidate.method, candidate.config) not in unfit]
 
 

@@ -87,6 +87,11 @@ def combine(
     return Estimate(mean, math.sqrt(variance), freedom)
 
 
+def family_confidence(count: int) -> float:
+    """Of each of ``count`` intervals that all cover at the same time in 95 % of cases (Bonferroni)."""
+    return 1 - ERROR_RATE / max(1, count)
+
+
 def ratio_interval(
     top: Estimate, bottom: Estimate, covariance: float, confidence: float = CONFIDENCE
 ) -> tuple[float, float]:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmark.results.intervals import ERROR_RATE, Estimate, combine, holm, ranks, ratio_interval
+from benchmark.results.intervals import ERROR_RATE, Estimate, combine, family_confidence, ranks, ratio_interval
 from benchmark.results.metric import PRIMARY, STRATEGIES, all_metrics
 
 COLUMNS = (
@@ -141,7 +141,7 @@ def quantities(table: pd.DataFrame) -> list[str]:
 def summarise(table: pd.DataFrame, covariances: Covariances | None = None, baseline: str = "") -> pd.DataFrame:
     """One row per (pair, method, config, protocol, test_set, split): means over data sets and seeds, the intervals of lift
     and gain, the share of the retrained lift that reuse retains (NaN where the interval of the retrained lift
-    reaches a point or less), and p-values of lift corrected for the number of methods (Holm)."""
+    reaches a point or less). Those of lift hold for all methods of a table at the same time."""
     covariances = covariances or Covariances()
     rows = []
     for part in groups(table):
@@ -261,13 +261,16 @@ def _retained(part: Part, lift: Estimate, covariances: Covariances) -> dict[str,
 
 
 def _corrected(rows: pd.DataFrame, baseline: str) -> pd.DataFrame:
-    """P-values of lift, corrected for the number of methods in one table."""
+    """Intervals of lift that hold for all methods of a table at the same time, and p-values that agree with them: p is below
+    5 % where the interval excludes 0, and p_outside where it lies within ``EQUIVALENCE`` of 0."""
     rows = rows.assign(p=math.nan, p_outside=math.nan)
     judged = rows[rows.method != baseline]
     for _, table in judged.groupby(["pair", "protocol", "test_set", "split"], sort=False):
         lifts = [Estimate(*map(float, values)) for values in table[["lift", "lift_error", "lift_freedom"]].to_numpy()]
-        rows.loc[table.index, "p"] = holm([lift.p_value() for lift in lifts])
-        rows.loc[table.index, "p_outside"] = holm([lift.p_outside(EQUIVALENCE) for lift in lifts])
+        count = sum(lift.known for lift in lifts)
+        rows.loc[table.index, "p"] = [min(1.0, count * lift.p_value()) for lift in lifts]
+        rows.loc[table.index, "p_outside"] = [min(1.0, 2 * count * lift.p_outside(EQUIVALENCE)) for lift in lifts]
+        rows.loc[table.index, ["lift_low", "lift_high"]] = [lift.interval(family_confidence(count)) for lift in lifts]
     return rows
 
 

@@ -8,7 +8,6 @@ from benchmark.report.answers import Evidence, answer, headline, unfit
 from benchmark.report.model import BASE_TO_NEW, Accuracies, Answer, MethodRow, ShiftRow
 from benchmark.report.table import Interval
 from benchmark.results.decision import Candidate, Decision
-from benchmark.results.intervals import Estimate
 
 NAN = math.nan
 
@@ -26,7 +25,7 @@ def shift(name: str, lift: float, verdict: str) -> ShiftRow:
 
 
 def candidate(way: str, name: str, accuracy: float) -> Candidate:
-    return Candidate(way, name, "default", accuracy, Estimate(accuracy - 50, 1.0, 1000.0), 0.001)
+    return Candidate(way, name, "default", accuracy, accuracy - 50, (accuracy - 52, accuracy - 48))
 
 
 ROWS = [

@@ -118,13 +118,15 @@ def choose(driver: webdriver.Chrome, name: str, word: str) -> None:
     Select(driver.find_element(By.CSS_SELECTOR, f"#filters select[name={name}]")).select_by_visible_text(word)
 
 
-def fresh(driver: webdriver.Chrome, fragment: str = "") -> None:
-    """The page as a link opens it."""
+def fresh(driver: webdriver.Chrome, fragment: str = "", *, opened: bool = True) -> None:
+    """The page as a link opens it; ``opened``: with all its sections open."""
     address = driver.current_url.split("#")[0]
     driver.get("about:blank")
     driver.get(address + fragment)
     ready = "return document.readyState === 'complete' && document.querySelector('#details-table tbody tr') !== null"
     WebDriverWait(driver, 20).until(lambda d: d.execute_script(ready))
+    if opened:
+        driver.execute_script("document.querySelectorAll('details.part').forEach(part => { part.open = true; })")
 
 
 def test_filter_by_method_and_undo(driver: webdriver.Chrome) -> None:
@@ -205,6 +207,16 @@ def test_copy_reaches_the_clipboard(driver: webdriver.Chrome) -> None:
     driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", button)
     button.click()
     WebDriverWait(driver, 5).until(lambda d: button.text == "copied")
+
+
+def test_sections_are_closed_after_the_first_upgrade_until_somebody_goes_there(driver: webdriver.Chrome) -> None:
+    fresh(driver, opened=False)
+    first = "return [...document.querySelectorAll('details.part[open]')].map(part => part.parentElement.id)"
+    assert driver.execute_script(first) == ["pair-1"]
+    driver.execute_script("location.hash = '#costs'")
+    WebDriverWait(driver, 5).until(lambda d: d.execute_script(first) == ["pair-1", "costs"])
+    fresh(driver, "#pair-2", opened=False)
+    assert driver.execute_script(first) == ["pair-1", "pair-2"]
 
 
 def test_details_sort_and_grow(driver: webdriver.Chrome) -> None:

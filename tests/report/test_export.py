@@ -91,7 +91,7 @@ def test_tables_say_what_the_page_says(folder: Path) -> None:
 def test_markdown_has_the_answer_the_tables_and_the_commands(folder: Path) -> None:
     text = (folder / "compat.md").read_text(encoding="utf-8")
     assert "retrain prompt" in text
-    assert "| Method | Verdict | Old base | Old new | Old H |" in text
+    assert "| Method | Verdict | Lift | Lift ± | Gain | Gain ± | Retained | Reuse base |" in text
     for name in all_analyses():
         assert f"analyse {name} " in text
     for line in text.splitlines():

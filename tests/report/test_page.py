@@ -46,10 +46,14 @@ WITHOUT_NUMBERS = ("how-to-read", "methods", "provenance", "why", "what-to-do")
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_warning_stands_above_every_section_with_numbers(results: pd.DataFrame, text: str) -> None:
-    for part in re.split(r"<section ", text)[1:]:
+def test_the_warning_stands_at_the_top_and_every_section_with_numbers_refers_to_it(results: pd.DataFrame, text: str) -> None:
+    assert text.count("Toy numbers &amp; nothing") == 1
+    summary, overview, *others = re.split(r"<section ", text)[1:]
+    assert 'id="note"' in summary
+    assert overview.startswith('id="overview"'), "right below it"
+    for part in others:
         name = part[part.index('id="') + 4 :].split('"')[0]
-        assert ("Toy numbers &amp; nothing" in part) == (name not in WITHOUT_NUMBERS), name
+        assert ('href="#note"' in part) == (name not in WITHOUT_NUMBERS), name
     assert 'class="warning"' not in page(results, about=replace(ABOUT, warning=None))
 
 

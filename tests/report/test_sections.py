@@ -35,7 +35,7 @@ def test_shifted_test_sets(results: pd.DataFrame, text: str) -> None:
     zero = [by_seed(results, "zero", "reuse", test_set=v, **where) for v in SHIFTED["icons"]]
     lift = (both[0] + both[1] - zero[0] - zero[1]) / 2
     assert line[2] == numbers.number((both[0] + both[1]).mean() / 2)
-    assert line[5] == f"{numbers.signed(lift.mean())} \N{PLUS-MINUS SIGN} {numbers.number(half_width(lift))}"
+    assert line[5] == f"{numbers.signed(lift.mean())} \N{PLUS-MINUS SIGN} {numbers.number(half_width(lift, methods=4))}"
     each = Page(text).rows("Trained on", "Tested on", *headings)[0]
     line = next(row for row in each if row[1:3] == ["icons-bold", "prompt"])
     assert line[4] == numbers.number(by_seed(results, "prompt", "reuse", test_set="icons-bold", **where).mean())

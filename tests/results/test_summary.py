@@ -103,7 +103,7 @@ def test_images_widen_the_interval_by_hand():
     row = summary.summarise(table, summary.Covariances(images(0.5))).set_index("method").loc["m"]
     variance = (1 / 3 + 1 / 3 + 0.5 + 0.5) / 4
     freedom = variance**2 / (2 * (1 / 12) ** 2 / 2 + 2 * (0.5 / 4) ** 2 / 49)
-    half = stats.t.ppf(0.975, freedom) * math.sqrt(variance)
+    half = stats.t.ppf(1 - 0.025 / 2, freedom) * math.sqrt(variance)
     assert (row.lift_low, row.lift_high) == pytest.approx((6 - half, 6 + half))
 
 

@@ -63,14 +63,19 @@
     }
     apply();
     var target = parts[0] && document.getElementById(parts[0]);
+    if (target && target.tagName === "SECTION") target = target.querySelector("details.part") || target;
     for (var inside = target; inside; inside = inside.parentElement) if (inside.tagName === "DETAILS") inside.open = true;
-    if (target && parts.length > 1) target.scrollIntoView();
+    if (target) target.scrollIntoView();
   }
 
   form.addEventListener("change", function () { apply(); remember(); });
   form.addEventListener("reset", function () { setTimeout(function () { apply(); remember(); }); });
   form.addEventListener("submit", function (event) { event.preventDefault(); });
   window.addEventListener("hashchange", recall);
+  // On paper everything is open.
+  window.addEventListener("beforeprint", function () {
+    document.querySelectorAll("details.part:not([open])").forEach(function (part) { part.open = true; });
+  });
   form.hidden = false;
   document.addEventListener("DOMContentLoaded", recall);
 })();

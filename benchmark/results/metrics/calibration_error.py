@@ -19,7 +19,6 @@ class CalibrationError(Metric):
 
     name, label, order = "ece", "calibration error (ECE)", 20
     higher_is_better = False
-    in_headline = True
     description = (
         "Expected calibration error: the gap between confidence (the largest probability) and accuracy, over 15 equally "
         "wide bins of confidence (Guo et al. 2017). With few images it is biased upwards."
