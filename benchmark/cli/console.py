@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # the report brings pandas, SciPy and matplotlib
     import pandas as pd
 
     from benchmark.experiment.estimate import RunTime
-    from benchmark.report.model import MethodRow, Scope
+    from benchmark.report.model import Answer, MethodRow, Scope
 
 
 def progress_console() -> Console:
@@ -41,8 +41,13 @@ def frame_table(title: str, frame: pd.DataFrame) -> Table:
     return table
 
 
-def summary_table(rows: Sequence[MethodRow], scope: Scope) -> Table:
-    """The headline: accuracies in per cent, means over data sets and seeds. It fits into 80 columns."""
+SCREEN = 24
+"""Rows of methods that a table may have if it is to fit on one screen."""
+
+
+def summary_table(rows: Sequence[MethodRow], scope: Scope, *, short: bool = False) -> Table:
+    """The headline: accuracies in per cent, means over data sets and seeds. It fits into 80 columns, and, with the best and
+    worst methods of every upgrade only (``short``), on one screen."""
     what = "harmonic mean of base and new accuracy, %" if scope.parts else "accuracy of all classes, %"
     title = f"{what}; lift = reuse - zero-shot on the new backbone"
     table = Table(title=title, title_justify="left", title_style="", pad_edge=False)
@@ -50,22 +55,45 @@ def summary_table(rows: Sequence[MethodRow], scope: Scope) -> Table:
     for name in ("old", "reuse", "retrain", "lift"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("verdict", overflow="fold")
-    last = None
-    for row in rows:
-        if row.pair != last:
-            table.add_section()
-            table.add_row(row.pair, style="bold")
-            bound = sum(other.bound for other in rows if other.pair == row.pair)
-            if bound:
-                table.add_row(f"  (and {bound} on base only)", style="dim")
-        last = row.pair
-        if row.bound:
-            continue
-        name = row.method if row.config == DEFAULT else f"{row.method} ({row.config})"
-        accuracies = [_number(value) for value in (row.old.main, row.reuse.main, row.retrain)]
-        lift = _number(row.lift.mean, "+.1f") + (f" ± {row.lift.half:.1f}" if row.lift.known else "")
-        table.add_row(f"  {name}", *accuracies, lift, "no module" if row.baseline else row.verdict)
+    pairs = list(dict.fromkeys(row.pair for row in rows))
+    for pair in pairs:
+        own = [row for row in rows if row.pair == pair]
+        shown = [row for row in own if not row.bound]
+        table.add_section()
+        table.add_row(pair, style="bold")
+        if bound := len(own) - len(shown):
+            table.add_row(f"  (and {bound} on base only)", style="dim")
+        top, left_out, bottom = _ends(shown, max(4, SCREEN // len(pairs)) if short else len(shown))
+        for row in top:
+            table.add_row(*_summary_cells(row))
+        if left_out:
+            table.add_row(f"  ({len(left_out)} more)", style="dim")
+        for row in bottom:
+            table.add_row(*_summary_cells(row))
     return table
+
+
+def _ends(rows: Sequence[MethodRow], count: int) -> tuple[Sequence[MethodRow], Sequence[MethodRow], Sequence[MethodRow]]:
+    """The baseline and the best, those in between, and a few of the worst that have a value."""
+    if len(rows) <= count + 1:
+        return rows, (), ()
+    worst = [row for row in rows if math.isfinite(row.reuse.main)][-max(1, count // 3) :]
+    first = rows[: count - len(worst)]
+    return first, [row for row in rows[len(first) :] if row not in worst], worst
+
+
+def _summary_cells(row: MethodRow) -> tuple[str, ...]:
+    name = row.method if row.config == DEFAULT else f"{row.method} ({row.config})"
+    accuracies = [_number(value) for value in (row.old.main, row.reuse.main, row.retrain)]
+    lift = _number(row.lift.mean, "+.1f") + (f" ± {row.lift.half:.1f}" if row.lift.known else "")
+    return f"  {name}", *accuracies, lift, "no module" if row.baseline else row.verdict
+
+
+def print_answers(found: Sequence[Answer], console: Console) -> None:
+    """What to do at every upgrade, in words."""
+    for item in found:
+        text = f"{item.pair}: {item.decision}. {item.sentence} {item.repair}".rstrip()
+        console.print(text, markup=False, highlight=False)
 
 
 def _number(value: float, form: str = ".1f") -> str:

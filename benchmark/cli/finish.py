@@ -10,11 +10,11 @@ from rich.console import Console
 
 from benchmark import report
 from benchmark.analysis import findings
-from benchmark.cli.console import progress_console, summary_table
+from benchmark.cli.console import print_answers, progress_console, summary_table
 from benchmark.config.paths import program
 from benchmark.experiment.session import Session
 from benchmark.experiment.store import ACCEPTED
-from benchmark.report.model import MethodRow
+from benchmark.report.model import Answer, MethodRow
 from benchmark.results.archive import RunResults, save
 from benchmark.results.collect import collect
 
@@ -28,9 +28,11 @@ def finish(session: Session, page: Path | None, given: Sequence[str], *, files: 
         first = report.first_tables(run)
     console = Console(highlight=False, record=True)
     _print_summary(run, first.rows, console)
+    answers: Sequence[Answer] = ()
     if page:
         with progress_console().status("writing the report"):
-            report.write(page, run, findings.load(run.folder), first=first, files=files)
+            answers = report.write(page, run, findings.load(run.folder), first=first, files=files).answers
+    print_answers(answers, console)
     statuses = Counter(run.runs.status)
     if missing := sum(1 for _ in session.plan.cells()) - len(run.runs):
         statuses["not run"] = missing
@@ -49,7 +51,8 @@ def _ok_first(counted: tuple[str, int]) -> tuple[bool, str]:
 def _print_summary(run: RunResults, rows: Sequence[MethodRow], console: Console) -> None:
     if run.about.warning:
         console.print(run.about.warning, style="yellow", markup=False)
-    console.print(summary_table(rows, report.scope(run.results)))
+    console.print(summary_table(rows, report.scope(run.results), short=True))
+    console.print(f"all methods: {program()} show {run.folder}", markup=False, soft_wrap=True)
     for row in run.about.published:
         if row.wrong:
             console.print(

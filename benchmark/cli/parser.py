@@ -285,6 +285,11 @@ def add_cite(parser: argparse.ArgumentParser) -> None:
     add_plugins(parser)
 
 
+def add_show(parser: argparse.ArgumentParser) -> None:
+    """A results folder."""
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("results"), metavar="DIR", help="results folder")
+
+
 def add_init(parser: argparse.ArgumentParser) -> None:
     """A first pairs.yaml."""
     parser.add_argument("file", nargs="?", type=Path, default=Path("pairs.yaml"), help="what to write")
@@ -296,6 +301,7 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     RUN: ("train on the old backbone, reuse on newer ones, and report (the default)", add_run),
     "init": ("write a commented pairs.yaml", add_init),
     "analyse": ("explain why modules survive an upgrade, and what to do if they do not", add_analyse),
+    "show": ("print the whole table of a finished run", add_show),
     "verify": ("say what in a results folder is damaged, stale or was edited", add_verify),
     "report": ("write the report again from finished results", add_report_command),
     "eval-module": ("evaluate a module that you have on other backbones", add_eval_module),

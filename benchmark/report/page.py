@@ -43,8 +43,8 @@ def write(
     *,
     first: FirstTables | None = None,
     files: bool = True,
-) -> None:
-    """Write the report. Same arguments, same bytes.
+) -> Report:
+    """Write the report, and return what is in it. Same arguments, same bytes.
 
     Args:
         file: One HTML page that needs nothing else.
@@ -57,6 +57,7 @@ def write(
     write_atomically(file, page(report).encode())
     if files:
         export.write_files(file, report)
+    return report
 
 
 def render(run: RunResults, findings: Findings | None = None) -> str:

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from benchmark.cli import finish
+from benchmark.report.model import Answer
 
 
 @pytest.fixture
@@ -16,7 +17,12 @@ def end(monkeypatch, tmp_path):
     monkeypatch.setattr(finish, "_print_summary", lambda run, rows, console: None)
     monkeypatch.setattr(finish.report, "first_tables", lambda run: SimpleNamespace(rows=[]))
     monkeypatch.setattr(finish, "save", lambda run: None)
-    monkeypatch.setattr(finish.report, "write", lambda page, run, findings, first, files: page.write_text(run.command))
+
+    def write(page, run, findings, *, first, files):
+        page.write_text(run.command)
+        return SimpleNamespace(answers=[Answer("a → b", "", "keep m", "helps", "It helps.")])
+
+    monkeypatch.setattr(finish.report, "write", write)
 
     def call(*statuses: str | None) -> tuple[int, str]:
         runs = pd.DataFrame({"status": [status for status in statuses if status]})
@@ -43,5 +49,6 @@ def test_the_exit_status(statuses, status, line, end, capsys, tmp_path):
     ended, printed = end(*statuses)
     assert ended == status
     assert line in printed
+    assert "a → b: keep m. It helps." in printed
     assert printed == capsys.readouterr().out
     assert (tmp_path / "r.html").read_text() == "clip-compat --seeds=1"

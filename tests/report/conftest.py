@@ -8,17 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from fixtures.results import DATASETS, LIFTS, PAIRS, SEEDS, cell, page, result
+from fixtures.results import LIFTS, PAIRS, SEEDS, made_up_results, page, result
 
 from benchmark.results import summary
 
 
 @pytest.fixture(scope="session")
 def results() -> pd.DataFrame:
-    rng = np.random.default_rng(7)
-    names = itertools.product(PAIRS, LIFTS, DATASETS, SEEDS, ("old", "reuse", "retrain"))
-    rows = [row for name in names if name[1] != "zero" or name[4] != "retrain" for row in cell(rng, *name)]
-    return pd.DataFrame(rows, columns=summary.COLUMNS)
+    return made_up_results()
 
 
 @pytest.fixture(scope="session")

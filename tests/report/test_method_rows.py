@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -26,7 +27,7 @@ from benchmark.report import (
     table_prep,
 )
 from benchmark.report.method_rows import headline
-from benchmark.report.model import BOUND
+from benchmark.report.model import BOUND, Accuracies
 
 
 def test_verdicts_ties_and_order(results: pd.DataFrame) -> None:
@@ -116,6 +117,20 @@ def test_terminal_summary(results: pd.DataFrame) -> None:
     baseline = next(line for line in text.splitlines() if "zero " in line)
     assert "no module" in baseline
     assert f"{by_seed(results, 'zero', 'reuse').mean():.1f}" in baseline
+
+
+def test_the_short_summary_is_on_one_screen(results: pd.DataFrame) -> None:
+    """The best and the worst of many methods, and how many are in between."""
+    rows = headline(results, "zero", METHODS)
+    prompt = next(row for row in rows if row.method == "prompt")
+    levels = range(30, 0, -1)
+    many = [replace(prompt, method=f"m{level}", label=f"m{level}", reuse=Accuracies(float(level))) for level in levels]
+    both = [replace(row, pair=pair) for pair in ("a->b", "a->c") for row in [rows[0], *many]]
+    text = plain(console.summary_table(both, table_prep.scope(results), short=True))
+    assert len(text.splitlines()) <= 40
+    assert ("m30" in text, "m1 " in text, "m15" in text) == (True, True, False)
+    assert text.count("(19 more)") == 2
+    assert "m15" in plain(console.summary_table(both, table_prep.scope(results)))
 
 
 def plain(table: RichTable) -> str:

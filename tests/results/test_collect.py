@@ -30,7 +30,9 @@ def collected(tmp_path_factory, backbone_folders):
     folders = {name: backbone_folders[name] for name in ("native", "eva")}
     file = write_yaml(root / "pairs.yaml", folders, patterned(root / "data"), methods=["zero-shot", "coop"], seeds=[1])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("benchmark.report.write", lambda page, results, *_, **__: seen.append(results))
+        patch.setattr(
+            "benchmark.report.write", lambda page, results, *_, **__: seen.append(results) or SimpleNamespace(answers=())
+        )
         options = [f"--out={root}/out", f"--report={root}/r.html", "--workers=0", "--device=cpu", "--set=coop.steps=2"]
         done = run("run", f"--upgrade-pairs={file}", *options)
     assert done.status == 0, done.err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import open_clip
@@ -231,7 +232,12 @@ def test_the_report_flags_what_is_wrong():
 def test_a_run_tells_of_it_in_the_terminal_and_to_the_report(wrong, cli, world, tmp_path, backbone_folders, monkeypatch):
     """A whole run of the baseline on a backbone of which something is published."""
     written = {}
-    monkeypatch.setattr("benchmark.report.write", lambda page, run, *_, **__: written.update(about=run.about))
+
+    def write(page, run, *_, **__):
+        written.update(about=run.about)
+        return SimpleNamespace(answers=())
+
+    monkeypatch.setattr("benchmark.report.write", write)
     model = f"local-dir:{backbone_folders['native'].resolve()}"
     row = {"model": model, "pretrained": None, "values": [120.0 if wrong else 50.0]}
     content = {
