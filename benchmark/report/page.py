@@ -201,10 +201,11 @@ def _drawings(
     names: tuple[str, str, str],
 ) -> list[Figure]:
     """The drawings of one pair. ``names``: old, new, and the name of the pair."""
-    from benchmark.report import charts, scatter  # import matplotlib, which takes seconds
+    from benchmark.report import charts, forest, scatter  # import matplotlib, which takes seconds
 
     old, new, name = names
     drawings = [
+        forest.forest(rows, view, name),
         charts.heat_map(prepared, rows, lifts, view, name),
         charts.slopes(rows, view, old, new),
         scatter.base_and_new(rows, view, name),

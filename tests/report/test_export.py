@@ -51,7 +51,7 @@ FIRST = slug(PAIRS[0][1])
 def test_every_figure_is_there_twice_and_stands_alone(folder: Path) -> None:
     svgs, pdfs = (sorted((folder / "compat" / "figures").glob(f"*.{kind}")) for kind in ("svg", "pdf"))
     assert [file.stem for file in svgs] == [file.stem for file in pdfs]
-    assert len(svgs) == 1 + 4 * len(PAIRS)
+    assert len(svgs) == 1 + 5 * len(PAIRS)
     assert all(file.read_bytes().startswith(b"%PDF") for file in pdfs)
     for file in svgs:
         text = file.read_text(encoding="utf-8")

@@ -70,7 +70,7 @@ def test_page_loads_nothing(text: str) -> None:
 def test_figures_have_names_and_ids_are_unique(text: str) -> None:
     tags = Page(text).tags
     drawings = [attrs for tag, attrs in tags if tag == "svg"]
-    assert len(drawings) == 1 + 4 * len(PAIRS)  # heat map, slopes, base and new, flips
+    assert len(drawings) == 1 + 5 * len(PAIRS)  # heat map, slopes, base and new, flips
     assert all(attrs["role"] == "img" and attrs["aria-label"] for attrs in drawings)
     ids = [attrs["id"] for _, attrs in tags if attrs.get("id")]
     assert len(ids) == len(set(ids))
