@@ -110,7 +110,8 @@ class Remaining:
 
     @property
     def seconds(self) -> float:
-        return sum(left * self.costs.correction(self._example[group]) for group, left in self._left.items())
+        seconds = sum(left * self.costs.correction(self._example[group]) for group, left in self._left.items())
+        return max(0.0, seconds)  # sums of differences leave a little less than nothing at the end
 
 
 def _groups(cell: Cell) -> tuple[tuple[str, ...], ...]:

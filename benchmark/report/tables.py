@@ -143,8 +143,8 @@ def overview_table(rows: Sequence[OverviewRow], pairs: Sequence[str], view: Scop
         for row in rows
     )
     caption = (
-        f"Lift in {view.word} over zero-shot on the new backbone, in points. Intervals hold for all methods of an upgrade at the "
-        "same time (95 %)."
+        f"Lift in {view.word} over zero-shot on the new backbone, in points. Intervals hold for all methods of an upgrade "
+        "at the same time (95 %)."
     )
     return Table(f"lift in {view.word} on all upgrades", columns, lines, caption=caption, style="narrow small")
 
