@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from benchmark.cli.console import _hours, datasets_table, frame_table, methods_table, time_table
+from benchmark.cli.console import hours, datasets_table, frame_table, methods_table, time_table
 from benchmark.experiment.estimate import RunTime
 from benchmark.method import registry
 
@@ -34,7 +34,7 @@ def test_a_data_frame_with_two_texts_in_each_row():
 
 @pytest.mark.parametrize(("seconds", "text"), [(99, "99 s"), (100, "2 min"), (5999, "100 min"), (6000, "1.7 h")])
 def test_times(seconds, text):
-    assert _hours(seconds) == text
+    assert hours(seconds) == text
 
 
 def test_the_estimate_sorts_by_time_and_names_what_failed():
