@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from benchmark.cli.console import hours, datasets_table, frame_table, methods_table, time_table
+from benchmark.cli.console import datasets_table, frame_table, hours, methods_table, time_table
 from benchmark.experiment.estimate import RunTime
 from benchmark.method import registry
 
