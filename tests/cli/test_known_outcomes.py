@@ -134,4 +134,4 @@ def test_a_module_that_says_the_opposite_harms(tmp_path, monkeypatch):
     assert set(rows.method) == {"zero-shot", "negated"}
     text = (tmp_path / "r.md").read_text(encoding="utf-8")
     assert "| negated |" in text
-    assert "do not reuse" in text
+    assert "v1 → v2: use no module." in text
