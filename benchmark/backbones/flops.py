@@ -36,6 +36,14 @@ def count(model: Any) -> TowerFlops:
     return TowerFlops(image, text / length)
 
 
+def of_backbone(spec: BackboneSpec, model: Any) -> TowerFlops | None:
+    """The operations of a loaded backbone, by its architecture where open_clip knows it; None if they cannot be counted."""
+    try:
+        return of_architecture(spec) or count(model)
+    except (AttributeError, TypeError, ValueError, RuntimeError, NotImplementedError):  # a model of another make
+        return None
+
+
 @lru_cache(maxsize=32)
 def of_architecture(spec: BackboneSpec) -> TowerFlops | None:
     """The operations of a backbone whose weights need not be there; None if open_clip does not know its architecture by

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from benchmark.backbones.clip import Backbone
-from benchmark.backbones.flops import count, of_architecture
+from benchmark.backbones.flops import of_architecture, of_backbone
 from benchmark.config.missing import Missing
 from benchmark.data.dataset import Dataset, Splits
 from benchmark.data.outline import outline
@@ -53,7 +53,7 @@ def rough_plan(
         digests[name] = f"of {name}, unknown"
         operations = of_architecture(backbone)
         if operations is None and name not in lacking:
-            operations = count(Backbone.load(name, backbone).model)
+            operations = of_backbone(backbone, Backbone.load(name, backbone).model)
         if operations is not None:
             flops[name] = operations
     laid_out = plan.make_plan(

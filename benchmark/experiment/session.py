@@ -13,7 +13,7 @@ from rich.console import Console
 
 from benchmark.backbones import sanity
 from benchmark.backbones.clip import Backbone
-from benchmark.backbones.flops import TowerFlops, count, of_architecture
+from benchmark.backbones.flops import TowerFlops, of_backbone
 from benchmark.backbones.precision import Precision
 from benchmark.config import schema
 from benchmark.config.errors import UserError
@@ -194,7 +194,9 @@ def open_session(selection: Selection, execution: Execution, methods: Registry[M
             warnings += _same_prompts(backbone, selection.datasets, splits)
             backbones.append(plan.facts(backbone, backbone_spec))
             tables[name] = word_table(backbone)
-            flops[name] = of_architecture(backbone_spec) or count(backbone.model)
+            operations = of_backbone(backbone_spec, backbone.model)
+            if operations is not None:
+                flops[name] = operations
         del backbone
         release_memory()
     for warning in dict.fromkeys(itertools.chain(warnings, *(loaded.warnings for loaded in splits.values()))):

@@ -70,10 +70,10 @@ def _choice(evidence: Evidence, view: Scope) -> str:
         return f"Nothing that was measured is significantly better than the new backbone without a module{without}."
     name, low, high = label(choice.method, choice.config), *choice.interval
     half = f" \N{PLUS-MINUS SIGN} {number((high - low) / 2)}" if math.isfinite(high - low) else ""
-    lift = f"{signed(choice.over_none)}{half} over the new backbone without a module{without}"
-    who = {"keep": f"{name} reused", "stay": f"{name} on {evidence.old}", "retrain": f"{name} retrained"}[choice.way]
+    who = {"keep": f"Reused, {name}", "stay": f"On {evidence.old}, {name}", "retrain": f"Retrained, {name}"}[choice.way]
     if choice.way == "stay" and bare is not None and choice.method == bare.method:
-        who = f"{evidence.old} without a module"
+        who = f"Without a module, {evidence.old}"
+    lift = f"{signed(choice.over_none)}{half} points over the new backbone without a module{without}"
     text = f"{who} has {view.word} {number(choice.accuracy)}, {lift}"
     kept = evidence.decision.best.get("keep")
     if choice.way != "keep" and kept is not None:

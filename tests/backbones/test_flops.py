@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from benchmark.backbones import flops
 from benchmark.config.schema import BackboneSpec
@@ -29,3 +30,15 @@ def test_a_loaded_model_has_the_same_as_its_architecture(backbones):
 def test_what_has_no_name_in_open_clip_cannot_be_counted(model):
     pretrained = None if ":" in model else "openai"
     assert flops.of_architecture(BackboneSpec(model=model, pretrained=pretrained)) is None
+
+
+def test_a_model_of_another_make_is_not_counted():
+    """Costs then take it for an ordinary one, and the run goes on."""
+    spec = BackboneSpec(model="local-dir:/nowhere")
+    strange = torch.nn.Linear(2, 2)
+    assert flops.of_backbone(spec, strange) is None
+
+
+def test_a_loaded_backbone_without_a_name_is_counted_as_it_is(backbones):
+    spec = BackboneSpec(model="local-dir:/nowhere")
+    assert flops.of_backbone(spec, backbones["eva"].model) == flops.count(backbones["eva"].model)

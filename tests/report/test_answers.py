@@ -50,7 +50,7 @@ def test_keep_says_where_it_helps_and_where_not():
     )
     assert (found.decision, found.kind) == ("keep one", "helps")
     assert found.sentence == (
-        "one reused has H 58.0, +8.0 ± 2.0 over the new backbone without a module (H 50.0). "
+        "Reused, one has H 58.0, +8.0 ± 2.0 points over the new backbone without a module (H 50.0). "
         "Its lift is above 0 on 2 of 3 data sets (lowest: objects −2.5; without digits +0.1); "
         "on shifted test sets it is −0.5 ± 1.0 (undecided). "
         "Not significantly better: retraining (one, 59.0). "
@@ -63,18 +63,18 @@ def test_stay_names_the_module_of_the_old_backbone():
     found = told(Decision(stay, {"keep": candidate("keep", "one", 53.0), "stay": stay}, ()))
     assert (found.decision, found.kind) == ("stay on a", "harms")
     assert found.sentence.startswith(
-        "two on a has H 57.0, +7.0 ± 2.0 over the new backbone without a module (H 50.0); "
+        "On a, two has H 57.0, +7.0 ± 2.0 points over the new backbone without a module (H 50.0); "
         "the best reused module, one, has 53.0. Of 3 reused methods"
     )
     bare = candidate("stay", "zero-shot", 57.0)
-    assert told(Decision(bare, {"stay": bare}, ())).sentence.startswith("a without a module has H 57.0")
+    assert told(Decision(bare, {"stay": bare}, ())).sentence.startswith("Without a module, a has H 57.0")
 
 
 def test_retrain_and_no_module():
     retrain = candidate("retrain", "two", 60.0)
     found = told(Decision(retrain, {"retrain": retrain}, ()))
     assert found.decision == "retrain two"
-    assert found.sentence.startswith("two retrained has H 60.0, +10.0 ± 2.0 over")
+    assert found.sentence.startswith("Retrained, two has H 60.0, +10.0 ± 2.0 points over")
     nothing = told(Decision(None, {}, ()))
     assert nothing.decision == "use no module"
     assert nothing.sentence.startswith(
