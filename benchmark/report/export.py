@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmark.config.files import slug, write_atomically
+from benchmark.report import paper_tables
 from benchmark.report.contents import Report
 from benchmark.report.model import AnalysisSection, Figure
 from benchmark.report.numbers import ascii_number, ascii_text, number
@@ -23,6 +24,13 @@ def write_files(page: Path, report: Report) -> Path:
         name = slug(table.file or table.title)
         write_atomically(folder / "tables" / f"{name}.csv", csv(table).encode())
         write_atomically(folder / "tables" / f"{name}.tex", latex(table).encode())
+    for view in report.pairs:
+        if view.rows:
+            stem = folder / "tables" / slug(view.name)
+            tex = paper_tables.latex(report.prepared, view.rows, report.view, view.name)
+            write_atomically(stem.with_name(f"paper-{stem.name}.tex"), tex.encode())
+            values = paper_tables.numbers_of(view.rows).to_csv(index=False, lineterminator="\n")
+            write_atomically(stem.with_name(f"values-{stem.name}.csv"), values.encode())
     for figure in report_figures(report):
         _write_figure(folder / "figures" / f"{figure.name}.svg", figure)
     return folder
