@@ -111,7 +111,10 @@ def inline(text: str, title: str) -> str:
 
 
 def _group(match: re.Match[str]) -> str:
-    """The start of a group; with the method that it shows, if that was marked, whose name appears when it is pointed at."""
+    """The start of a group; with the method that it shows, if that was marked, whose name appears when it is pointed at. An
+    empty group is left out: HTML would take it for one that is never closed."""
+    if match[0].endswith("/>"):
+        return ""
     part, label = match[1], match[2]
     return f'<g class="{part}" data-mark="{label}"><title>{label}</title>' if part else "<g>"
 

@@ -57,6 +57,13 @@ def test_the_warning_stands_at_the_top_and_every_section_with_numbers_refers_to_
     assert 'class="warning"' not in page(results, about=replace(ABOUT, warning=None))
 
 
+def test_every_element_of_a_drawing_is_closed(text: str) -> None:
+    """HTML does not know that an empty element of SVG ends with itself, unless it is a shape."""
+    for drawing in re.findall(r"<svg.*?</svg>", text, re.DOTALL):
+        assert len(re.findall(r"<g[ >]", drawing)) == drawing.count("</g>")
+        assert not re.search(r"<g[^>]*/>", drawing)
+
+
 def test_page_loads_nothing(text: str) -> None:
     for tag, attrs in Page(text).tags:
         assert tag not in ("img", "iframe", "object", "embed", "base"), tag
