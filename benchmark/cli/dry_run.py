@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -45,7 +45,7 @@ def print_plan(session: Session) -> None:
     except UserError:  # an executor may have devices elsewhere
         costs = Costs(plan, session.methods, session.flops, device)
         console.print(f"there is no {device} device here: the cost is counted, not timed")
-        _print_costs({"": sum(map(costs.guess, left))}, device, console)
+        _print_cost(sum(map(costs.guess, left)), device, console)
         return
     from benchmark.experiment.estimate import estimate
 
@@ -60,18 +60,18 @@ def print_rough_plan(
     selection: Selection,
     execution: Execution,
     methods: Registry[Method],
-    lacking: Mapping[str, Missing],
+    lacking: Sequence[Missing],
     progress: Console,
 ) -> None:
     """Where weights or data are missing: the same plan by published counts, and the cost by counted operations."""
     device = "cpu" if execution.device == "cpu" else "cuda"
     try:
         with progress.status("counting operations"):
-            rough = rough_plan(selection, execution, methods, lacking, device)
+            rough = rough_plan(selection, execution, methods, device)
     except UserError:  # what is missing is why
         preflight.require(selection.backbones, selection.datasets.values(), progress)
         raise
-    preflight.list_missing(lacking.values(), progress)
+    preflight.list_missing(lacking, progress)
     console, plan = Console(highlight=False), rough.plan
     console.print(plan_table(plan, lambda cell: False))
     _print_sizes(plan, console)
@@ -92,14 +92,15 @@ def _print_sizes(plan: Plan, console: Console) -> None:
 
 def _print_costs_of(rough: RoughPlan, device: str, console: Console) -> None:
     by_method = seconds_by(rough.plan, rough.costs, lambda cell: cell.configuration.method)
-    _print_costs(by_method, device, console)
+    _print_cost(sum(by_method.values()), device, console)
     console.print(_table("data set", seconds_by(rough.plan, rough.costs, lambda cell: cell.task.dataset)))
     console.print(_table("backbone", seconds_by(rough.plan, rough.costs, lambda cell: cell.backbone)))
     console.print(_table("method", by_method))
 
 
-def _print_costs(seconds: Mapping[str, float], device: str, console: Console) -> None:
-    speed, total = SPEEDS["cpu" if device == "cpu" else "cuda"], sum(seconds.values())
+def _print_cost(total: float, device: str, console: Console) -> None:
+    """``total``: in seconds."""
+    speed = SPEEDS["cpu" if device == "cpu" else "cuda"]
     unit, like = ("core", "one core here") if device == "cpu" else ("GPU", "an H100 in half precision")
     console.print(
         f"cost: about {total / 3600:,.0f} {unit}-hours ({hours(total / 16)} on 16), by counting operations, at "

@@ -13,11 +13,11 @@ from benchmark.config.schema import BackboneSpec
 from benchmark.data.dataset import Dataset
 
 
-def missing(backbones: Mapping[str, BackboneSpec], datasets: Iterable[Dataset]) -> dict[str, Missing]:
-    """Everything that must be fetched or put in place, by the name of the backbone or data set."""
-    absences = {name: weights.missing(name, spec) for name, spec in backbones.items()}
-    absences |= {dataset.name: dataset.missing() for dataset in datasets}
-    return {name: absence for name, absence in absences.items() if absence is not None}
+def missing(backbones: Mapping[str, BackboneSpec], datasets: Iterable[Dataset]) -> list[Missing]:
+    """Everything that must be fetched or put in place."""
+    absences = [weights.missing(name, spec) for name, spec in backbones.items()]
+    absences += [dataset.missing() for dataset in datasets]
+    return [absence for absence in absences if absence is not None]
 
 
 def require(backbones: Mapping[str, BackboneSpec], datasets: Iterable[Dataset], console: Console) -> None:
@@ -26,12 +26,12 @@ def require(backbones: Mapping[str, BackboneSpec], datasets: Iterable[Dataset], 
     Raises:
         UserError: something is missing.
     """
-    items = list(missing(backbones, datasets).values())
-    if not items:
+    lacking = missing(backbones, datasets)
+    if not lacking:
         return
-    list_missing(items, console)
-    some = "; --prepare fetches what can be fetched" if any(item.fetchable for item in items) else ""
-    first = f"{items[0].what}: {items[0].reason}" if len(items) == 1 else f"{len(items)} things are missing"
+    list_missing(lacking, console)
+    some = "; --prepare fetches what can be fetched" if any(item.fetchable for item in lacking) else ""
+    first = f"{lacking[0].what}: {lacking[0].reason}" if len(lacking) == 1 else f"{len(lacking)} things are missing"
     raise UserError(first, fix=f"put in place what is listed above{some}")
 
 
@@ -47,7 +47,7 @@ def prepare(backbones: Mapping[str, BackboneSpec], datasets: Iterable[Dataset], 
             _try(lacks.what, dataset.prepare, console)
     left = missing(backbones, datasets)
     if left:
-        list_missing(left.values(), console)
+        list_missing(left, console)
         return 2
     console.print("everything is in place")
     return 0

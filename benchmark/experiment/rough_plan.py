@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from benchmark.backbones import weights
 from benchmark.backbones.clip import Backbone
 from benchmark.backbones.flops import of_architecture, of_backbone
-from benchmark.config.missing import Missing
 from benchmark.data.dataset import Dataset, Splits
 from benchmark.data.outline import outline
 from benchmark.experiment import plan
@@ -29,30 +29,28 @@ class RoughPlan:
     """Data sets of which nothing is known, and which are not part of the plan."""
 
 
-def rough_plan(
-    selection: Selection, execution: Execution, methods: Registry[Method], lacking: Mapping[str, Missing], device: str
-) -> RoughPlan:
+def rough_plan(selection: Selection, execution: Execution, methods: Registry[Method], device: str) -> RoughPlan:
     """Lay out a run without what it lacks.
 
     Args:
         selection: What is asked for.
         execution: How it is computed.
         methods: The available ones.
-        lacking: What is missing, by the name of a backbone or data set.
         device: What it is to be computed on; it need not be here.
 
     Raises:
         UserError: what is there cannot be read, or nothing is left to plan.
     """
     spec = selection.spec
-    there = [dataset for name, dataset in selection.datasets.items() if name not in lacking]
-    splits = read_apart(there, execution.cell_timeout)
+    splits = read_apart(
+        [dataset for dataset in selection.datasets.values() if not dataset.missing()], execution.cell_timeout
+    )
     chosen = _with_outlines(selection.datasets, splits)
     flops, digests = {}, {}
     for name, backbone in selection.backbones.items():
         digests[name] = f"of {name}, unknown"
         operations = of_architecture(backbone)
-        if operations is None and name not in lacking:
+        if operations is None and not weights.missing(name, backbone):
             operations = of_backbone(backbone, Backbone.load(name, backbone).model)
         if operations is not None:
             flops[name] = operations

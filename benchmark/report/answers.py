@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from benchmark.report.model import COUNTED, Answer, MethodRow, Scope, ShiftRow
 from benchmark.report.numbers import listing, number, plural, signed
+from benchmark.report.table import Interval
 from benchmark.report.table_prep import label
 from benchmark.results.decision import Candidate, Decision
 
@@ -68,12 +69,11 @@ def _choice(evidence: Evidence, view: Scope) -> str:
     without = f" ({view.word} {number(bare.reuse.main)})" if bare is not None and math.isfinite(bare.reuse.main) else ""
     if choice is None:
         return f"Nothing that was measured is significantly better than the new backbone without a module{without}."
-    name, low, high = label(choice.method, choice.config), *choice.interval
-    half = f" \N{PLUS-MINUS SIGN} {number((high - low) / 2)}" if math.isfinite(high - low) else ""
+    name = label(choice.method, choice.config)
     who = {"keep": f"Reused, {name}", "stay": f"On {evidence.old}, {name}", "retrain": f"Retrained, {name}"}[choice.way]
     if choice.way == "stay" and bare is not None and choice.method == bare.method:
         who = f"Without a module, {evidence.old}"
-    lift = f"{signed(choice.over_none)}{half} points over the new backbone without a module{without}"
+    lift = f"{Interval(choice.over_none, *choice.interval)} points over the new backbone without a module{without}"
     text = f"{who} has {view.word} {number(choice.accuracy)}, {lift}"
     kept = evidence.decision.best.get("keep")
     if choice.way != "keep" and kept is not None:
@@ -100,8 +100,7 @@ def _spread(evidence: Evidence) -> str:
     for title, rows in evidence.elsewhere.items():
         row = next((row for row in rows if row.label == name), None)
         if row is not None and math.isfinite(row.lift.mean):
-            half = f" \N{PLUS-MINUS SIGN} {number(row.lift.half)}" if row.lift.known else ""
-            parts.append(f"on {title} it is {signed(row.lift.mean)}{half} ({row.verdict})")
+            parts.append(f"on {title} it is {row.lift} ({row.verdict})")
     return f"{'; '.join(parts)[0].upper()}{'; '.join(parts)[1:]}." if parts else ""
 
 

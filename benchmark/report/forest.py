@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 from benchmark.config.files import slug
 from benchmark.report.drawing import AXIS, MID, SOFT, mark, styled, tidy
 from benchmark.report.model import Figure, MethodRow, Scope
-from benchmark.report.scatter import VERDICTS
+from benchmark.report.scatter import VERDICTS, verdict_handles
 from benchmark.report.table import NAN
 
 WAYS = {"old": ("<", "on the old backbone"), "retrain": ("D", "retrained on the new one")}
@@ -83,12 +83,7 @@ def _frames(axes: Axes, shown: Sequence[MethodRow]) -> None:
 
 
 def _legend(axes: Axes, shown: Sequence[MethodRow]) -> None:
-    used = {row.verdict for row in shown}
-    handles = [
-        Line2D([], [], color=colour, marker=marker, ls="", label=verdict)
-        for verdict, (colour, marker) in VERDICTS.items()
-        if verdict in used
-    ]
+    handles = verdict_handles(shown)
     handles += [
         Line2D([], [], color=SOFT, marker=shape, mfc="none", ms=4, ls="", label=text) for shape, text in WAYS.values()
     ]

@@ -33,6 +33,8 @@ from benchmark.results.decision import decide
 from benchmark.results.metric import PRIMARY, all_metrics
 from benchmark.results.summary import extra_metrics
 
+Lifts = Mapping[Configured, Mapping[str, float]]
+"""See ``table_prep.lifts_by_dataset``."""
 SCRIPTS = ("sort.js", "filter.js", "copy.js", "theme.js", "details.js")
 
 
@@ -71,9 +73,11 @@ def gather(run: RunResults, findings: Findings, first: FirstTables | None = None
     first = first or first_tables(run)
     prepared, results = first.prepared, first.prepared.results
     view, costs = table_prep.scope(results), sections.costs(run.runs, methods)
-    pairs = _pairs(first, run, view, costs)
-    shifted = sections.shift_rows(prepared, _names(results, pairs))
-    found = _answers(first, pairs, shifted, view, analysis_view.answers(findings))
+    lifts = table_prep.lifts_by_dataset(prepared, view)
+    pairs = _pairs(first, run, view, costs, lifts)
+    names = _names(results, pairs)
+    shifted = sections.shift_rows(prepared, names)
+    found = _answers(prepared, pairs, shifted, view, lifts, analysis_view.answers(findings))
     overview = summary.overview([pair.rows for pair in pairs])
     from benchmark.report import scatter  # imports matplotlib, which takes seconds
 
@@ -90,7 +94,7 @@ def gather(run: RunResults, findings: Findings, first: FirstTables | None = None
         picture=scatter.strip([(pair.name, pair.rows) for pair in pairs], view),
         overview=tables.overview_table(overview, [pair.name for pair in pairs], view) if overview else None,
         pairs=pairs,
-        sections=sections.other_protocols(prepared, _names(results, pairs), shifted),
+        sections=sections.other_protocols(prepared, names, shifted),
         analyses=analysis_view.sections(findings, about.command),
         costs=tables.cost_table(costs) if costs else None,
         capabilities=tables.capability_table(capabilities, reference) if capabilities else None,
@@ -100,11 +104,14 @@ def gather(run: RunResults, findings: Findings, first: FirstTables | None = None
 
 
 def _answers(
-    first: FirstTables, pairs: Sequence[PairView], shifted: sections.ShiftRows, view: Scope, repairs: Mapping[str, str]
+    prepared: Prepared,
+    pairs: Sequence[PairView],
+    shifted: sections.ShiftRows,
+    view: Scope,
+    lifts: Lifts,
+    repairs: Mapping[str, str],
 ) -> list[Answer]:
     """What to do at every upgrade."""
-    prepared = first.prepared
-    lifts = table_prep.lifts_by_dataset(prepared, view)
     found = []
     for pair in pairs:
         name = pair.rows[0].pair if pair.rows else ""
@@ -160,11 +167,10 @@ def page(report: Report) -> str:
     return templating.environment().get_template("page.html.j2").render(context)
 
 
-def _pairs(first: FirstTables, run: RunResults, view: Scope, costs: Sequence[CostRow]) -> list[PairView]:
+def _pairs(first: FirstTables, run: RunResults, view: Scope, costs: Sequence[CostRow], lifts: Lifts) -> list[PairView]:
     """The pairs of the run in their order, then any others that the results have."""
     prepared, rows = first.prepared, first.rows
     results = prepared.results
-    lifts = table_prep.lifts_by_dataset(prepared, view)
     others = [tuple(pair) for pair in results[["old", "new"]].drop_duplicates().itertuples(index=False, name=None)]
     metrics = list(dict.fromkeys(metric for metric, _ in extra_metrics(results)))
     views = []
@@ -195,7 +201,7 @@ def _pairs(first: FirstTables, run: RunResults, view: Scope, costs: Sequence[Cos
 def _drawings(
     prepared: Prepared,
     rows: list[MethodRow],
-    lifts: Mapping[Configured, Mapping[str, float]],
+    lifts: Lifts,
     view: Scope,
     costs: Sequence[CostRow],
     names: tuple[str, str, str],

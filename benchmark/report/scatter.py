@@ -54,12 +54,7 @@ def strip(pairs: Sequence[tuple[str, Sequence[MethodRow]]], view: Scope) -> Figu
         axes.set_yticks(range(len(shown)), [name for name, _ in shown])
         axes.spines["left"].set_visible(False)
         axes.set_xlabel(f"lift: {view.word} of the reused module minus zero-shot, both on the new backbone, points")
-        used = {row.verdict for _, rows in shown for row in rows}
-        handles = [
-            Line2D([], [], color=colour, marker=marker, ls="", label=verdict)
-            for verdict, (colour, marker) in VERDICTS.items()
-            if verdict in used
-        ]
+        handles = verdict_handles([row for _, rows in shown for row in rows])
         axes.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False, borderaxespad=0.2)
     data = tuple((name, row.label, row.lift.mean, row.verdict) for name, rows in shown for row in rows)
     return Figure(
@@ -70,6 +65,16 @@ def strip(pairs: Sequence[tuple[str, Sequence[MethodRow]]], view: Scope) -> Figu
         ("Upgrade", "Method", "Lift", "Verdict"),
         data,
     )
+
+
+def verdict_handles(rows: Sequence[MethodRow]) -> list[Line2D]:
+    """For a legend: the marks of the verdicts that rows have."""
+    used = {row.verdict for row in rows}
+    return [
+        Line2D([], [], color=colour, marker=marker, ls="", label=verdict)
+        for verdict, (colour, marker) in VERDICTS.items()
+        if verdict in used
+    ]
 
 
 @dataclass(frozen=True)

@@ -208,9 +208,15 @@ def test_data_sets_are_prepared_too():
         preflight.require({}, iter(datasets), console)
     assert preflight.prepare({}, iter(datasets), console) == 2
     assert [each.there for each in datasets] == [True, False, False]
-    assert [each.what for each in preflight.missing({}, datasets).values()] == ["dataset 'b'", "dataset 'c'"]
+    assert [each.what for each in preflight.missing({}, datasets)] == ["dataset 'b'", "dataset 'c'"]
     text = console.file.getvalue()
     assert "the server said [/no]" in text
     for words in ("[/nowhere]", "ask [its] authors", "3 GB"):
         assert words in text
     assert preflight.prepare({}, datasets[:1], console) == 0
+
+
+def test_a_backbone_and_a_data_set_of_one_name_are_both_missing(monkeypatch):
+    monkeypatch.setattr(weights, "missing", lambda name, spec: Missing(f"weights of backbone {name!r}", "gone", "ask"))
+    lacking = preflight.missing({"b": None}, [Fetched("b", "by hand")])
+    assert [each.what for each in lacking] == ["weights of backbone 'b'", "dataset 'b'"]

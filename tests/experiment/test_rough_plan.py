@@ -5,12 +5,9 @@ from __future__ import annotations
 import pytest
 
 from benchmark.config import loader
-from benchmark.config.missing import Missing
 from benchmark.experiment.rough_plan import rough_plan, seconds_by
 from benchmark.experiment.session import Execution, registries, select
 from benchmark.method import registry
-
-ABSENT = Missing("it", "nowhere", "ask")
 
 
 @pytest.fixture(scope="module")
@@ -21,8 +18,7 @@ def paper():
     _, datasets = registries(spec.model_copy(update={"data_root": None}))
     chosen = spec.model_copy(update={"methods": ("coop", "clip-adapter"), "seeds": (1, 2, 3)})
     selection = select(chosen, [], methods, datasets)
-    lacking = dict.fromkeys([*selection.backbones, *selection.datasets], ABSENT)
-    return rough_plan(selection, Execution(), methods, lacking, "cuda")
+    return rough_plan(selection, Execution(), methods, "cuda")
 
 
 def test_it_has_every_cell_of_the_papers_protocols(paper):
