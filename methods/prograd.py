@@ -76,6 +76,7 @@ class ProGrad(ContextMethod):
         """T."""
 
     presets = {"small": {"steps": 32, "n_ctx": 4, "warmup_epochs": 0, "anneal": "step", "lr": 0.01}}
+    splittable = False  # which part of a gradient is left out depends on the whole batch
 
     @classmethod
     def official(cls, protocol: str, shots: int, dataset: str) -> dict[str, Any]:

@@ -20,6 +20,10 @@ LATE = frozenset("stanford-cars oxford-flowers fgvc-aircraft dtd eurosat".split(
 """Data sets whose few-shot configuration averages around a late epoch, the 45th of 50."""
 
 
+WEIGHT = "sum of weights"
+"""Name of the weights' sum among the running averages."""
+
+
 class PromptSrc(Method):
     """IVLP with L = L_ce + 25 mean|n(t) - n(t0)| + 10 mean|n(f) - n(f0)| + KL(p0 || p) / C, and prompts averaged over epochs
     with Gaussian weights (equations 3-8). t0 is the mean of the frozen text features over templates, f0 the frozen image
@@ -152,6 +156,13 @@ class PromptSrc(Method):
             + config.image_weight * (F.normalize(images, dim=-1) - F.normalize(images0, dim=-1)).abs().mean()
             + config.logit_weight * divergence
         )
+
+    def training_state(self) -> dict[str, torch.Tensor]:
+        return {**self._average, WEIGHT: torch.tensor(self._weight, dtype=torch.float64)}
+
+    def restore_training(self, state: dict[str, torch.Tensor]) -> None:
+        moved = {name: value.to(self.backbone.device) for name, value in state.items()}
+        self._weight, self._average = float(moved.pop(WEIGHT)), moved
 
     def after_step(self, step: int, steps: int, per_epoch: int) -> None:
         """Gaussian-weighted prompt aggregation (equation 8) of the learnt tensors; an incomplete last epoch counts as one.

@@ -90,6 +90,11 @@ class Backbone:
         model, transform, tokenizer = create_model(name, spec)
         return cls(name, model, tokenizer, transform, torch.device(device))
 
+    @property
+    def nbytes(self) -> int:
+        """Memory of its parameters and buffers, in bytes."""
+        return sum(value.nbytes for value in (*self.model.parameters(), *self.model.buffers()))
+
     # --- precision ----------------------------------------------------------------------------------------------
 
     @contextmanager

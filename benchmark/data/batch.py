@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -58,6 +59,17 @@ class Batch:
     """(B, d) un-normalised image features of the frozen backbone."""
     pixels: torch.Tensor | None = None
     """(B, 3, H, W), preprocessed for the backbone."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def split(self, size: int) -> list[Batch]:
+        """Parts of at most ``size`` examples."""
+        if size >= len(self):
+            return [self]
+        features = self.features.split(size) if self.features is not None else itertools.repeat(None)
+        pixels = self.pixels.split(size) if self.pixels is not None else itertools.repeat(None)
+        return [Batch(*part) for part in zip(self.labels.split(size), features, pixels, strict=False)]
 
 
 @dataclass(frozen=True)

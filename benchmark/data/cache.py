@@ -1,11 +1,13 @@
-"""Arrays that are kept on disk to save time: never trusted without their hash, and never needed."""
+"""What is kept on disk to save time, and never needed; arrays are never trusted without their hash."""
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import platformdirs
 import safetensors.numpy
 from safetensors import SafetensorError, safe_open
 
@@ -14,6 +16,11 @@ from benchmark.config.files import sha256, write_atomically
 
 SUFFIX = ".safetensors"
 _ARRAY, _HASH = "array", "sha256"
+
+
+def user_cache() -> Path:
+    """Folder for what every run of this user may need; ``CLIP_COMPAT_CACHE`` overrides the platform's."""
+    return Path(os.environ.get("CLIP_COMPAT_CACHE") or platformdirs.user_cache_dir("clip-compat"))
 
 
 def load_array(file: Path) -> np.ndarray | None:

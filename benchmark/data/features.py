@@ -18,12 +18,12 @@ from benchmark.backbones.clip import Backbone
 from benchmark.data.batch import Batch
 from benchmark.data.cache import SUFFIX, load_array, save_array
 from benchmark.data.dataset import Augmentation, Examples
-from benchmark.data.views import Decoder, Views, allocate
+from benchmark.data.views import Decoded, Decoder, Views, allocate, scratch
 
 CHUNK = 256
 """Images that go through a tower at once."""
 KEPT = 4 * 2**30
-"""Bytes of tensors that a store keeps in memory, apart from the latest."""
+"""Bytes of tensors that a store keeps, unless it is told otherwise."""
 IN_MEMORY = 256 * 2**20
 """Bytes of pixels that are kept in memory; larger arrays go to a file."""
 
@@ -102,8 +102,9 @@ class Stream:
 class FeatureStore:
     """Makes banks; keeps the latest tensors in memory, and features on disk in ``folder``."""
 
-    def __init__(self, folder: Path | None, *, keep: int = 24, threads: int = 1, deferred: bool = False) -> None:
-        """``deferred``: features reach the disk with ``commit`` only."""
+    def __init__(self, folder: Path | None, *, keep: int = KEPT, threads: int = 1, deferred: bool = False) -> None:
+        """``keep``: bytes of tensors in memory, apart from the latest. ``deferred``: features reach the disk with ``commit``
+        only."""
         self.folder, self.keep, self.deferred = folder, keep, deferred
         self._pending: dict[str, torch.Tensor] = {}
         self._decoder = Decoder(threads)
@@ -122,10 +123,13 @@ class FeatureStore:
             return Bank(pixel_views, labels, backbone.normalise, fresh=fresh)
         return Bank(self._features(backbone, source).unflatten(0, (views, -1)).to(backbone.device), labels, fresh=fresh)
 
-    def stream(self, backbone: Backbone, examples: Examples, how: Augmentation, views: int) -> Stream:
-        """A new augmented view for each of ``views`` epochs."""
+    def fresh(self, backbone: Backbone, examples: Examples, how: Augmentation, views: int) -> Bank | Stream:
+        """Pixels of a new augmented view for each of ``views`` epochs: made once for all who ask, if they are few."""
+        if 3 * backbone.image_size**2 * views * len(examples) <= IN_MEMORY:
+            return self.training(backbone, examples, how, views, pixels=True, fresh=True)
         labels = torch.tensor(examples.labels, dtype=torch.long, device=backbone.device)
-        return Stream(Views(examples.images, how, tuple(range(1, views + 1))), labels, backbone, self._decoder)
+        source = Views(Decoded(examples.images), how, tuple(range(1, views + 1)))
+        return Stream(source, labels, backbone, self._decoder)
 
     def testing(self, backbone: Backbone, examples: Examples, *, pixels: bool) -> Bank:
         """A bank of the plain images."""
@@ -148,7 +152,7 @@ class FeatureStore:
         key = views.key(backbone)
         if key not in self._kept:
             size = backbone.image_size
-            out, _ = allocate((views.count, 3, size, size), self.folder, IN_MEMORY)
+            out, _ = allocate((views.count, 3, size, size), self.folder and scratch(self.folder), IN_MEMORY)
             self._decoder.fill(views, backbone, out)
             self._keep(key, out)
         self._kept.move_to_end(key)
@@ -171,7 +175,7 @@ class FeatureStore:
 
     def _keep(self, key: str, tensor: torch.Tensor) -> None:
         self._kept[key] = tensor
-        while len(self._kept) > 1 and (len(self._kept) > self.keep or sum(t.nbytes for t in self._kept.values()) > KEPT):
+        while len(self._kept) > 1 and sum(kept.nbytes for kept in self._kept.values()) > self.keep:
             self._kept.popitem(last=False)
 
     def _encode(self, backbone: Backbone, views: Views) -> torch.Tensor:

@@ -27,6 +27,39 @@ from benchmark.data.dataset import Augmentation, Images
 
 AHEAD = 2
 """Batches that are made before they are asked for."""
+ROOM = 2 * 2**30
+"""Bytes of decoded images that are kept for a training."""
+PIXEL = 4
+"""Bytes that Pillow takes for one in RGB."""
+
+
+class Decoded:
+    """Images that are decoded once and kept for the epochs that follow, up to ``room`` bytes; the others are decoded each
+    time. Decoding a photograph takes several times as long as a crop of it."""
+
+    def __init__(self, images: Images, room: int = ROOM) -> None:
+        self.images, self.room = images, room
+        self._kept: dict[int, Image.Image] = {}
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> Image.Image:
+        image = self._kept.get(index)
+        if image is None:
+            image = self.images[index].convert("RGB")
+            size = PIXEL * image.width * image.height
+            if size <= self.room:
+                self.room -= size  # two threads may both take it off, which wastes some room
+                self._kept[index] = image
+        return image
+
+    def pick(self, rows: tuple[int, ...]) -> Images:
+        return self.images.pick(rows)
+
+    @property
+    def digest(self) -> str:
+        return self.images.digest
 
 
 @dataclass(frozen=True)
@@ -143,6 +176,12 @@ class Decoder:
             yield torch.stack(current)
 
 
+def scratch(otherwise: Path) -> Path:
+    """A folder for large files that only this process reads: where the system says so (``TMPDIR``), which is a disk of the
+    machine itself on clusters, while other folders may be on a network."""
+    return Path(os.environ.get("TMPDIR") or otherwise)
+
+
 def allocate(shape: tuple[int, ...], folder: Path | None, largest: int) -> tuple[torch.Tensor, bool]:
     """An uninitialised uint8 tensor of ``shape``: in memory up to ``largest`` bytes, else in an unnamed file in
     ``folder`` that the operating system removes with the process. Returns the tensor and whether it is a file.
@@ -163,5 +202,7 @@ def allocate(shape: tuple[int, ...], folder: Path | None, largest: int) -> tuple
             mapped = np.memmap(file, dtype=np.uint8, mode="r+", shape=shape)
     except OSError as error:
         need = f"{size / 1e9:.1f} GB for decoded images"
-        raise UserError(f"no room for {need} in {folder}: {error.strerror}", fix="free some disk space") from None
+        raise UserError(
+            f"no room for {need} in {folder}: {error.strerror}", fix="free some, or name another folder in TMPDIR"
+        ) from None
     return torch.from_numpy(mapped), True

@@ -6,8 +6,13 @@ import ctypes
 import gc
 import math
 import os
+import re
+import shutil
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 
@@ -40,6 +45,19 @@ def release_memory() -> None:
         trim(0)
 
 
+@contextmanager
+def collections_paused() -> Iterator[None]:
+    """Make many objects that stay: Python does not look for garbage among them, neither now nor later."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if enabled:
+            gc.enable()
+
+
 def _of_c_library(name: str) -> Callable[..., int] | None:
     """A function of the C library; None if there is none of this name."""
     return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None
@@ -61,10 +79,48 @@ def find_device(requested: str) -> str:
     if requested.startswith("cuda") and not torch.cuda.is_available():
         raise UserError(f"--device {requested}: there is no GPU here", fix="use --device cpu")
     try:
-        torch.empty(1, device=requested)
+        device = torch.device(requested)
+        if device.type != "cuda":  # on a GPU that would open a context, and the workers have theirs
+            torch.empty(1, device=device)
+        elif (device.index or 0) >= (count := torch.cuda.device_count()):
+            raise RuntimeError(f"there {'is only 1 GPU' if count == 1 else f'are only {count} GPUs'}")
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"--device {requested}: {str(error).splitlines()[0]}", fix="use cpu, cuda or cuda:N") from None
     return requested
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A GPU, or a slice of one (MIG), as a process of its own sees it."""
+
+    device: str
+    """Its name there, such as cuda:1."""
+    visible: str | None = None
+    """What CUDA_VISIBLE_DEVICES must say there; None if it is right already."""
+
+
+def gpus() -> list[Gpu]:
+    """The GPUs that this process and those that it starts may use. A process can only use one MIG slice, so each of several
+    needs a process that sees no other."""
+    slices = _mig_slices()
+    if slices:
+        return [Gpu("cuda:0", visible=name) for name in slices]
+    return [Gpu(f"cuda:{i}") for i in range(torch.cuda.device_count())]
+
+
+def _mig_slices() -> list[str]:
+    """UUIDs of MIG slices: those in CUDA_VISIBLE_DEVICES, or all if it is not set."""
+    listed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if listed is not None:
+        return [name.strip() for name in listed.split(",") if name.strip().startswith("MIG-")]
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return []
+    try:
+        found = subprocess.run([program, "-L"], capture_output=True, text=True, timeout=30)  # noqa: S603 - NVIDIA's program
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return re.findall(r"^\s+MIG .*\(UUID: (MIG-[^)]+)\)", found.stdout, re.MULTILINE)
 
 
 def peak_memory_mb() -> float:

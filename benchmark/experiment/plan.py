@@ -18,7 +18,8 @@ from benchmark.config.schema import PROTOCOLS, BackboneSpec, ProtocolSpec, RunSp
 from benchmark.config.validation import check
 from benchmark.data.dataset import Dataset, Splits
 from benchmark.data.task import CROSS_DATASET, DOMAIN, Task, TaskId, make_task, other_test_sets
-from benchmark.experiment.store import cell_hash
+from benchmark.experiment.devices import collections_paused
+from benchmark.experiment.store import cell_hash, to_json
 from benchmark.method.base import Method, MethodConfig
 from benchmark.method.registry import Plugin, Registry
 
@@ -27,7 +28,7 @@ NUMERICS = 8
 DEFAULT = "default"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Configuration:
     """A method with what the user changed of its preset; ``label`` says so."""
 
@@ -49,7 +50,7 @@ class Configuration:
         return check(cls.Config, chosen, where=f"method {self.method}").model_dump(mode="json")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Cell:
     """One unit of the matrix. ``config`` is everything that its result depends on; ``key`` is its hash."""
 
@@ -65,7 +66,7 @@ class Cell:
     """Of the method, all of them."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Job:
     """A training cell and the evaluations of its module."""
 
@@ -201,33 +202,57 @@ def make_plan(
     """Expand pairs (those of ``spec`` unless given) x methods x tasks. Each module is trained once per (method, backbone,
     task) and evaluated wherever a pair asks for it; retraining on a new backbone is an ordinary training cell."""
     pairs = tuple(spec.pairs() if pairs is None else pairs)
+    with collections_paused():
+        jobs = _jobs(spec, plugins, selected, task_set, digests, pairs, {"device": device, "precision": precision})
+    return Plan(pairs, tuple(jobs), dict(task_set), tuple(selected))
+
+
+def _jobs(
+    spec: RunSpec,
+    plugins: Registry[Method],
+    selected: Sequence[Configuration],
+    task_set: Mapping[TaskId, Task],
+    digests: Mapping[str, str],
+    pairs: Sequence[tuple[str, str]],
+    where: Mapping[str, str],
+) -> list[Job]:
     tested: dict[str, list[str]] = {}
     for old, new in pairs:
         for trained, on in ((old, old), (old, new), (new, new)):
             tested.setdefault(trained, [])
             if on not in tested[trained]:
                 tested[trained].append(on)
+    common = {"numerics": NUMERICS, **where}
+    chosen: dict[tuple[int, str, str, int], tuple[dict[str, Any], str]] = {}  # the same for all seeds and backbones
     jobs = []
-    for (task_id, task), (trained, targets), configuration in itertools.product(task_set.items(), tested.items(), selected):
-        cls = plugins[configuration.method].cls
-        settings = configuration.settings(cls, spec.preset, task_id)
-        common = {"numerics": NUMERICS, "device": device, "precision": precision}
-        config = common | {
-            "kind": "train",
-            "method": configuration.method,
-            "method_version": cls.info.version,
-            "settings": settings,
-            "backbone": digests[trained],
-            "split": task.split_hash(),
-            "task": asdict(task_id),
-        }
-        train = Cell("train", cell_hash(config), config, configuration, trained, task_id, settings)
-        evals = []
-        for target in targets:
-            how = common | {"kind": "eval", "module": train.key, "backbone": digests[target], "tests": task.test_hash()}
-            evals.append(Cell("eval", cell_hash(how), how, configuration, target, task_id, settings))
-        jobs.append(Job(train, tuple(evals)))
-    return Plan(pairs, tuple(jobs), dict(task_set), tuple(selected))
+    for task_id, task in task_set.items():
+        about, split, tests = asdict(task_id), task.split_hash(), task.test_hash()
+        shared = {"task": to_json(about), "split": to_json(split)}
+        for (trained, targets), (number, configuration) in itertools.product(tested.items(), enumerate(selected)):
+            cls = plugins[configuration.method].cls
+            group = (number, task_id.dataset, task_id.protocol, task_id.shots)
+            if group not in chosen:
+                settings = configuration.settings(cls, spec.preset, task_id)
+                chosen[group] = settings, to_json(settings)
+            settings, text = chosen[group]
+            config = common | {
+                "kind": "train",
+                "method": configuration.method,
+                "method_version": cls.info.version,
+                "settings": settings,
+                "backbone": digests[trained],
+                "split": split,
+                "task": about,
+            }
+            train = Cell(
+                "train", cell_hash(config, shared | {"settings": text}), config, configuration, trained, task_id, settings
+            )
+            evals = []
+            for target in targets:
+                how = common | {"kind": "eval", "module": train.key, "backbone": digests[target], "tests": tests}
+                evals.append(Cell("eval", cell_hash(how), how, configuration, target, task_id, settings))
+            jobs.append(Job(train, tuple(evals)))
+    return jobs
 
 
 @dataclass(frozen=True)

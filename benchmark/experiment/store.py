@@ -38,9 +38,17 @@ EARLIER = "it was written by an earlier version, without hashes"
 AGAIN = "run the same command again: it computes the cell again"
 
 
-def cell_hash(config: Mapping[str, Any]) -> str:
-    """Name of a cell: hash of its whole resolved configuration, whatever the order of keys."""
-    return sha256(json.dumps(config, sort_keys=True, allow_nan=False).encode())[:20]
+def cell_hash(config: Mapping[str, Any], texts: Mapping[str, str] | None = None) -> str:
+    """Name of a cell: hash of its whole resolved configuration, whatever the order of keys. ``texts``: some values as
+    ``to_json`` gives them, where many cells share them."""
+    if texts is None:
+        return sha256(to_json(config).encode())[:20]
+    parts = (f"{to_json(name)}: {texts.get(name) or to_json(config[name])}" for name in sorted(config))
+    return sha256(f"{{{', '.join(parts)}}}".encode())[:20]
+
+
+to_json = json.JSONEncoder(sort_keys=True, allow_nan=False).encode
+"""A value as it is hashed."""
 
 
 def predictions_file(
@@ -61,6 +69,15 @@ class Store:
 
     def folder(self, key: str) -> Path:
         return self.root / "cells" / key[:2] / key
+
+    def keys(self) -> set[str]:
+        """Names of the cells that are there, sound or not."""
+        cells = self.root / "cells"
+        return {name for part in _names(cells) for name in _names(cells / part)}
+
+    def checkpoint(self, key: str) -> Path:
+        """File of the state of a training that is not finished; removed with its end."""
+        return self.root / "checkpoints" / f"{key}.pt"
 
     def record(self, key: str) -> dict[str, Any] | None:
         """The finished record of a cell; None where there is none, or one that is torn, foreign or edited."""
@@ -108,6 +125,8 @@ class Store:
             for name, data in {**files, RECORD: text.encode()}.items():
                 write_through(staged / name, data)
             self._publish(staged, key)
+            if status in FINAL:
+                self.checkpoint(key).unlink(missing_ok=True)
         except OSError as error:
             raise cannot_write(self.folder(key), error) from error
         finally:
@@ -212,6 +231,13 @@ class Store:
         if record is None or sha256(content) != record["files"].get(name):
             raise UserError(f"{file} is damaged or was edited", fix=AGAIN)
         return content
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _seal(record: Mapping[str, Any]) -> str:

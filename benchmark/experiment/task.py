@@ -11,6 +11,7 @@ import argparse
 import json
 import signal
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -70,7 +71,7 @@ class Task:
         """Compute what is left; returns the exit status."""
         chunk = self._without_the_hopeless(self.order.chunk(self.number))
         pool = LocalPool(self.context, self.settings, self.pool)
-        done = 0
+        done, start = 0, time.time()
         try:
             pool.submit([(job,) for job in chunk if self._is_left((job,))])
             while pool.unfinished and not self.leaving:
@@ -84,7 +85,7 @@ class Task:
         finally:
             pool.cancel()
         if self.leaving and not done:
-            self.state.drops.update(dropped)
+            self.state.drops.update(key for key in dropped if not self._has_checkpoint_since(start, key))
         self.state.current = []
         self._keep_state()
         return AGAIN if self.leaving else 0
@@ -110,6 +111,13 @@ class Task:
 
     def _is_left(self, chunk: Chunk) -> bool:
         return any(self.store.status(key) not in FINAL for key in cells_of(chunk))
+
+    def _has_checkpoint_since(self, start: float, key: str) -> bool:
+        """Whether the next start goes on from further than this one did."""
+        try:
+            return self.store.checkpoint(key).stat().st_mtime > start
+        except OSError:
+            return False
 
     def _note(self, ended: Iterable[Finished]) -> None:
         """Tell the driver, and the log."""

@@ -10,6 +10,8 @@ from typing import Any
 from benchmark.experiment.plan import Cell, Job
 from benchmark.experiment.store import FINAL, MODULE, RECORD, Store, cell_hash
 
+AT_ONCE = 1000
+"""Cells that wait for their turn."""
 THREADS = 4
 """They wait for the disk, and hashing does not hold the GIL."""
 
@@ -55,7 +57,8 @@ def survey(store: Store, jobs: Sequence[Job], *, files: bool = True) -> Survey:
         jobs: Those of a plan.
         files: Whether the files of the cells are read too, and not only the records. Without, nothing is removed.
     """
-    keys = list(dict.fromkeys(cell.key for job in jobs for cell in (job.train, *job.evals)))
+    there = store.keys()
+    keys = list(dict.fromkeys(cell.key for job in jobs for cell in (job.train, *job.evals) if cell.key in there))
     seen = {key: found for key, found in _seen(store, keys, files=files) if found}
     problems = {key: found for key, found in seen.items() if isinstance(found, str)}
     cells = {key: found for key, found in seen.items() if isinstance(found, Brief)}
@@ -86,7 +89,9 @@ def _seen(store: Store, keys: Sequence[str], *, files: bool) -> Iterator[tuple[s
         return problem or _brief(record or {})
 
     with ThreadPoolExecutor(THREADS) as pool:
-        yield from zip(keys, pool.map(look, keys), strict=True)
+        for start in range(0, len(keys), AT_ONCE):
+            some = keys[start : start + AT_ONCE]
+            yield from zip(some, pool.map(look, some), strict=True)
 
 
 def _brief(record: Mapping[str, Any]) -> Brief:

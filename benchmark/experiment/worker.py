@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 import traceback
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -21,7 +22,7 @@ from benchmark.config.schema import BackboneSpec, FolderSpec
 from benchmark.data.dataset import Dataset, Splits
 from benchmark.data.features import FeatureStore
 from benchmark.data.task import Task, TaskId, make_task, other_test_sets
-from benchmark.experiment.devices import cores, peak_memory_mb, use_cpu
+from benchmark.experiment.devices import Gpu, cores, gpus, peak_memory_mb, use_cpu
 from benchmark.experiment.isolation import LONGEST, described, exits_are_errors, switches_kept
 from benchmark.experiment.loading import splits_of
 from benchmark.experiment.plan import Cell, Job, restore
@@ -30,10 +31,14 @@ from benchmark.method import registry
 from benchmark.method.checkpoints import module_file
 from benchmark.method.passage import Passage
 from benchmark.method.terms import Incompatible
+from benchmark.training.checkpoint import EVERY, Checkpoint
 from benchmark.training.evaluation import Predictions
 from benchmark.training.loop import Diverged
 from benchmark.training.modules import Module, evaluate_module, train_module
+from benchmark.training.replay import is_out_of_memory
 
+KEPT = 8 * 2**30
+"""Bytes of backbones that a worker keeps for its next jobs."""
 Action = Callable[["Worker", Cell, Cell, Mapping[str, Any]], dict[str, Any]]
 """Computes a cell of another kind than training and evaluation. Called with a worker, the cell, the training cell of its
 module and that cell's record; returns what to write about the cell, see ``Store.write``."""
@@ -57,10 +62,14 @@ class Context:
     """Files of plugins that must not be imported, and why; see ``probe``."""
     folders: Mapping[str, FolderSpec] = field(default_factory=dict)
     data_root: Path | None = None
+    visible: str | None = None
+    """What CUDA_VISIBLE_DEVICES must say in the worker's process; None if it is right already."""
     threads: int = 1
     """Of arithmetic on the CPU."""
     decoders: int = 1
     """Threads that decode images."""
+    checkpoint_seconds: float = EVERY
+    """Between two checkpoints of a training."""
     log: str = ""
     """File with the output of whatever computes the cells, for their records."""
     actions: Mapping[str, Action] = field(default_factory=dict)
@@ -87,14 +96,13 @@ def _attempt(work: Callable[[], dict[str, Any]]) -> _Outcome:
         return _Outcome("incompatible", clean(error, LONGEST))
     except Diverged as error:
         return _Outcome("diverged", clean(error, LONGEST))
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        return _Outcome("oom", clean(str(error).split("\n")[0], LONGEST))
     except UserError as error:
         return _Outcome("failed", clean(error, LONGEST))
     except Exception as error:
-        status = "oom" if "can't allocate memory" in clean(error) else "failed"
+        if is_out_of_memory(error):
+            return _Outcome("oom", clean(str(error).split("\n")[0], LONGEST))
         log = traceback.format_exc(limit=-20)[-4000:].encode("utf-8", "replace").decode()
-        return _Outcome(status, described(error), log=log)
+        return _Outcome("failed", described(error), log=log)
 
 
 @dataclass
@@ -102,7 +110,8 @@ class Worker:
     """Loads what jobs need once, and runs jobs."""
 
     context: Context
-    _backbones: dict[str, Backbone] = field(default_factory=dict)
+    _backbones: OrderedDict[str, Backbone] = field(default_factory=OrderedDict)
+    """The latest used is the last."""
     _seals: dict[str, Seal] = field(default_factory=dict)
     """Of the backbones; see ``_repair``."""
     _tasks: dict[TaskId, Task] = field(default_factory=dict)
@@ -150,6 +159,7 @@ class Worker:
         if damage:
             outcome = _Outcome("failed", damage, log=outcome.log)
         digest = self.methods[cell.configuration.method].digest
+        seconds += outcome.content.get("earlier_seconds", 0.0)
         about: dict[str, Any] = {"seconds": seconds, "peak_mb": self._peak_mb(), "plugin": digest}
         if outcome.log:
             about["traceback"] = outcome.log
@@ -157,6 +167,7 @@ class Worker:
             about |= {"log": self.context.log, "host": socket.gethostname()}
         self.store.write(cell.key, cell.config, outcome.status, reason=outcome.reason, **about, **outcome.content)
         report("end", cell.key, outcome.status, outcome.reason)
+        self._make_room()  # not while a cell is computed, which may use several
 
     def _repair(self, names: Iterable[str]) -> str:
         """Load the named backbones again if a cell has changed them, and forget the features that it left; says what it
@@ -165,8 +176,7 @@ class Worker:
         for name in [name for name in names if name in self._seals]:
             if problem := self._seals[name].broken():
                 damage.append(problem)
-                del self._seals[name], self._backbones[name]
-                self._passages = {pair: passage for pair, passage in self._passages.items() if name not in pair}
+                self._forget(name)
         if damage:
             self.features.discard()
         else:
@@ -178,7 +188,11 @@ class Worker:
         _require_same(cell, "split", task.split_hash())
         cls = self.methods[cell.configuration.method].cls
         config = restore(cls, cell.settings)
-        method, log = train_module(cls, config, backbone, task, self.features, precision=self.context.precision)
+        digest = self.methods[cell.configuration.method].digest
+        checkpoint = Checkpoint(self.store.checkpoint(cell.key), owner=digest, every=self.context.checkpoint_seconds)
+        method, log = train_module(
+            cls, config, backbone, task, self.features, precision=self.context.precision, checkpoint=checkpoint
+        )
         tensors = method.tensors()
         about = {
             "method": cell.configuration.method,
@@ -194,6 +208,8 @@ class Worker:
             "parameters": sum(value.numel() for value in tensors.values()),
             "steps": log.steps,
             "train_seconds": log.seconds,
+            "earlier_seconds": log.earlier_seconds,
+            "micro_batch": log.micro_batch,
             "skipped_steps": log.skipped,
             "replayed": log.replayed,
             "loss": [log.first_loss, log.last_loss] if log.steps else None,
@@ -227,7 +243,18 @@ class Worker:
         if name not in self._backbones:
             self._backbones[name] = Backbone.load(name, self.context.backbones[name], self.context.device)
             self._seals[name] = Seal(self._backbones[name])
+        self._backbones.move_to_end(name)
         return self._backbones[name]
+
+    def _forget(self, name: str) -> None:
+        """Let go of a backbone and of all that refers to it."""
+        del self._seals[name], self._backbones[name]
+        self._passages = {pair: passage for pair, passage in self._passages.items() if name not in pair}
+
+    def _make_room(self) -> None:
+        """Let go of the backbones that were not used for the longest time, if all take more than ``KEPT``."""
+        while len(self._backbones) > 1 and sum(backbone.nbytes for backbone in self._backbones.values()) > KEPT:
+            self._forget(next(iter(self._backbones)))
 
     def task(self, task: TaskId) -> Task:
         if task not in self._tasks:
@@ -284,9 +311,9 @@ def blocked_by(trained: dict[str, Any] | None, *, incompatible: bool = False) ->
 def worker_contexts(context: Context, workers: int | None, per_gpu: int = 1) -> list[Context]:
     """One context per worker: on a CPU one per core, on GPUs ``per_gpu`` for each card that this process may see."""
     if context.device == "cuda":
-        count = torch.cuda.device_count()
-        slots = [f"cuda:{i % count}" for i in range(workers or count * per_gpu)]
+        cards = gpus()
+        slots = [cards[i % len(cards)] for i in range(workers or len(cards) * per_gpu)]
     else:
-        slots = [context.device] * (workers or (per_gpu if context.device.startswith("cuda") else cores()))
+        slots = [Gpu(context.device)] * (workers or (per_gpu if context.device.startswith("cuda") else cores()))
     decoders = max(1, cores() // len(slots))
-    return [replace(context, device=device, decoders=decoders) for device in slots]
+    return [replace(context, device=slot.device, visible=slot.visible, decoders=decoders) for slot in slots]

@@ -139,6 +139,9 @@ class Method(nn.Module):
     replayable: ClassVar[bool] = True
     """False if ``loss`` or ``backward`` decides in Python what differs from step to step (a coin that is tossed, a count):
     on a GPU the kernels of a step are captured once and replayed for every batch of the same shape."""
+    splittable: ClassVar[bool] = True
+    """False if the loss of a batch is not the mean of its parts' losses, weighted by their sizes: a batch that does not fit
+    into memory is computed in parts otherwise."""
     trials: ClassVar[tuple[str, tuple[float, ...]] | None] = None
     """The setting, and its six values, that the preset "small" is chosen from; None tries learning rates."""
 
@@ -244,6 +247,13 @@ class Method(nn.Module):
 
     def after_step(self, step: int, steps: int, per_epoch: int) -> None:
         """Called after each optimiser step, from 1 to ``steps``."""
+
+    def training_state(self) -> dict[str, torch.Tensor]:
+        """What ``after_step`` has gathered so far, if anything: a training that is interrupted goes on with it."""
+        return {}
+
+    def restore_training(self, state: dict[str, torch.Tensor]) -> None:
+        """Take back a ``training_state``, on any device."""
 
     def solve(self, train: Batch, held_out: Batch | None) -> None:
         """Find what is learnt without gradient steps: a closed form on the plain training images, or a choice on held-out

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
+from typing import Any
 
 import torch
 from torch import nn
@@ -17,7 +19,8 @@ from benchmark.data.batch import FewShots
 from benchmark.data.features import Bank, FeatureStore, Stream
 from benchmark.data.task import Task
 from benchmark.method.base import CACHED_VIEWS, Method, MethodConfig
-from benchmark.training.replay import Gradients
+from benchmark.training.checkpoint import Checkpoint
+from benchmark.training.replay import Gradients, random_state, set_random_state
 
 CHECKED = 16
 """Steps whose losses are looked at together."""
@@ -37,6 +40,10 @@ class TrainLog:
     last_loss: float = math.nan
     skipped: int = 0
     """Steps that fp16 left out because a gradient overflowed."""
+    micro_batch: int | None = None
+    """Examples that were computed at once, where a whole batch did not fit into memory."""
+    earlier_seconds: float = 0.0
+    """Those of ``seconds`` that an earlier process spent, whose checkpoint this training went on from."""
     replayed: bool = False
     """Whether the steps came from a CUDA graph."""
 
@@ -100,8 +107,10 @@ def fit(
     store: FeatureStore,
     *,
     precision: Precision = "fp32",
+    checkpoint: Checkpoint | None = None,
 ) -> TrainLog:
-    """Let a method learn all that it learns from a task: gradient steps, then what it solves for.
+    """Let a method learn all that it learns from a task: gradient steps, then what it solves for. With a ``checkpoint``
+    the steps go on where an earlier process left them.
 
     Raises:
         Diverged: the loss or a tensor is not finite.
@@ -110,7 +119,7 @@ def fit(
     backbone, log = method.backbone, TrainLog()
     if learnt_by_gradient(method):
         bank = training_images(method, task, store)
-        log = train(method, bank, shots=task.shots, seed=task.id.seed, precision=precision)
+        log = train(method, bank, shots=task.shots, seed=task.id.seed, precision=precision, checkpoint=checkpoint)
     if type(method).solve is not Method.solve:
         plain = store.testing(backbone, task.train, pixels=method.needs_pixels).all()
         held_out = store.testing(backbone, task.val, pixels=method.needs_pixels).all() if len(task.val) else None
@@ -136,7 +145,7 @@ def training_images(method: Method, task: Task, store: FeatureStore) -> Bank | S
     steps, per_epoch = total_steps(config, len(task.train), task.shots)
     epochs = -(-steps // per_epoch)
     if pixels:
-        return store.stream(method.backbone, task.train, how, epochs)
+        return store.fresh(method.backbone, task.train, how, epochs)
     return store.training(method.backbone, task.train, how, epochs, pixels=False, fresh=True)
 
 
@@ -154,6 +163,7 @@ def train(
     seed: int,
     precision: Precision = "fp32",
     on_step: Callable[[int, int], None] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> TrainLog:
     """Train ``method`` on ``bank`` and leave it in eval mode with its last iterate.
 
@@ -164,6 +174,7 @@ def train(
         seed: Of the order of the images, and of dropout.
         precision: Of the towers; learnt tensors, features, logits and losses are fp32.
         on_step: Called after each step with its number, from 1, and the number of steps.
+        checkpoint: Where the state is left now and then. If there is one, training goes on from it, to the same result.
 
     Raises:
         Diverged: the loss or a tensor is not finite, or every gradient overflowed in fp16.
@@ -179,21 +190,77 @@ def train(
         return _finished(method, TrainLog(seconds=time.perf_counter() - start))
     optimizer = make_optimizer(config, method)
     scaler = torch.amp.GradScaler(method.backbone.device.type, enabled=precision == "fp16")
-    gradients, losses = Gradients(method, scaler, precision, steps=steps), Losses(steps)
-    skipped = 0
+    state = _State(method, optimizer, scaler, Losses(steps))
+    if checkpoint and (content := checkpoint.load()):
+        state.restore(content)
+    gradients = Gradients(method, scaler, precision, steps=steps - state.step)
     method.train()
-    for step, batch in enumerate(bank.batches(visits(config, bank, steps, per_epoch, seed)), start=1):
+    for batch in bank.batches(islice(visits(config, bank, steps, per_epoch, seed), state.step, None)):
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(config, step - 1, steps, per_epoch)
-        losses.add(gradients(batch))
-        skipped += _move(gradients.learnt, optimizer, scaler, config.grad_clip)
-        method.after_step(step, steps, per_epoch)
+            group["lr"] = learning_rate(config, state.step, steps, per_epoch)
+        state.losses.add(gradients(batch))
+        state.skipped += _move(gradients.learnt, optimizer, scaler, config.grad_clip)
+        state.step += 1
+        method.after_step(state.step, steps, per_epoch)
+        if checkpoint and checkpoint.is_due and state.step < steps:
+            checkpoint.save(state.content(time.perf_counter() - start))
         if on_step:
-            on_step(step, steps)
-    if skipped == steps:
+            on_step(state.step, steps)
+    if state.skipped == steps:
         raise Diverged(f"a gradient overflowed in {precision} in each of {steps} steps: nothing was learnt")
-    seconds = time.perf_counter() - start
-    return _finished(method, TrainLog(steps, seconds, losses.first, losses.last, skipped, gradients.replayed))
+    return _finished(method, state.log(time.perf_counter() - start, gradients))
+
+
+@dataclass
+class _State:
+    """All that changes while a method is trained."""
+
+    method: Method
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    losses: Losses
+    step: int = 0
+    """Steps that are done."""
+    skipped: int = 0
+    earlier_seconds: float = 0.0
+
+    def content(self, seconds: float) -> dict[str, Any]:
+        """Plain data to go on from, after so many seconds of this process."""
+        self.losses.look()
+        return {
+            "learnt": {name: value.detach() for name, value in self.method.named_parameters()},
+            "method": self.method.training_state(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "random": random_state(self.method.backbone.device),
+            "losses": (self.losses.first, self.losses.last),
+            "step": self.step,
+            "skipped": self.skipped,
+            "seconds": self.earlier_seconds + seconds,
+        }
+
+    def restore(self, content: Mapping[str, Any]) -> None:
+        """Go on from what ``content`` gave."""
+        self.method.load(content["learnt"])
+        self.method.restore_training(content["method"])
+        self.optimizer.load_state_dict(content["optimizer"])
+        self.scaler.load_state_dict(content["scaler"])
+        set_random_state(self.method.backbone.device, content["random"])
+        self.step, self.skipped, self.earlier_seconds = content["step"], content["skipped"], content["seconds"]
+        self.losses.seen, (self.losses.first, self.losses.last) = self.step, content["losses"]
+
+    def log(self, seconds: float, gradients: Gradients) -> TrainLog:
+        """What was done, the last ``seconds`` of it in this process."""
+        return TrainLog(
+            self.step,
+            self.earlier_seconds + seconds,
+            self.losses.first,
+            self.losses.last,
+            self.skipped,
+            gradients.part,
+            self.earlier_seconds,
+            gradients.replayed,
+        )
 
 
 class Losses:
@@ -211,7 +278,16 @@ class Losses:
             Diverged: one is not finite.
         """
         self._new.append(loss)
-        if len(self._new) < CHECKED and self.seen + len(self._new) < self.steps:
+        if len(self._new) >= CHECKED or self.seen + len(self._new) >= self.steps:
+            self.look()
+
+    def look(self) -> None:
+        """Look at those that were added since the last look.
+
+        Raises:
+            Diverged: one is not finite.
+        """
+        if not self._new:
             return
         values = torch.stack(self._new).tolist()
         for step, value in enumerate(values, self.seen + 1):

@@ -17,6 +17,7 @@ from benchmark.data.task import Task
 from benchmark.method.base import Method, MethodConfig
 from benchmark.method.passage import Passage
 from benchmark.method.terms import Incompatible
+from benchmark.training.checkpoint import Checkpoint
 from benchmark.training.evaluation import Predictions, columns_of, scores
 from benchmark.training.loop import TrainLog, derive_seed, few_shots, fit
 from benchmark.training.scoring import Scorer, predictions_of
@@ -48,6 +49,7 @@ def train_module(
     *,
     precision: Precision = "fp32",
     start: Mapping[str, torch.Tensor] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[Method, TrainLog]:
     """Train a method on a task; the returned method is in eval mode with its last iterate.
 
@@ -59,6 +61,7 @@ def train_module(
         features: Where pixels and features come from.
         precision: Of the forward pass.
         start: Learnt tensors to start from instead of initial values (warm start).
+        checkpoint: Where the training leaves its state, and goes on from.
 
     Raises:
         Incompatible: the method does not work on the backbone, or ``start`` does not fit.
@@ -69,7 +72,7 @@ def train_module(
     method = build_method(cls, config, backbone, task, features)
     if start is not None:
         method.load(dict(start))
-    return method, fit(method, task, features, precision=precision)
+    return method, fit(method, task, features, precision=precision, checkpoint=checkpoint)
 
 
 def attach(

@@ -21,13 +21,16 @@ CLOSE = 1e-2
 
 
 class Gradients:
-    """Puts the gradients of a batch's loss into what a method learns."""
+    """Puts the gradients of a batch's loss into what a method learns. A batch that does not fit into memory is computed in
+    parts from then on, half as large until they fit; the gradients are those of the whole batch."""
 
     def __init__(self, method: Method, scaler: torch.amp.GradScaler, precision: Precision, *, steps: int) -> None:
         self.method, self.scaler, self.precision = method, scaler, precision
         self.learnt: list[nn.Parameter] = [value for value in method.parameters() if value.requires_grad]
         self._undecided = _has_graphs(method.backbone.device) and method.replayable and steps >= LEAST
         self._graph: _Graph | None = None
+        self.part: int | None = None
+        """Examples that are computed at once; None for all of a batch."""
 
     @property
     def replayed(self) -> bool:
@@ -50,31 +53,52 @@ class Gradients:
             value.grad = None
 
     def compute(self, batch: Batch) -> torch.Tensor:
-        """The loss, by the method's own code."""
-        with self.method.backbone.computing_in(self.precision):  # backward too: it computes some activations again
-            loss = self.method.loss(batch)
-            self.method.backward(loss, self.scaler.scale)
-        return loss.detach()
+        """The loss, by the method's own code.
+
+        Raises:
+            torch.OutOfMemoryError: a single example does not fit, or the method is not ``splittable``.
+        """
+        while True:
+            try:
+                return self._compute(batch)
+            except Exception as error:
+                at_once = min(self.part or len(batch), len(batch))
+                if not is_out_of_memory(error) or at_once < 2 or not self.method.splittable:
+                    raise
+            self.part = at_once // 2  # not while the exception is handled: it holds what the step had computed
+            self.clear()
+            _settle(self.method.backbone.device)
+
+    def _compute(self, batch: Batch) -> torch.Tensor:
+        losses = []
+        for part in batch.split(self.part or len(batch)):
+            with self.method.backbone.computing_in(self.precision):  # backward too: it computes some activations again
+                loss = self.method.loss(part) * (len(part) / len(batch)) if self.part else self.method.loss(part)
+                self.method.backward(loss, self.scaler.scale)
+            losses.append(loss.detach())
+        return torch.stack(losses).sum() if self.part else losses[0]
 
     def _capture(self, batch: Batch) -> torch.Tensor:
         """The first step. If a graph gives the same gradients as the method's own code, it computes the others."""
         device = self.method.backbone.device
-        random = _random_state(device)
+        random = random_state(device)
         self.clear()
         loss = self.compute(batch)
         expected = [value.grad for value in self.learnt]
         if not torch.isfinite(loss):
             return loss
+        part = self.part
         try:
             graph = _Graph(self, batch)
-            _set_random_state(device, random)  # capturing must not move on what is drawn
+            set_random_state(device, random)  # capturing must not move on what is drawn
             its_loss = graph.replay(batch)
             if _alike(its_loss, loss) and all(map(_alike, graph.gradients, expected)):
                 self._graph = graph
                 return its_loss
         except Exception:  # the step does what a graph cannot hold, or there is no memory for both: it works without
+            self.part = part
             _settle(device)
-        _set_random_state(device, random)
+        set_random_state(device, random)
         self.clear()
         return self.compute(batch)
 
@@ -113,6 +137,11 @@ class _Graph:
         return self.loss.clone()
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that a device, or the machine, has no memory left."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+
+
 def _tensors(batch: Batch) -> dict[str, torch.Tensor]:
     found = {"labels": batch.labels, "features": batch.features, "pixels": batch.pixels}
     return {name: value for name, value in found.items() if value is not None}
@@ -128,11 +157,11 @@ def _has_graphs(device: torch.device) -> bool:
     return device.type == "cuda"
 
 
-def _random_state(device: torch.device) -> torch.Tensor:
+def random_state(device: torch.device) -> torch.Tensor:
     return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
 
 
-def _set_random_state(device: torch.device, state: torch.Tensor) -> None:
+def set_random_state(device: torch.device, state: torch.Tensor) -> None:
     if device.type == "cuda":
         torch.cuda.set_rng_state(state, device)
     else:

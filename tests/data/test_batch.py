@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
-from benchmark.data.batch import ClassList
+from benchmark.data.batch import Batch, ClassList
 
 
 def test_texts_fill_the_template_with_readable_names():
@@ -33,3 +34,13 @@ def test_context_starts_at_the_words_of_the_configuration_if_it_has_any():
 def test_a_class_without_a_name_is_refused(names):
     with pytest.raises(ValueError, match="at least one name"):
         ClassList(names)
+
+
+@pytest.mark.parametrize("kind", ["features", "pixels"])
+def test_a_batch_splits_into_parts(kind):
+    batch = Batch(torch.arange(5), **{kind: torch.arange(5.0)[:, None]})
+    parts = batch.split(2)
+    assert [len(part) for part in parts] == [2, 2, 1]
+    for name in ("labels", kind):
+        assert torch.equal(torch.cat([getattr(part, name) for part in parts]), getattr(batch, name))
+    assert batch.split(5) == [batch]

@@ -147,10 +147,15 @@ def test_a_cache_that_cannot_be_written_costs_time_only(counted, examples, tmp_p
 
 
 def test_memory_is_bounded(backbones, examples):
-    store = FeatureStore(None, keep=2)
-    for count in range(2, 8):
+    picture = 3 * backbones["native"].image_size ** 2
+    store = FeatureStore(None, keep=8 * picture)
+    for count in (2, 3, 4, 5):
         store.testing(backbones["native"], examples.pick(range(count)), pixels=True)
-    assert len(store._kept) == 2
+    assert [len(kept) for kept in store._kept.values()] == [5]
+    store.testing(backbones["native"], examples.pick(range(3)), pixels=True)
+    assert [len(kept) for kept in store._kept.values()] == [5, 3]
+    store.testing(backbones["native"], examples.pick(range(9)), pixels=True)
+    assert [len(kept) for kept in store._kept.values()] == [9], "the latest stays, whatever its size"
 
 
 @pytest.mark.parametrize("pixels", [True, False])
@@ -182,7 +187,7 @@ def test_no_room_for_pixels_is_told_in_one_line(kind, photos, backbones, tmp_pat
     line = str(caught.value)
     assert line.startswith(f"no room for 0.0 GB for decoded images in {folder}: ")
     assert os.strerror(errno.ENOSPC if kind == "full" else errno.EEXIST) in line
-    assert "(fix: free some disk space)" in line
+    assert "(fix: free some, or name another folder in TMPDIR)" in line
     assert kind == "refused" or list(folder.iterdir()) == []
 
 

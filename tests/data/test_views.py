@@ -12,7 +12,7 @@ from torchvision import transforms
 
 from benchmark.data.dataset import ArrayImages, Augmentation, Examples
 from benchmark.data.features import FeatureStore
-from benchmark.data.views import AHEAD, Decoder, Views, allocate, crop_box
+from benchmark.data.views import AHEAD, PIXEL, Decoded, Decoder, Views, allocate, crop_box, scratch
 from benchmark.training.checks.tiny_clips import pictures
 
 HOW = Augmentation(crop=(0.5, 1.0), flip=True, rotate=10)
@@ -143,3 +143,34 @@ def test_an_image_that_cannot_be_read_ends_the_batches(photos, backbones):
     next(made)
     with pytest.raises(IndexError):
         next(made)
+
+
+def test_images_are_decoded_once_as_long_as_there_is_room(photos):
+    class Counted:
+        digest = "d"
+
+        def __init__(self):
+            self.opened = []
+
+        def __len__(self):
+            return len(photos)
+
+        def __getitem__(self, index):
+            self.opened.append(index)
+            return photos.images[index]
+
+    size = PIXEL * photos.images[0].width * photos.images[0].height
+    images = Counted()
+    decoded = Decoded(images, room=size)
+    for _ in range(2):
+        assert decoded[0].tobytes() == photos.images[0].convert("RGB").tobytes()
+        decoded[1]
+    assert images.opened == [0, 1, 1]
+    assert (len(decoded), decoded.digest) == (len(photos), "d")
+
+
+def test_large_files_go_to_the_machines_own_disk(tmp_path, monkeypatch):
+    monkeypatch.delenv("TMPDIR", raising=False)
+    assert scratch(tmp_path) == tmp_path
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "local"))
+    assert scratch(tmp_path) == tmp_path / "local"

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from benchmark.config.errors import UserError
-from benchmark.experiment.devices import cores, device_kind, find_device, peak_memory_mb, release_memory
+from benchmark.experiment.devices import Gpu, cores, device_kind, find_device, gpus, peak_memory_mb, release_memory
 
 
 def test_cores_are_those_that_the_process_may_use():
@@ -68,3 +68,50 @@ print(kept, resident() - before)
     kept, left = map(float, printed.split())
     assert kept > 150
     assert left < 50
+
+
+@pytest.mark.parametrize(
+    ("visible", "expected"),
+    [
+        ("0,1", [Gpu("cuda:0"), Gpu("cuda:1")]),
+        ("MIG-a", [Gpu("cuda:0", "MIG-a")]),
+        ("MIG-a, MIG-b", [Gpu("cuda:0", "MIG-a"), Gpu("cuda:0", "MIG-b")]),
+        ("", []),
+    ],
+)
+def test_each_mig_slice_is_a_gpu_of_its_own(visible, expected, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2 if visible == "0,1" else 0)
+    assert gpus() == expected
+
+
+LISTED = """\
+GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-aa)
+  MIG 3g.20gb     Device  0: (UUID: MIG-1b)
+  MIG 1g.5gb      Device  1: (UUID: MIG-GPU-aa/7/0)
+GPU 1: NVIDIA A100-SXM4-40GB (UUID: GPU-bb)
+"""
+
+
+@pytest.mark.parametrize("listed", [LISTED, LISTED.replace("MIG", "PCI")])
+def test_slices_are_found_where_nothing_names_them(listed, tmp_path, monkeypatch):
+    program = tmp_path / "nvidia-smi"
+    program.write_text(f"#!/bin/sh\ncat <<END\n{listed}END\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    whole = [Gpu("cuda:0"), Gpu("cuda:1")]
+    assert gpus() == ([Gpu("cuda:0", "MIG-1b"), Gpu("cuda:0", "MIG-GPU-aa/7/0")] if "MIG" in listed else whole)
+
+
+@pytest.mark.parametrize(("name", "found"), [("cuda", "cuda"), ("cuda:1", "cuda:1"), ("cuda:2", None)])
+def test_a_gpu_is_looked_for_without_a_context(name, found, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch, "empty", lambda *_, **__: pytest.fail("this opens a context"))
+    if found:
+        assert find_device(name) == found
+    else:
+        with pytest.raises(UserError, match="there are only 2 GPUs"):
+            find_device(name)

@@ -13,7 +13,7 @@ from safetensors import safe_open
 
 from benchmark.config.errors import UserError
 from benchmark.config.files import STAGING
-from benchmark.experiment.store import FINAL, MODULE, PREDICTIONS, STATUSES, Store, cell_hash, predictions_file
+from benchmark.experiment.store import FINAL, MODULE, PREDICTIONS, STATUSES, Store, cell_hash, predictions_file, to_json
 from benchmark.method.checkpoints import HEADER, module_file
 
 KEY = "ab" + "0" * 18
@@ -174,3 +174,26 @@ def test_a_full_disk_is_a_user_error_and_leaves_nothing(store, monkeypatch):
 def test_what_is_worth_trying_again_is_not_final():
     assert set(STATUSES) > FINAL
     assert not FINAL & {"failed", "oom", "timeout", "killed", "blocked", "skipped"}
+
+
+def test_a_name_from_parts_that_are_encoded_already_is_the_same():
+    config = {"b": {"y": 1, "x": [1.5, None]}, "a": 'ä"', "c": True}
+    assert cell_hash(config, {"b": to_json(config["b"]), "a": to_json('ä"')}) == cell_hash(config)
+    assert cell_hash(config, {}) == cell_hash(dict(reversed(config.items())))
+
+
+def test_names_of_the_cells_that_are_there(tmp_path):
+    store = Store(tmp_path)
+    assert store.keys() == set()
+    for key in ("aa1", "aa2", "bb1"):
+        store.write(key, {}, "ok")
+    assert store.keys() == {"aa1", "aa2", "bb1"}
+
+
+@pytest.mark.parametrize(("status", "kept"), [("ok", False), ("diverged", False), ("oom", True), ("timeout", True)])
+def test_the_checkpoint_of_a_training_goes_with_its_end(status, kept, tmp_path):
+    store = Store(tmp_path)
+    store.checkpoint("k").parent.mkdir()
+    store.checkpoint("k").write_bytes(b"state")
+    store.write("k", {}, status)
+    assert store.checkpoint("k").exists() == kept

@@ -46,6 +46,69 @@ def test_no_step_is_replayed_on_a_cpu(clip):
     assert not log.replayed
 
 
+class Room:
+    """Stands for the memory of a device: losses of more examples than fit do not."""
+
+    def __init__(self, monkeypatch, cls, fits, error=torch.OutOfMemoryError):
+        self.seen, loss = [], cls.loss
+
+        def of(method, batch):
+            self.seen.append(len(batch))
+            if len(batch) > fits:
+                raise error("no room")
+            return loss(method, batch)
+
+        monkeypatch.setattr(cls, "loss", of)
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, MemoryError])
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_a_batch_that_does_not_fit_is_computed_in_parts(name, error, clip, monkeypatch):
+    """Six examples, of which four fit: two parts of three, from the first step on, with the same effective batch."""
+    cls = METHODS[name].cls
+    still = dict.fromkeys(
+        {"dropout", "mask", "skip"} & cls.Config.model_fields.keys(), 0.0
+    )  # each part has draws of its own
+    try:
+        whole = trained(cls, clip, steps=3, **still)
+    except Incompatible:
+        pytest.skip("does not work on this layout")
+    if whole is None:
+        return
+    room = Room(monkeypatch, cls, fits=4, error=error)
+    if not cls.splittable:
+        with pytest.raises(error):
+            trained(cls, clip, steps=3, **still)
+        return
+    method, log = trained(cls, clip, steps=3, **still)
+    assert room.seen == [6, 3, 3, 3, 3, 3, 3]
+    assert (log.micro_batch, whole[1].micro_batch) == (3, None)
+    assert log.last_loss == pytest.approx(whole[1].last_loss, rel=1e-3)
+    for value, expected in zip(method.parameters(), whole[0].parameters(), strict=True):
+        torch.testing.assert_close(value, expected, atol=1e-3, rtol=1e-2)
+
+
+def test_parts_become_smaller_until_they_fit(clip, monkeypatch):
+    room = Room(monkeypatch, METHODS["coop"].cls, fits=1)
+    _, log = trained(METHODS["coop"].cls, clip, steps=2)
+    assert room.seen == [6, 3, 1, 1, 1, 1, 1, 1] + [1] * 6
+    assert log.micro_batch == 1
+
+
+def test_a_single_example_that_does_not_fit_is_an_error(clip, monkeypatch):
+    room = Room(monkeypatch, METHODS["coop"].cls, fits=0)
+    with pytest.raises(torch.OutOfMemoryError):
+        trained(METHODS["coop"].cls, clip)
+    assert room.seen == [6, 3, 1]
+
+
+def test_other_errors_are_not_tried_again(clip, monkeypatch):
+    room = Room(monkeypatch, METHODS["coop"].cls, fits=4, error=RuntimeError)
+    with pytest.raises(RuntimeError, match="no room"):
+        trained(METHODS["coop"].cls, clip)
+    assert room.seen == [6]
+
+
 class Recorded:
     """Stands for a graph: computes what it was made for, off by some share."""
 

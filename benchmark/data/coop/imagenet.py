@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from benchmark.config.errors import UserError
-from benchmark.data.coop.files import ImageFiles, list_folders, list_images
+from benchmark.data.coop.files import ImageFiles, list_folders
 from benchmark.data.coop.layout import LAYOUT, PhotoDataset
+from benchmark.data.coop.listing import listed
 from benchmark.data.coop.splits import read_lines
 from benchmark.data.dataset import Examples, Splits
 from benchmark.data.prompt_texts import IMAGENET_CLASSNAMES, SIMPLE_IMAGENET_TEMPLATES
@@ -75,9 +76,8 @@ class ImageNetDataset(PhotoDataset):
             raise UserError(count, where=f"{self.images / self.test_folder} and {root}", fix=fix)
         paths: list[str] = []
         labels: list[int] = []
-        for label, folder in enumerate(folders):
-            path = f"{part}/{folder}" if part else folder
-            names = list_images(self.images / path)
+        below = [f"{part}/{folder}" if part else folder for folder in folders]
+        for label, (path, names) in enumerate(listed(self.images, below).items()):
             if not names:
                 raise UserError("a class without images", where=str(self.images / path), fix=fix)
             paths += [f"{path}/{name}" for name in names]

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 from PIL import Image, ImageDraw, ImageFont
 
-from benchmark.data.cache import SUFFIX, load_array, save_array
+from benchmark.data.cache import SUFFIX, load_array, save_array, user_cache
 from benchmark.data.icons.families import FAMILIES, Glyph
 
 SIZE = 32
@@ -110,6 +108,5 @@ def _cached(glyphs: Sequence[Glyph], kind: str, draw: Callable[[Glyph], np.ndarr
 
 
 def cache_folder() -> Path:
-    """Folder for rendered pictures; ``CLIP_COMPAT_CACHE`` overrides the platform's cache folder."""
-    root = os.environ.get("CLIP_COMPAT_CACHE") or platformdirs.user_cache_dir("clip-compat")
-    return Path(root) / "icons"
+    """Folder for rendered pictures."""
+    return user_cache() / "icons"

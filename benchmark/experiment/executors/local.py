@@ -6,6 +6,7 @@ If a worker dies, only the cell that it was computing is lost; another worker ta
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import time
 from collections.abc import Sequence
@@ -174,6 +175,8 @@ def _exit(code: int | None) -> str:
 def _worker_main(pipe: Connection, context: Context) -> None:
     """Body of a worker process: answer chunks until the pipe closes."""
     follow_the_driver()
+    if context.visible is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = context.visible  # read when the first tensor goes to the GPU
     gc.freeze()  # what came with the fork stays; collections need not go through it after every job
     worker = Worker(context)
     while True:

@@ -6,7 +6,7 @@ Each check is one function that raises ``AssertionError`` with a sentence that s
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -20,7 +20,7 @@ from benchmark.backbones.clip import Backbone, digest
 from benchmark.backbones.towers import tower
 from benchmark.config.schema import PROTOCOLS, BackboneSpec
 from benchmark.config.validation import check
-from benchmark.data.batch import ClassList
+from benchmark.data.batch import Batch, ClassList
 from benchmark.data.dataset import Examples
 from benchmark.data.features import FeatureStore
 from benchmark.data.task import Task
@@ -163,6 +163,34 @@ def every_parameter_gets_a_gradient(subject: Subject) -> None:
         assert not touched, f"the backbone's {touched[0]} gets a gradient on {on}: it must stay frozen"
 
 
+def splits_as_declared(subject: Subject) -> None:
+    """A batch that does not fit into memory is computed in parts. A random loss cannot be compared, and is not."""
+    for on in _fitting(subject) if subject.cls.splittable else ():
+        method = subject.attach(subject.trained(on), on).train()
+        bank = subject.bench.store.training(
+            method.backbone, subject.bench.task.train, subject.bench.task.augmentation, 1, pixels=method.needs_pixels
+        )
+        if not learnt_by_gradient(method) or not _alike(*(_gradients(method, [bank.all()], seed) for seed in (1, 2))):
+            continue
+        parts = bank.all().split(len(bank) // 3)
+        same = _alike(_gradients(method, [bank.all()], 1), _gradients(method, parts, 1))
+        assert same, f"the gradient of a batch is not the mean of its parts' on {on}: set splittable = False"
+
+
+def _gradients(method: Method, parts: Sequence[Batch], seed: int) -> list[torch.Tensor]:
+    """Of the mean of the parts' losses."""
+    method.zero_grad(set_to_none=True)
+    for part in parts:
+        torch.manual_seed(seed)
+        method.backward(method.loss(part) * (len(part) / sum(map(len, parts))), lambda loss: loss)
+    return [value.grad for value in method.parameters() if value.grad is not None]
+
+
+def _alike(these: Sequence[torch.Tensor], those: Sequence[torch.Tensor]) -> bool:
+    close = (bool((a - b).norm() <= 1e-3 * b.norm() + 1e-6) for a, b in zip(these, those, strict=True))
+    return len(these) == len(those) and all(close)
+
+
 def leaves_the_backbone_alone(subject: Subject) -> None:
     for on in _fitting(subject):
         method = subject.trained(on)
@@ -293,6 +321,7 @@ CHECKS: dict[str, Callable[[Subject], None]] = {
     "scores every class": scores_every_class,
     "learns": learns,
     "every parameter gets a gradient": every_parameter_gets_a_gradient,
+    "splits as declared": splits_as_declared,
     "leaves the backbone alone": leaves_the_backbone_alone,
     "saves all it learns": saves_all_it_learns,
     "is deterministic": is_deterministic,
