@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import random
 import time
 
 import pytest
+from fixtures.kills import KILLS, kill_now_and_then, require_whole, running
+from fixtures.kills import MATRIX as KILLED
 from fixtures.slow_method import SLOW
 
 from benchmark.config.errors import UserError
@@ -85,6 +88,22 @@ def test_a_cell_that_takes_too_long_is_stopped(own_world, given):
     found = records(own_world, "cluster")
     assert {r["status"] for r in found if r["config"].get("method") == "slow"} == {"timeout"}
     assert {r["status"] for r in found if r["config"].get("method") == "coop"} == {"ok"}
+
+
+@pytest.mark.cluster
+@pytest.mark.slow
+def test_kills_lose_nothing(own_world, given):
+    """Of actors and drivers, at random moments."""
+    here = own_world.run(*given("here", *KILLED, "--executor=local", "--workers=2"))
+    assert here.status == 0, here.err
+    expected = (own_world.root / "here" / "results.csv").read_bytes()
+    rng, kills, round_ = random.Random(7), 0, 0
+    while kills < KILLS:
+        round_ += 1
+        command = given(f"out{round_}", *KILLED)
+        driver = own_world.start(*command)
+        kills += kill_now_and_then(driver, lambda: running("ray::Computer"), rng, pause=6.0)[0]
+        require_whole(lambda command=command: own_world.run(*command), own_world.root / f"out{round_}", expected)
 
 
 # --- without a cluster ------------------------------------------------------------------------------------------------

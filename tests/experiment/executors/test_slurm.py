@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import signal
 import tempfile
@@ -13,6 +14,8 @@ from pathlib import Path
 
 import pytest
 from fixtures import slurm
+from fixtures.kills import KILLS, kill_now_and_then, require_whole, running
+from fixtures.kills import MATRIX as KILLED
 from fixtures.slow_method import SLOW
 
 from benchmark.config.errors import UserError
@@ -188,6 +191,25 @@ def test_a_lost_node_costs_its_current_cells(own_world, cluster, run):
     cluster.start_node("n1")
     _, err = driver.communicate(timeout=300)
     assert driver.returncode == 0, err
+
+
+@pytest.mark.cluster
+@pytest.mark.slow
+def test_kills_lose_nothing(own_world, cluster, run):
+    """Of tasks, their workers and drivers, at random moments. What a dead driver had submitted goes on."""
+    here = own_world.run(*run("here", "--executor=local", "--workers=2", matrix=KILLED))
+    assert here.status == 0, here.err
+    expected = (own_world.root / "here" / "results.csv").read_bytes()
+    rng, kills, round_ = random.Random(7), 0, 0
+    while kills < KILLS:
+        round_ += 1
+        given = run(f"out{round_}", minutes=0.1, matrix=KILLED)
+        out = own_world.root / f"out{round_}"
+        driver = own_world.start(*given)
+        hits, _ = kill_now_and_then(driver, lambda: running("benchmark.experiment.task"), rng, pause=5.0)
+        kills += hits
+        require_whole(lambda given=given: own_world.run(*given), out, expected)
+        wait_for(lambda: not cluster.call("squeue", "-h", "-o", "%A").split(), 60)
 
 
 # --- without SLURM ----------------------------------------------------------------------------------------------------
