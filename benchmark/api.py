@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ from rich.console import Console
 
 from benchmark.analysis.check.result import CheckResult
 from benchmark.analysis.check.run import BUDGET, Question, ask, chosen_repairs, own_images, task_of
+from benchmark.analysis.repair_cells import ACTIONS, planned_repairs
 from benchmark.backbones.clip import Backbone
 from benchmark.config import loader
 from benchmark.config.errors import UserError
@@ -260,7 +261,7 @@ def run(
         device: auto, cpu, cuda, cuda:1.
         workers: Processes; 0 computes in this one, None takes one per core or GPU.
         settings: Changes of hyper-parameters, METHOD.KEY=VALUE.
-        **changes: methods, datasets, protocols, seeds, shots, data_root or plugins in place of the YAML's.
+        **changes: methods, datasets, protocols, seeds, shots, data_root, repairs or plugins in place of the YAML's.
 
     Raises:
         UserError: something asked for is not known, missing, or cannot be loaded.
@@ -268,13 +269,13 @@ def run(
     read = spec if isinstance(spec, RunSpec) else loader.load(loader.find(Path(spec) if spec is not None else None))
     chosen = override(read, **{name: _as_option(name, value) for name, value in changes.items()})
     methods, datasets = registries(chosen)
-    selection = select(chosen, settings, methods, datasets)
+    selection = replace(select(chosen, settings, methods, datasets), repairs=planned_repairs(chosen.repairs))
     console = _quiet()
     preflight.require(selection.backbones, selection.datasets.values(), console)
     execution = Execution(out=Path(out), device=device, workers=workers)
     session = open_session(selection, execution, methods, console)
     with lock(session.store.root):
-        compute(session, session.plan.jobs, console)
+        compute(session, session.plan.jobs, console, actions=ACTIONS)
         results = collect(session, "benchmark.run(...)")
         archive.save(results)
     return results

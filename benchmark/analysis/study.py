@@ -96,7 +96,7 @@ class Study:
         """Compute the cells of the jobs that are not finished; ``what`` describes them to the user. ``actions`` compute
         cells of additional kinds."""
         self.console.print(what)
-        compute(self.session, list(jobs), self.console, actions=actions)
+        compute(self.session, list(jobs), self.console, actions=actions, separate=actions is not None)
 
     def outcome(self, cells: Sequence[Cell | None], shots: int | None = None) -> Outcome | None:
         """Which images are right, from one evaluation of each seed; None if any is missing."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Collection
+from dataclasses import replace
 
 from rich.console import Console
 
+from benchmark.analysis.repair_cells import ACTIONS, planned_repairs
 from benchmark.cli import dry_run
 from benchmark.cli.console import progress_console
 from benchmark.cli.execution import execution_of, require_writable, spec_of
@@ -30,10 +32,11 @@ def run(options: argparse.Namespace, last: LastRun) -> int:
         protocols=options.protocols,
         seeds=options.seeds,
         shots=options.shots,
+        repairs=options.repairs,
     )
     methods, datasets = registries(spec)
     warn_of_broken(methods, datasets, console)
-    selection = select(spec, options.set, methods, datasets)
+    selection = replace(select(spec, options.set, methods, datasets), repairs=planned_repairs(spec.repairs))
     if options.prepare:
         return preflight.prepare(selection.backbones, selection.datasets.values(), console)
     execution = execution_of(options)
@@ -54,7 +57,7 @@ def run(options: argparse.Namespace, last: LastRun) -> int:
                 _warn_of_edits(session, found, console)
                 interim.on_start(left)
 
-            compute(session, session.plan.jobs, console, on_start=on_start, on_cell=interim.on_cell)
+            compute(session, session.plan.jobs, console, actions=ACTIONS, on_start=on_start, on_cell=interim.on_cell)
         # Not before the work: pandas, SciPy and matplotlib would take memory that the workers can use.
         from benchmark.cli.finish import finish
 

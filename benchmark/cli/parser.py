@@ -131,6 +131,8 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--methods", type=names, default=None, metavar="NAMES", help=text)
     what.add_argument("--datasets", type=names, default=None, metavar="NAMES", help=text)
     what.add_argument("--protocols", type=names, default=None, metavar="NAMES", help=PROTOCOLS)
+    text = "ways to use a module other than as it is, such as both; 'none' for none"
+    what.add_argument("--repairs", type=names, default=None, metavar="NAMES", help=text)
     what.add_argument("--seeds", type=numbers, default=None, metavar="N,N", help="seeds of the few-shot draws")
     text = "training images per class, if there are as many"
     what.add_argument("--shots", type=count, default=None, metavar="N", help=text)

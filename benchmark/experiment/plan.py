@@ -17,7 +17,7 @@ from benchmark.config.errors import UserError, did_you_mean
 from benchmark.config.schema import PROTOCOLS, BackboneSpec, ProtocolSpec, RunSpec
 from benchmark.config.validation import check
 from benchmark.data.dataset import Dataset, Splits
-from benchmark.data.task import CROSS_DATASET, DOMAIN, Task, TaskId, make_task, other_test_sets
+from benchmark.data.task import BASE_TO_NEW, CROSS_DATASET, DOMAIN, Task, TaskId, make_task, other_test_sets
 from benchmark.experiment.devices import collections_paused
 from benchmark.experiment.store import cell_hash, to_json
 from benchmark.method.base import Method, MethodConfig
@@ -26,6 +26,8 @@ from benchmark.method.registry import Plugin, Registry
 NUMERICS = 8
 """Version of the engine's arithmetic: raise it when a fix changes results, and every cell is computed again."""
 DEFAULT = "default"
+REPAIR = "repair"
+"""Kind of the cells of repairs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,27 @@ class Job:
     evals: tuple[Cell, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class PlannedRepair:
+    """A way to use a module on a new backbone, other than as it is; what it does is known to whoever computes its cells."""
+
+    name: str
+    version: int
+    title: str = ""
+    keeps_old: bool = False
+    """Whether the old backbone stays in use."""
+
+    @property
+    def strategy(self) -> str:
+        """In the column of results.csv."""
+        return f"{REPAIR}:{self.name}"
+
+    def cell(self, target: Cell, old: str) -> Cell:
+        """The cell of a module whose plain reuse is ``target``; ``old``: digest of the backbone that it was trained on."""
+        config = {**target.config, "kind": REPAIR, "strategy": self.name, "version": self.version, "old": old}
+        return Cell(REPAIR, cell_hash(config), config, target.configuration, target.backbone, target.task, target.settings)
+
+
 @dataclass(frozen=True)
 class Plan:
     """All jobs of a run, and its tasks, pairs and configurations."""
@@ -82,6 +105,7 @@ class Plan:
     jobs: tuple[Job, ...]
     tasks: Mapping[TaskId, Task]
     configurations: tuple[Configuration, ...]
+    repairs: tuple[PlannedRepair, ...] = ()
 
     def cells(self) -> Iterator[Cell]:
         for job in self.jobs:
@@ -92,19 +116,20 @@ class Plan:
         """The evaluation on ``tested`` of the module trained on ``trained``."""
         return self._index.get((configuration.method, configuration.label, task, trained, tested))
 
+    def find_repair(
+        self, configuration: Configuration, task: TaskId, old: str, new: str, repair: PlannedRepair
+    ) -> Cell | None:
+        """The evaluation on ``new`` of the module trained on ``old``, repaired."""
+        return self._index.get((configuration.method, configuration.label, task, old, new, repair.name))
+
     @cached_property
-    def _index(self) -> dict[tuple[str, str, TaskId, str, str], Cell]:
-        return {
-            (
-                job.train.configuration.method,
-                job.train.configuration.label,
-                job.train.task,
-                job.train.backbone,
-                cell.backbone,
-            ): cell
-            for job in self.jobs
-            for cell in job.evals
-        }
+    def _index(self) -> dict[tuple[object, ...], Cell]:
+        index: dict[tuple[object, ...], Cell] = {}
+        for job in self.jobs:
+            module = job.train.configuration.method, job.train.configuration.label, job.train.task, job.train.backbone
+            for cell in job.evals:
+                index[(*module, cell.backbone, *([cell.config["strategy"]] if cell.kind == REPAIR else []))] = cell
+        return index
 
 
 def configurations(methods: Registry[Method], names: Sequence[str], settings: Sequence[str]) -> tuple[Configuration, ...]:
@@ -198,13 +223,31 @@ def make_plan(
     device: str,
     precision: str,
     pairs: Sequence[tuple[str, str]] | None = None,
+    repairs: Sequence[PlannedRepair] = (),
 ) -> Plan:
     """Expand pairs (those of ``spec`` unless given) x methods x tasks. Each module is trained once per (method, backbone,
-    task) and evaluated wherever a pair asks for it; retraining on a new backbone is an ordinary training cell."""
+    task) and evaluated wherever a pair asks for it; retraining on a new backbone is an ordinary training cell. Where base
+    and new classes are told apart, ``repairs`` are evaluated too."""
     pairs = tuple(spec.pairs() if pairs is None else pairs)
     with collections_paused():
         jobs = _jobs(spec, plugins, selected, task_set, digests, pairs, {"device": device, "precision": precision})
-    return Plan(pairs, tuple(jobs), dict(task_set), tuple(selected))
+        jobs = [_with_repairs(job, repairs, plugins, pairs, digests) for job in jobs] if repairs else jobs
+    return Plan(pairs, tuple(jobs), dict(task_set), tuple(selected), tuple(repairs))
+
+
+def _with_repairs(
+    job: Job,
+    repairs: Sequence[PlannedRepair],
+    plugins: Registry[Method],
+    pairs: Sequence[tuple[str, str]],
+    digests: Mapping[str, str],
+) -> Job:
+    """A job with the repairs of its module on every new backbone, if it has a value for base and new classes."""
+    info, old = plugins[job.train.configuration.method].cls.info, job.train.backbone
+    if job.train.task.protocol != BASE_TO_NEW or info.class_bound or info.baseline:
+        return job
+    news = [cell for cell in job.evals if cell.backbone != old and (old, cell.backbone) in pairs]
+    return Job(job.train, (*job.evals, *(repair.cell(cell, digests[old]) for cell in news for repair in repairs)))
 
 
 def _jobs(

@@ -62,6 +62,7 @@ def rough_plan(selection: Selection, execution: Execution, methods: Registry[Met
         digests,
         device=device,
         precision=execution.precision,
+        repairs=selection.repairs,
     )
     left_out = tuple(name for name in selection.datasets if name not in chosen)
     return RoughPlan(laid_out, Costs(laid_out, methods, flops, device), left_out)

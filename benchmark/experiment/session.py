@@ -104,6 +104,7 @@ class Selection:
     configurations: tuple[plan.Configuration, ...]
     datasets: dict[str, Dataset]
     backbones: dict[str, schema.BackboneSpec]
+    repairs: tuple[plan.PlannedRepair, ...] = ()
 
 
 def override(spec: schema.RunSpec, **changes: Any) -> schema.RunSpec:
@@ -112,7 +113,7 @@ def override(spec: schema.RunSpec, **changes: Any) -> schema.RunSpec:
     Args:
         spec: What the YAML says.
         **changes: Any of methods, datasets, protocols (names; those that the YAML has too keep its settings), seeds, shots,
-            data_root, and plugins, which are added to the YAML's.
+            data_root, repairs, and plugins, which are added to the YAML's.
 
     Raises:
         UserError: a value is not valid.
@@ -210,6 +211,7 @@ def open_session(selection: Selection, execution: Execution, methods: Registry[M
         digests,
         device=device_kind(device),
         precision=execution.precision,
+        repairs=selection.repairs,
     )
     store = Store(execution.out.resolve())
     context = Context(
@@ -261,6 +263,7 @@ def compute(
     console: Console,
     *,
     actions: Mapping[str, Action] | None = None,
+    separate: bool = False,
     on_start: Callable[[Survey, Collection[plan.Cell]], None] = lambda survey, left: None,
     on_cell: Callable[[plan.Cell, float], None] = lambda cell, seconds_left: None,
 ) -> None:
@@ -270,14 +273,14 @@ def compute(
         session: Whose store and workers are used.
         jobs: In the order to take them.
         console: For the progress.
-        actions: What to do for cells of other kinds than training and evaluation. If there are any, every job is a
-            chunk of its own, instead of all jobs of one backbone and task together.
+        actions: What to do for cells of other kinds than training and evaluation.
+        separate: Whether every job is a chunk of its own, instead of all jobs of one backbone and task together.
         on_start: Told what is on disk, and the cells that are left.
         on_cell: Told every cell that is finished, and about how many seconds the rest will take.
     """
     store, execution = session.store, session.execution
     found = _survey(store, jobs, console)
-    chunks = make_chunks(jobs, found.is_final, separate=actions is not None)
+    chunks = make_chunks(jobs, found.is_final, separate=separate)
     cells = {key: cell for chunk in chunks for key, cell in cells_of(chunk).items()}
     left = {key: cell for key, cell in cells.items() if not found.is_final(cell)}
     on_start(found, left.values())

@@ -13,7 +13,8 @@ from benchmark.report.model import COUNTED, Answer, MethodRow, Scope, ShiftRow
 from benchmark.report.numbers import listing, number, plural, signed
 from benchmark.report.table import Interval
 from benchmark.report.table_prep import label
-from benchmark.results.decision import Candidate, Decision
+from benchmark.report.ways import Repairs, repair_of
+from benchmark.results.decision import KEEP, RETRAIN, STAY, Candidate, Decision, keeps
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Evidence:
     """Mean lifts by label and data set."""
     elsewhere: Mapping[str, Sequence[ShiftRow]] = field(default_factory=dict)
     """By what the test sets of another protocol are called: the mean over them, by method."""
+    repairs: Repairs = ()
+    """Those that are part of the run, see ``About.repairs``."""
     repair: str = ""
     """What the repair analysis says."""
 
@@ -52,15 +55,17 @@ def answer(evidence: Evidence, view: Scope) -> Answer:
     kind = "helps" if choice and choice.way == "keep" else "harms" if harm else "undecided"
     sentences = [_choice(evidence, view), _spread(evidence), _tied(evidence), _counts(evidence, judged)]
     text = " ".join(sentence for sentence in sentences if sentence)
-    return Answer(evidence.pair, evidence.anchor, decided(choice, evidence.old), kind, text, evidence.repair)
+    return Answer(evidence.pair, evidence.anchor, decided(choice, evidence), kind, text, evidence.repair)
 
 
-def decided(choice: Candidate | None, old: str) -> str:
+def decided(choice: Candidate | None, evidence: Evidence) -> str:
     """The way to go on, in a few words."""
     if choice is None:
         return "use no module"
-    name = label(choice.method, choice.config)
-    return {"keep": f"keep {name}", "stay": f"stay on {old}", "retrain": f"retrain {name}"}[choice.way]
+    name, repair = label(choice.method, choice.config), repair_of(choice.way, evidence.repairs)
+    if repair is not None:
+        return f"run both, with {name}" if keeps(repair) else f"repair {name} ({repair['title']})"
+    return {KEEP: f"keep {name}", STAY: f"stay on {evidence.old}", RETRAIN: f"retrain {name}"}[choice.way]
 
 
 def _choice(evidence: Evidence, view: Scope) -> str:
@@ -70,21 +75,29 @@ def _choice(evidence: Evidence, view: Scope) -> str:
     if choice is None:
         return f"Nothing that was measured is significantly better than the new backbone without a module{without}."
     name = label(choice.method, choice.config)
-    who = {"keep": f"Reused, {name}", "stay": f"On {evidence.old}, {name}", "retrain": f"Retrained, {name}"}[choice.way]
-    if choice.way == "stay" and bare is not None and choice.method == bare.method:
+    who = _who(choice, name, evidence)
+    if choice.way == STAY and bare is not None and choice.method == bare.method:
         who = f"Without a module, {evidence.old}"
     lift = f"{Interval(choice.over_none, *choice.interval)} points over the new backbone without a module{without}"
     text = f"{who} has {view.word} {number(choice.accuracy)}, {lift}"
-    kept = evidence.decision.best.get("keep")
-    if choice.way != "keep" and kept is not None:
+    kept = evidence.decision.best.get(KEEP)
+    if choice.way != KEEP and kept is not None:
         text += f"; the best reused module, {label(kept.method, kept.config)}, has {number(kept.accuracy)}"
     return text + "."
+
+
+def _who(choice: Candidate, name: str, evidence: Evidence) -> str:
+    """What the values of a choice belong to."""
+    repair = repair_of(choice.way, evidence.repairs)
+    if repair is None:
+        return {KEEP: f"Reused, {name}", STAY: f"On {evidence.old}, {name}", RETRAIN: f"Retrained, {name}"}[choice.way]
+    return f"{name} with {repair['title']}"
 
 
 def _spread(evidence: Evidence) -> str:
     """Where a kept module helps and where not: every data set, and the test sets of other protocols."""
     choice = evidence.decision.choice
-    if choice is None or choice.way != "keep":
+    if choice is None or choice.way != KEEP:
         return ""
     name = label(choice.method, choice.config)
     lifts = {data: lift for data, lift in evidence.by_dataset.get(name, {}).items() if math.isfinite(lift)}
@@ -106,7 +119,8 @@ def _spread(evidence: Evidence) -> str:
 
 def _tied(evidence: Evidence) -> str:
     """The costlier ways that are not significantly better."""
-    ways = {"stay": f"staying on {evidence.old}", "retrain": "retraining"}
+    ways = {STAY: f"staying on {evidence.old}", RETRAIN: "retraining"}
+    ways |= {repair["strategy"]: repair["title"] for repair in evidence.repairs}
     parts = [f"{ways[one.way]} ({label(one.method, one.config)}, {number(one.accuracy)})" for one in evidence.decision.tied]
     return f"Not significantly better: {listing(parts)}." if parts else ""
 

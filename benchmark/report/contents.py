@@ -52,6 +52,8 @@ class Report:
     picture: Figure | None
     overview: Table | None
     pairs: list[PairView]
+    ways: Mapping[str, Table]
+    """The ways to go on that were measured, by the anchor of the upgrade."""
     sections: list[Section]
     analyses: list[AnalysisSection]
     costs: Table | None

@@ -67,6 +67,8 @@ def report_tables(report: Report) -> Iterator[Table]:
     if report.overview:
         yield report.overview
     for view in report.pairs:
+        if view.anchor in report.ways:
+            yield report.ways[view.anchor]
         if view.rows:
             yield view.table
         if view.metrics:
@@ -150,6 +152,8 @@ def markdown(report: Report, folder: str) -> str:
         parts += ["## All upgrades", markdown_table(report.overview)]
     for view in report.pairs:
         parts += [f"## {plain(view.name)}", *(f"- {plain(sentence)}" for sentence in view.findings)]
+        if view.anchor in report.ways:
+            parts.append(markdown_table(report.ways[view.anchor]))
         if view.rows:
             parts.append(markdown_table(view.table))
         if view.metrics:

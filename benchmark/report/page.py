@@ -28,6 +28,7 @@ from benchmark.report.method_rows import FirstTables, first_tables
 from benchmark.report.model import Answer, CostRow, Figure, MethodRow, Scope
 from benchmark.report.table import Table
 from benchmark.report.table_prep import Configured, Prepared
+from benchmark.report.ways import Repairs, ways_table
 from benchmark.results.archive import RunResults
 from benchmark.results.decision import decide
 from benchmark.results.metric import PRIMARY, all_metrics
@@ -77,7 +78,7 @@ def gather(run: RunResults, findings: Findings, first: FirstTables | None = None
     pairs = _pairs(first, run, view, costs, lifts)
     names = _names(results, pairs)
     shifted = sections.shift_rows(prepared, names)
-    found = _answers(prepared, pairs, shifted, view, lifts, analysis_view.answers(findings))
+    found, ways = _answers(prepared, pairs, shifted, view, lifts, about.repairs, analysis_view.answers(findings))
     overview = summary.overview([pair.rows for pair in pairs])
     from benchmark.report import scatter  # imports matplotlib, which takes seconds
 
@@ -94,6 +95,7 @@ def gather(run: RunResults, findings: Findings, first: FirstTables | None = None
         picture=scatter.strip([(pair.name, pair.rows) for pair in pairs], view),
         overview=tables.overview_table(overview, [pair.name for pair in pairs], view) if overview else None,
         pairs=pairs,
+        ways=ways,
         sections=sections.other_protocols(prepared, names, shifted),
         analyses=analysis_view.sections(findings, about.command),
         costs=tables.cost_table(costs) if costs else None,
@@ -109,10 +111,11 @@ def _answers(
     shifted: sections.ShiftRows,
     view: Scope,
     lifts: Lifts,
-    repairs: Mapping[str, str],
-) -> list[Answer]:
-    """What to do at every upgrade."""
-    found = []
+    repairs: Repairs,
+    analysed: Mapping[str, str],
+) -> tuple[list[Answer], dict[str, Table]]:
+    """What to do at every upgrade, and by its anchor the ways that were measured."""
+    found, measured = [], {}
     for pair in pairs:
         name = pair.rows[0].pair if pair.rows else ""
         others = sections.elsewhere(shifted, name, view)
@@ -122,13 +125,25 @@ def _answers(
             prepared.covariances,
             prepared.baseline,
             answers.unfit(others, pair.rows),
+            repairs,
         )
         by_label = {row.label: lifts.get((row.pair, row.method, row.config), {}) for row in pair.rows}
         evidence = answers.Evidence(
-            pair.name, pair.anchor, pair.old, pair.rows, decision, by_label, others, repairs.get(pair.name, "")
+            pair.name,
+            pair.anchor,
+            pair.old,
+            pair.rows,
+            decision,
+            by_label,
+            others,
+            repairs,
+            analysed.get(pair.name, ""),
         )
         found.append(answers.answer(evidence, view))
-    return found
+        table = ways_table(decision, repairs, view, pair.name, pair.old, pair.new)
+        if table is not None:
+            measured[pair.anchor] = table
+    return found, measured
 
 
 def _failures(results: pd.DataFrame, run: RunResults) -> Table | None:

@@ -1,25 +1,61 @@
 """Which of the measured ways to go on is right at an upgrade: one rule, by tests on the same images and seeds.
 
-The ways are, from cheap to costly: keep the module or use none, stay on the old backbone, retrain. Each way has as many
-candidates as there are methods. A candidate counts if it is better than the new backbone without a module, with an interval
-that holds for all candidates of its way at the same time, as that of a verdict does: the best one is not better by having
-been picked. The choice begins with no module; every further way replaces it only if its best candidate is better with an
-interval of the difference above 0.
+The ways are, from cheap to costly: keep the module or use none, repair it, stay on the old backbone, run both backbones,
+retrain; there may be several repairs, and several ways to run both. Each way has as many candidates as there are methods. A
+candidate counts if it is better than the new backbone without a module, with an interval that holds for all candidates of
+its way at the same time, as that of a verdict does: the best one is not better by having been picked. The choice begins
+with no module; every further way replaces it only if its best candidate is better with an interval of the difference
+above 0.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
 from benchmark.results.intervals import Estimate, combine, family_confidence
-from benchmark.results.summary import Covariances, Part, groups
+from benchmark.results.summary import Covariances, Part, groups, lift_of
 
-WAYS = {"keep": ("lift", "reuse"), "stay": ("stay_lift", "old"), "retrain": ("retrain_lift", "retrain")}
-"""By name, from cheap to costly: the difference from no module on the new backbone, and the accuracy."""
+KEEP, STAY, RETRAIN = "keep", "stay", "retrain"
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to go on."""
+
+    name: str
+    """keep, stay, retrain, or the strategy of a repair."""
+    lift: str
+    """The column of the difference from no module on the new backbone."""
+    accuracy: str
+
+
+def ways(repairs: Sequence[Mapping[str, Any]] = ()) -> list[Way]:
+    """All ways from cheap to costly. ``repairs``: those that were measured, see ``About.repairs``."""
+    alone, both = (
+        [
+            Way(repair["strategy"], lift_of(repair["strategy"]), repair["strategy"])
+            for repair in repairs
+            if kind == keeps(repair)
+        ]
+        for kind in (False, True)
+    )
+    return [
+        Way(KEEP, "lift", "reuse"),
+        *alone,
+        Way(STAY, "stay_lift", "old"),
+        *both,
+        Way(RETRAIN, "retrain_lift", "retrain"),
+    ]
+
+
+def keeps(repair: Mapping[str, Any]) -> bool:
+    """Whether a repair runs both backbones."""
+    return bool(repair.get("keeps_old"))
 
 
 @dataclass(frozen=True)
@@ -58,6 +94,7 @@ def decide(
     covariances: Covariances,
     baseline: str,
     unfit: Collection[tuple[str, str]] = (),
+    repairs: Sequence[Mapping[str, Any]] = (),
 ) -> Decision:
     """The decision at one upgrade.
 
@@ -67,14 +104,16 @@ def decide(
         covariances: What the images contribute to the uncertainty.
         baseline: Name of the zero-shot method, which may be a candidate for staying only.
         unfit: (method, config) that must not be kept, whatever they bring here.
+        repairs: Those that were measured, see ``About.repairs``.
     """
     pair, protocol, split = where
     rows = table[(table.pair == pair) & (table.protocol == protocol) & (table.split == split) & (table.test_set == "")]
     parts = {part.name: part for part in groups(rows)}
-    found = _candidates(parts, covariances, baseline, unfit)
+    known = [way for way in ways(repairs) if way.accuracy in table]
+    found, by_name = _candidates(parts, covariances, baseline, unfit, known), {way.name: way for way in known}
     choice: Candidate | None = None
     best, tied = dict[str, Candidate](), list[Candidate]()
-    for way in WAYS:
+    for way in by_name:
         own = [candidate for candidate in found if candidate.way == way]
         if not own:
             continue
@@ -83,10 +122,12 @@ def decide(
         if not counted:
             continue
         challenger = max(counted, key=lambda candidate: candidate.accuracy)
-        if choice is None or _difference(parts, challenger, choice, covariances).interval()[0] > 0:
+        if choice is not None:
+            low, high = _difference(parts, (challenger, by_name[way]), (choice, by_name[choice.way]), covariances).interval()
+        if choice is None or low > 0:
             choice = challenger
             tied = []
-        elif _difference(parts, challenger, choice, covariances).interval()[1] >= 0:
+        elif high >= 0:
             tied.append(challenger)
     return Decision(choice, best, tuple(tied))
 
@@ -96,31 +137,37 @@ def _candidates(
     covariances: Covariances,
     baseline: str,
     unfit: Collection[tuple[str, str]],
+    known: Sequence[Way],
 ) -> list[Candidate]:
     """All that have every data set and seed that the upgrade has."""
     cells = max((len(part.seed) for part in parts.values()), default=0)
     complete = {name: part for name, part in parts.items() if len(part.seed) == cells}
     means = {name: part.means() for name, part in complete.items()}
     found = []
-    for way, (difference, accuracy) in WAYS.items():
+    for way in known:
         own = {
-            name: part.estimate(difference, covariances)
+            name: part.estimate(way.lift, covariances)
             for name, part in complete.items()
-            if (way == "stay" or name[0] != baseline) and math.isfinite(means[name].get(difference, math.nan))
+            if (way.name == STAY or name[0] != baseline) and math.isfinite(means[name].get(way.lift, math.nan))
         }
         confidence = family_confidence(len(own))
         found += [
-            Candidate(way, *name, means[name][accuracy], estimate.mean, estimate.interval(confidence))
+            Candidate(way.name, *name, means[name][way.accuracy], estimate.mean, estimate.interval(confidence))
             for name, estimate in own.items()
         ]
-    return [candidate for candidate in found if candidate.way != "keep" or (candidate.method, candidate.config) not in unfit]
+    return [candidate for candidate in found if candidate.way != KEEP or (candidate.method, candidate.config) not in unfit]
 
 
-def _difference(parts: dict[tuple[str, str], Part], one: Candidate, other: Candidate, covariances: Covariances) -> Estimate:
+def _difference(
+    parts: dict[tuple[str, str], Part],
+    one: tuple[Candidate, Way],
+    other: tuple[Candidate, Way],
+    covariances: Covariances,
+) -> Estimate:
     """``one`` minus ``other``, by data set and seed. How the two depend on the same images is known of some pairs only, so
     their image variances are taken to add up as badly as they can: the interval is at least as wide as it should be."""
     gaps, variances, drawings = [], [], []
-    sides = [(parts[c.method, c.config], WAYS[c.way][0]) for c in (one, other)]
+    sides = [(parts[candidate.method, candidate.config], way.lift) for candidate, way in (one, other)]
     values = [part.values(quantity) for part, quantity in sides]
     for dataset in values[0]:
         shared = values[1].get(dataset, {})

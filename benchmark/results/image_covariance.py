@@ -12,14 +12,16 @@ import numpy as np
 import pandas as pd
 
 from benchmark.data.task import Task
-from benchmark.experiment.plan import Configuration, Plan
+from benchmark.experiment.plan import Configuration, Plan, PlannedRepair
 from benchmark.results.cell_reader import CellReader
+from benchmark.results.metric import STRATEGIES
 from benchmark.results.paired import by_drawing, image_variance, joined, linearised
+from benchmark.results.summary import lift_of
 
 COLUMNS = "pair dataset protocol shots test_set split quantity method config other other_config covariance drawings".split()
-"""``quantity`` is lift, gain, retrain_lift, stay_lift (old minus zero-shot on new) or, for the covariance of lift and
-retrain_lift, retained. The covariance is in squared points, of means over seeds; lift has a row for every two methods, the
-others for a method with itself."""
+"""``quantity`` is lift, gain, retrain_lift, stay_lift (old minus zero-shot on new), the lift of a repair
+(``summary.lift_of``) or, for the covariance of lift and retrain_lift, retained. The covariance is in squared points, of
+means over seeds. Lift has a row for every two methods, the others for a method with itself."""
 
 
 Effects = dict[tuple[str, str], dict[str, np.ndarray]]
@@ -27,7 +29,7 @@ Effects = dict[tuple[str, str], dict[str, np.ndarray]]
 
 
 Right = dict[str, dict[tuple[str, str], np.ndarray]]
-"""Whether each image is right, (seeds, images), by side of the comparison (old, reuse, retrain) and (method, config)."""
+"""Whether each image is right, (seeds, images), by strategy (old, reuse, retrain, repairs) and (method, config)."""
 
 
 class CovarianceRows:
@@ -59,24 +61,35 @@ class CovarianceRows:
         for test in seeds[0].tests:
             groups, labels = np.asarray(test.examples.groups), self.reader.labels(seeds[0], test.key)
             right = {side: self._right(test.key, labels, seeds, *where) for side, where in sides.items()}
+            for repair in self.plan.repairs:
+                right[repair.strategy] = self._right(test.key, labels, seeds, old, new, repair)
             seen[test.key] = right, groups
             yield (test.part, test.name), _effects(right, baseline, groups)
         if {"base", "new"} <= seen.keys():
             yield ("H", ""), _harmonic(*seen["base"], *seen["new"], baseline)
 
     def _right(
-        self, key: str, labels: np.ndarray, seeds: Sequence[Task], trained: str, tested: str
+        self,
+        key: str,
+        labels: np.ndarray,
+        seeds: Sequence[Task],
+        trained: str,
+        tested: str,
+        repair: PlannedRepair | None = None,
     ) -> dict[tuple[str, str], np.ndarray]:
         """Whether each image is right, (seeds, images), by method; only methods that have all seeds."""
         right = {}
         for configuration in self.plan.configurations:
-            rows = [self._row(configuration, task, key, trained, tested) for task in seeds]
+            rows = [self._row(configuration, task, key, trained, tested, repair) for task in seeds]
             if all(row is not None for row in rows):
                 right[self._key(configuration)] = np.stack([row == labels for row in rows]).astype(float)  # type: ignore[misc]
         return right
 
-    def _row(self, configuration: Configuration, task: Task, key: str, trained: str, tested: str) -> np.ndarray | None:
-        cell = self.plan.find(configuration, task.id, trained, tested)
+    def _row(
+        self, configuration: Configuration, task: Task, key: str, trained: str, tested: str, repair: PlannedRepair | None
+    ) -> np.ndarray | None:
+        where = configuration, task.id, trained, tested
+        cell = self.plan.find(*where) if repair is None else self.plan.find_repair(*where, repair)
         return self.reader.predicted(cell.key, key) if cell is not None and self.reader.is_ok(cell.key) else None
 
     @staticmethod
@@ -106,12 +119,15 @@ def _effects(right: Right, baseline: tuple[str, str], groups: np.ndarray, *, sca
     effects: Effects = {}
     for name in dict.fromkeys([*reuse, *old, *retrain]):
         by_quantity = effects[name] = {}
-        if zero is not None:
-            for quantity, side in (("lift", reuse), ("retrain_lift", retrain), ("stay_lift", old)):
-                if name in side:
-                    by_quantity[quantity] = drawings(side[name] - zero)
         if name in reuse and name in old:
             by_quantity["gain"] = drawings(reuse[name] - old[name])
+        if zero is not None:
+            sides = {"lift": reuse, "retrain_lift": retrain, "stay_lift": old} | {
+                lift_of(side): values for side, values in right.items() if side not in STRATEGIES
+            }
+            for quantity, side in sides.items():
+                if name in side:
+                    by_quantity[quantity] = drawings(side[name] - zero)
     return effects
 
 
@@ -140,8 +156,8 @@ def _rows(pair: str, task: Task, split: tuple[str, str], effects: Effects) -> It
         for j, other in enumerate(names[: i + 1]):
             yield row("lift", one, other, covariances[i, j])
     for name, by_quantity in effects.items():
-        for quantity in ("gain", "retrain_lift", "stay_lift"):
-            if quantity in by_quantity:
+        for quantity in by_quantity:
+            if quantity != "lift":
                 yield row(quantity, name, name, image_variance(by_quantity[quantity], by_quantity[quantity]))
         if {"lift", "retrain_lift"} <= by_quantity.keys():
             yield row("retained", name, name, image_variance(by_quantity["lift"], by_quantity["retrain_lift"]))

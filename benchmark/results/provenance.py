@@ -78,6 +78,8 @@ class About:
     """Published values next to the measured ones."""
     notes: Mapping[str, str] = field(default_factory=dict)
     """How a data set's split was made, by data set."""
+    repairs: Sequence[Mapping[str, Any]] = ()
+    """Repairs that were measured, cheapest first: keys strategy, title, keeps_old."""
     capabilities: Sequence[Capability] = ()
     """What the methods can do, as it was tested."""
     unknown: Mapping[str, str] = field(default_factory=dict)
@@ -117,6 +119,9 @@ def describe(
         device=session.context.device,
         zero_shot=session.baseline if session.baseline in methods else "",
         published=published,
+        repairs=[
+            {"strategy": repair.strategy, "title": repair.title, "keeps_old": repair.keeps_old} for repair in plan.repairs
+        ],
         capabilities=capabilities,
         unknown=unknown or {},
         relatedness=session.relatedness,

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmark.experiment.plan import REPAIR
 from benchmark.results.intervals import ERROR_RATE, Estimate, combine, family_confidence, ranks, ratio_interval
 from benchmark.results.metric import PRIMARY, STRATEGIES, all_metrics
 
@@ -25,8 +26,9 @@ COLUMNS = (
 )
 """Columns of results.csv, in order. One row is one value of one cell; a cell without values has one row with its status.
 
-``strategy`` is old, reuse or retrain. ``split`` is base, new, all, or H of base and new. ``metric`` is the name of a metric
-(see ``metrics/``). ``test_set`` names a shifted or other test set, and is empty for the data set's own.
+``strategy`` is old, reuse, retrain or a repair (``plan.PlannedRepair``). ``split`` is base, new, all, or H of base and new.
+``metric`` is the name of a metric (see ``metrics/``). ``test_set`` names a shifted or other test set, and is empty for the
+data set's own.
 """
 
 EQUIVALENCE = 1.0
@@ -101,9 +103,20 @@ def baseline_column(metric: str, strategy: str) -> str:
     return f"zs_{side}" if metric == PRIMARY else f"zs_{metric}_{strategy}"
 
 
+def lift_of(strategy: str) -> str:
+    """What the lift of a repair is called in wide tables: its accuracy minus zero-shot's on the new backbone."""
+    return f"{strategy} lift"
+
+
+def repairs_in(table: pd.DataFrame) -> list[str]:
+    """The repairs that a wide table, or results, have values of."""
+    names = table.strategy.unique() if "strategy" in table else table.columns
+    return [name for name in names if name.startswith(f"{REPAIR}:") and not name.endswith(lift_of(""))]
+
+
 def wide(results: pd.DataFrame) -> pd.DataFrame:
     """One row per (pair, method, config, dataset, test set, protocol, split, seed): accuracy by strategy (old, reuse,
-    retrain), and every other metric by strategy (``column``)."""
+    retrain, repairs), and every other metric by strategy (``column``)."""
     values = results[results.status == "ok"]
     table = values[values.metric == PRIMARY].pivot_table(index=KEYS, columns="strategy", values="value")
     for name in STRATEGIES:
@@ -118,13 +131,16 @@ def wide(results: pd.DataFrame) -> pd.DataFrame:
 def with_baseline(table: pd.DataFrame, baseline: str) -> pd.DataFrame:
     """``wide`` with the values of the zero-shot method ``baseline`` in every row, and lift and gain."""
     keys = ["pair", "dataset", "test_set", "protocol", "split", "seed"]
-    names = {name: _baseline_name(name) for name in table.columns if name not in (*KEYS, "retrain")}
+    repairs = repairs_in(table)
+    names = {name: _baseline_name(name) for name in table.columns if name not in (*KEYS, "retrain", *repairs)}
     zero = table[table.method == baseline].set_index(keys)[list(names)].rename(columns=names)
     joined = table.join(zero, on=keys)
     joined["lift"] = joined.reuse - joined.zs_new
     joined["gain"] = joined.reuse - joined.old
     joined["retrain_lift"] = joined.retrain - joined.zs_new
     joined["stay_lift"] = joined.old - joined.zs_new
+    for name in repairs:
+        joined[lift_of(name)] = joined[name] - joined.zs_new
     return joined
 
 

@@ -12,7 +12,7 @@ from benchmark.data.task import Task, TaskId
 from benchmark.experiment.plan import Cell, Configuration, Plan
 from benchmark.experiment.store import Store
 from benchmark.results.cell_reader import CellReader
-from benchmark.results.metric import PRIMARY, all_metrics, harmonic_mean
+from benchmark.results.metric import PRIMARY, STRATEGIES, all_metrics, harmonic_mean
 from benchmark.results.summary import COLUMNS
 from benchmark.training.evaluation import Predictions
 
@@ -63,6 +63,10 @@ class ResultRows:
             cell = self.plan.find(configuration, task.id, trained, tested)
             assert cell is not None
             yield from self._cell(same | {"strategy": strategy}, cell, before if strategy == "reuse" else None, task)
+        for repair in self.plan.repairs:
+            repaired = self.plan.find_repair(configuration, task.id, old, new, repair)
+            if repaired is not None:
+                yield from self._cell(same | {"strategy": repair.strategy}, repaired, None, task)
 
     def _cell(self, same: dict[str, Any], cell: Cell, before: Cell | None, task: Task) -> Iterator[dict[str, Any]]:
         record = self.reader.record(cell.key)
@@ -75,7 +79,8 @@ class ResultRows:
         tests = {test.key: test for test in task.tests}
         predictions = self._predictions(cell, before, task)
         for metric in all_metrics():
-            if same["strategy"] not in metric.strategies:
+            own = metric.strategies if same["strategy"] in STRATEGIES else (same["strategy"],) * (metric.name == PRIMARY)
+            if same["strategy"] not in own:
                 continue
             values: dict[str, float] = {}
             for key, predicted in predictions.items():

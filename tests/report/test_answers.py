@@ -70,6 +70,27 @@ def test_stay_names_the_module_of_the_old_backbone():
     assert told(Decision(bare, {"stay": bare}, ())).sentence.startswith("Without a module, a has H 57.0")
 
 
+REPAIRS = [
+    {"strategy": "repair:both", "title": "both backbones", "keeps_old": True},
+    {"strategy": "repair:map", "title": "a map", "keeps_old": False},
+]
+
+
+def test_repairs_and_both_backbones():
+    both, kept, mapped = (
+        candidate(*one) for one in (("repair:both", "two", 60.0), ("keep", "one", 53.0), ("repair:map", "two", 59.5))
+    )
+    found = told(Decision(both, {"keep": kept, "repair:both": both}, ()), repairs=REPAIRS)
+    assert (found.decision, found.kind) == ("run both, with two", "harms")
+    assert found.sentence.startswith(
+        "two with both backbones has H 60.0, +10.0 ± 2.0 points over the new backbone without a module (H 50.0); "
+        "the best reused module, one, has 53.0. Of 3"
+    )
+    found = told(Decision(mapped, {"repair:map": mapped}, (both,)), repairs=REPAIRS)
+    assert found.decision == "repair two (a map)"
+    assert "Not significantly better: both backbones (two, 60.0)." in found.sentence
+
+
 def test_retrain_and_no_module():
     retrain = candidate("retrain", "two", 60.0)
     found = told(Decision(retrain, {"retrain": retrain}, ()))

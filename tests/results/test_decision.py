@@ -37,6 +37,36 @@ def decided(levels, unfit=(), **how):
     return (None if choice is None else (choice.way, choice.method)), found
 
 
+BOTH = {"strategy": "repair:both", "title": "both backbones", "keeps_old": True}
+MAP = {"strategy": "repair:map", "title": "a map", "keeps_old": False}
+
+
+@pytest.mark.parametrize(
+    ("mapped", "both", "choice"),
+    [
+        (52, 52, ("stay", "good")),
+        (60, 52, ("repair:map", "good")),
+        (52, 60, ("stay", "good")),
+        (52, 66, ("repair:both", "good")),
+        (66, 66.1, ("repair:map", "good")),
+        (70, 66, ("repair:map", "good")),
+        (52, 75.5, ("repair:both", "good")),
+    ],
+)
+def test_repairs_come_before_staying_and_running_both_after_it(mapped, both, choice):
+    """Reuse has 55, staying 60 and retraining 75.1: what is measured decides, and the cheaper one where two are alike."""
+    rows = table({"good": (60, 55, 75.1 if both == 75.5 else 50)}, noise=0.5)
+    rng = np.random.default_rng(2)
+    for name, level in (("repair:map", mapped), ("repair:both", both)):
+        values = level + 5 * rows.dataset.map(SETS.index) + rng.normal(0, 0.5, len(rows))
+        rows[name] = values.where(rows.method != "zero")
+        rows[f"{name} lift"] = rows[name] - rows.zs_new
+    found = decide(rows, WHERE, Covariances(), "zero", repairs=[BOTH, MAP])
+    assert (found.choice.way, found.choice.method) == choice
+    assert set(found.best) == {"keep", "repair:map", "stay", "repair:both", "retrain"}
+    assert set(decide(rows, WHERE, Covariances(), "zero").best) == {"keep", "stay", "retrain"}
+
+
 @pytest.mark.parametrize(
     ("levels", "choice"),
     [

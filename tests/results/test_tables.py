@@ -12,7 +12,7 @@ import pytest
 from benchmark.data import dataset
 from benchmark.data.dataset import ArrayImages, Examples
 from benchmark.data.task import Task, TaskId
-from benchmark.experiment.plan import Configuration
+from benchmark.experiment.plan import Configuration, PlannedRepair
 from benchmark.experiment.store import CONFIDENCE
 from benchmark.results import metric, tables
 from benchmark.results.cell_reader import CellReader
@@ -52,9 +52,14 @@ def cell_of(configuration: Configuration, task: TaskId, trained: str, tested: st
     return SimpleNamespace(key={"oo": "old", "on": "reuse", "nn": "retrain"}[trained + tested])
 
 
-def results(store: Any = None) -> pd.DataFrame:
+def results(store: Any = None, repairs: tuple[PlannedRepair, ...] = ()) -> pd.DataFrame:
     plan = SimpleNamespace(
-        pairs=[("o", "n")], configurations=[Configuration("m", "default", {})], tasks={task().id: task()}, find=cell_of
+        pairs=[("o", "n")],
+        configurations=[Configuration("m", "default", {})],
+        tasks={task().id: task()},
+        find=cell_of,
+        repairs=repairs,
+        find_repair=lambda *_: SimpleNamespace(key="reuse"),
     )
     rows = ResultRows(plan, CellReader(store or Records()))  # type: ignore[arg-type]
     rows.add([task()])
@@ -145,3 +150,12 @@ def test_early_records_without_confidences_have_no_calibration_error():
     table = results(store)
     assert "ece" not in set(table.metric)
     assert value(table, "accuracy", "reuse", "base") == 50.0
+
+
+def test_a_repair_has_accuracies_and_no_other_metric():
+    """Calibration of a mixture is another matter, and flips are those of plain reuse."""
+    table = results(repairs=(PlannedRepair("both", 1),))
+    rows = table[table.strategy == "repair:both"]
+    assert set(rows.metric) == {"accuracy"}
+    plain = table[(table.strategy == "reuse") & (table.metric == "accuracy")]
+    assert rows.value.tolist() == plain.value.tolist()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -13,17 +12,12 @@ from pydantic import field_validator
 
 from benchmark.analysis.analyses.break_even import own_steps
 from benchmark.analysis.base import Analysis
-from benchmark.analysis.repair_base import Case, Repair, all_repairs
+from benchmark.analysis.repair_base import Repair, all_repairs
+from benchmark.analysis.repair_cells import ACTIONS, planned
 from benchmark.analysis.study import SPLIT, Study, gap, mean
 from benchmark.config.schema import Strict
 from benchmark.experiment.plan import Cell, Configuration, Job, Plan
-from benchmark.experiment.store import cell_hash
-from benchmark.experiment.worker import Worker, evaluated
-from benchmark.method.terms import Incompatible
 from benchmark.results.paired import Outcome
-from benchmark.training.scoring import predictions_of
-
-KIND = "repair"
 
 
 class Settings(Strict):
@@ -84,7 +78,7 @@ class RepairAnalysis(Analysis):
         scratch = study.plan(news, list(cuts.values()))
         study.compute("trainings from scratch with fewer steps", scratch.jobs)
         jobs = [job for pair in study.pairs for job in _jobs(study, full, cuts, pair, repairs)]
-        study.compute("repairs", jobs, {KIND: repair_cell})
+        study.compute("repairs", jobs, ACTIONS)
         cells = {job.train.key + cell.backbone + str(cell.config["strategy"]): cell for job in jobs for cell in job.evals}
         book = _Book(study, full, scratch, cuts, cells, repairs)
         return pd.DataFrame([row for pair in study.pairs for method in study.competing for row in book.rows(pair, method)])
@@ -115,26 +109,8 @@ def _jobs(
             steps = repair.steps
             if steps and (configuration.method, steps) not in cuts:
                 continue  # its whole retraining takes fewer steps
-            config = {**target.config, "kind": KIND, "strategy": repair.name, "version": repair.version, "old": digests[old]}
-            cells.append(Cell(KIND, cell_hash(config), config, configuration, new, job.train.task, job.train.settings))
+            cells.append(planned(repair).cell(target, digests[old]))
         yield Job(job.train, tuple(cells))
-
-
-def repair_cell(worker: Worker, cell: Cell, trained: Cell, record: Mapping[str, Any]) -> dict[str, Any]:
-    """What a worker does for a repair: repair the module, evaluate it, and record the cost."""
-    repair = next(repair for repair in all_repairs() if repair.name == cell.config["strategy"])
-    module, new, task = worker.module(trained), worker.backbone(cell.backbone), worker.task(cell.task)
-    reason = repair.incompatibility(module)
-    if reason:
-        raise Incompatible(reason)
-    old, passage = worker.backbone(trained.backbone), worker.passage(trained.backbone, cell.backbone)
-    case = Case(module, old, new, task, worker.features, passage, worker.context.precision)
-    start = time.perf_counter()
-    repaired = repair.apply(case)
-    seconds = time.perf_counter() - start
-    predictions = predictions_of(task, repaired.scorer)
-    cost = {"images": repaired.images, "labels": repaired.labels, "steps": repaired.steps, "train_seconds": seconds}
-    return evaluated(predictions, record) | cost | {"notes": dict(repaired.notes)}
 
 
 @dataclass

@@ -1,0 +1,58 @@
+"""Repairs as part of the main job: what is planned, computed and shown."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+
+from benchmark.analysis.repair_base import all_repairs
+from benchmark.analysis.repair_cells import planned, planned_repairs
+from benchmark.config.errors import UserError
+
+
+def test_names_become_what_a_plan_knows():
+    both, offset = planned_repairs(["logit-offset", "both"])
+    assert (both.strategy, both.title, both.keeps_old) == ("repair:both", "both backbones", True)
+    assert offset.name == "logit-offset"
+    assert planned_repairs(["none"]) == ()
+    assert not planned(next(repair for repair in all_repairs() if repair.name == "procrustes")).keeps_old
+    with pytest.raises(UserError, match="did you mean 'both'"):
+        planned_repairs(["boht"])
+
+
+MATRIX = ("--upgrade-pairs=pairs.yaml", "--methods=coop,clip-adapter", "--set=coop.steps=2", "--set=clip-adapter.steps=2")
+
+
+def test_a_run_measures_repairs_and_answers_with_them(world, tmp_path):
+    """The cells are those of the analysis of repairs; domain tasks and the baseline have none."""
+    given = (*MATRIX, f"--out={tmp_path}/out", "--workers=0", f"--report={tmp_path}/page.html", "--seeds=1,2")
+    plain = world.call(*given, "--repairs=none")
+    assert plain.status == 0, plain.err
+    before = pd.read_csv(tmp_path / "out" / "results.csv")
+    done = world.call(*given, "--repairs=both,procrustes")
+    assert done.status == 0, done.err
+    table = pd.read_csv(tmp_path / "out" / "results.csv")
+    repaired = table[table.strategy.str.startswith("repair:")]
+    assert set(repaired.strategy) == {"repair:both", "repair:procrustes"}
+    assert set(repaired.protocol) == {"base-to-new"}
+    assert set(repaired.method) == {"coop", "clip-adapter"}
+    pd.testing.assert_frame_equal(table[~table.strategy.str.startswith("repair:")].reset_index(drop=True), before)
+    about = json.loads((tmp_path / "out" / "run.json").read_text())["about"]
+    assert [repair["strategy"] for repair in about["repairs"]] == ["repair:procrustes", "repair:both"]
+    page = (tmp_path / "page.html").read_text()
+    assert "both backbones" in page
+    assert "were not measured" not in page
+    records = [json.loads(file.read_text()) for file in (tmp_path / "out" / "cells").glob("*/*/record.json")]
+    both = [record for record in records if record["config"].get("strategy") == "both"]
+    values = sorted(round(value, 4) for record in both for value in record["accuracy"].values())
+    rows = repaired[(repaired.strategy == "repair:both") & (repaired.split != "H")]
+    assert sorted(rows.value.round(4)) == pytest.approx(values, abs=1e-3)
+
+
+def test_a_mistyped_repair_is_one_line(world, tmp_path):
+    done = world.call(*MATRIX, f"--out={tmp_path}/out", "--repairs=boht")
+    assert done.status == 2
+    assert "unknown repair 'boht'" in done.err
+    assert "Traceback" not in done.err
