@@ -15,6 +15,7 @@ from benchmark.report import (
     answers,
     details,
     export,
+    gallery,
     method_view,
     sections,
     summary,
@@ -193,6 +194,7 @@ def _pairs(first: FirstTables, run: RunResults, view: Scope, costs: Sequence[Cos
                 table=tables.headline_table(chosen, view, name, old, new),
                 metrics=tables.metrics_table(chosen, metrics, name),
                 drawings=_drawings(prepared, chosen, lifts, view, costs, (old, new, name)),
+                lost=gallery.gallery(run.lost.get(f"{old}->{new}")),
             )
         )
     return views
