@@ -133,7 +133,7 @@ def _answers(
 
 
 def _failures(results: pd.DataFrame, run: RunResults) -> Table | None:
-    rows = sections.failures(results)
+    rows = sections.failures(results, run.about.backbones)
     return tables.failure_table(rows) if rows else None
 
 
