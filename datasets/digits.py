@@ -15,6 +15,7 @@ class Digits(Dataset):
     context_words = "an icon of number"
     licence = "CC-BY-4.0"
     source = "Optical Recognition of Handwritten Digits, UCI repository, 8 x 8 pixels, from scikit-learn"
+    shows_images = True
     shots = 16
     augmentation = Augmentation(crop=(0.8, 1.0), flip=False, rotate=8)
 

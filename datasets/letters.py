@@ -25,6 +25,7 @@ class Letters(Dataset):
     context_words = "an icon of letter"
     licence = "Bitstream Vera and Arev (DejaVu), OFL-1.1 (STIX), public domain (Computer Modern)"
     source = "Fonts that come with matplotlib"
+    shows_images = True
     shots = 8
     augmentation = Augmentation(crop=(0.8, 1.0), flip=False, rotate=8)
 

@@ -21,9 +21,9 @@ from benchmark.results.collect import collect
 
 def finish(session: Session, page: Path | None, given: Sequence[str], *, files: bool = True) -> tuple[int, str]:
     """Write the tables, and the report to ``page`` if there is one, and print the summary. ``files``: whether the files next
-    to the page are written too. Returns the exit status and what was printed."""
+    to the page are written too, and the images that modules lose are shown. Returns the exit status and what was printed."""
     with progress_console().status("writing tables"):
-        run = collect(session, f"{program()} {' '.join(given)}".strip())
+        run = collect(session, f"{program()} {' '.join(given)}".strip(), pictures=files)
         save(run)
         first = report.first_tables(run)
     console = Console(highlight=False, record=True)

@@ -55,7 +55,7 @@ class LastRun:
     def _outputs(self) -> str:
         """Hash of the state of the results and of the report's files."""
         out, page = Path(self.options.out), self.options.report
-        tables = [out / name for name in ("results.csv", "runs.csv", "uncertainty.csv", "run.json")]
+        tables = [out / name for name in ("results.csv", "runs.csv", "uncertainty.csv", "gallery.json", "run.json")]
         written = [page, page.with_suffix(".md"), page.with_suffix("")] if page else []
         return _hash(_states([out / "cells", out / "analysis", *tables, *written]))
 

@@ -6,12 +6,12 @@ import io
 
 from PIL import Image, ImageDraw, ImageFont
 
-from benchmark.config.errors import UserError
 from benchmark.data.dataset import Examples, Splits
+from benchmark.data.thumbnail import PAPER, SIDE, thumbnail
 
-TILE, GAP, HEADING = 96, 6, 18
+TILE, GAP, HEADING = SIDE, 6, 18
 """In pixels."""
-PAPER, INK, LINE = (255, 255, 255), (29, 35, 41), (154, 163, 171)
+INK = (29, 35, 41)
 
 
 def contact_sheet(splits: Splits, *, each: int = 4, classes: int = 60) -> Image.Image:
@@ -31,7 +31,7 @@ def contact_sheet(splits: Splits, *, each: int = 4, classes: int = 60) -> Image.
         draw.text((GAP, top), name, INK, font)
         for start, part in zip(starts, parts, strict=True):
             for place, row in enumerate(_spread(part, label, each)):
-                sheet.paste(tile(part, row), (start + place * (TILE + GAP), top + HEADING))
+                sheet.paste(_tile(part, row), (start + place * (TILE + GAP), top + HEADING))
     return sheet
 
 
@@ -48,19 +48,12 @@ def _spread(part: Examples, label: int, count: int) -> list[int]:
     return [rows[place * len(rows) // count] for place in range(count)] if len(rows) > count else rows
 
 
-def tile(part: Examples, row: int) -> Image.Image:
-    """An image in a square of ``TILE`` pixels; a crossed box if it cannot be read."""
-    square = Image.new("RGB", (TILE, TILE), PAPER)
-    try:
-        image = part.images[row].convert("RGB")
-    except UserError:
-        draw = ImageDraw.Draw(square)
-        draw.rectangle((0, 0, TILE - 1, TILE - 1), outline=LINE)
-        draw.line((0, 0, TILE, TILE), LINE)
-        draw.line((0, TILE, TILE, 0), LINE)
-        return square
+def _tile(part: Examples, row: int) -> Image.Image:
+    """``thumbnail`` of an image in a square of ``TILE`` pixels, which a smaller image fills."""
+    square, image = Image.new("RGB", (TILE, TILE), PAPER), thumbnail(part.images, row)
     scale = TILE / max(image.size)
-    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    image = image.resize(size, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BICUBIC)
+    if scale > 1:
+        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+        image = image.resize(size, Image.Resampling.NEAREST)
     square.paste(image, ((TILE - image.width) // 2, (TILE - image.height) // 2))
     return square

@@ -156,6 +156,8 @@ class Dataset:
     """More templates, for methods whose official code averages over several."""
     licence: ClassVar[str] = ""
     source: ClassVar[str] = ""
+    shows_images: ClassVar[bool] = False
+    """Whether its licence lets a report contain small copies of its test images, so that the report may be passed on."""
     shots: ClassVar[int] = 16
     """Largest number of training images per class; a run that asks for more gets this many."""
     base_classes: ClassVar[int | None] = None

@@ -17,6 +17,8 @@ BASE_TO_NEW = "base-to-new"
 FEW_SHOT = "few-shot"
 DOMAIN = "domain"
 CROSS_DATASET = "cross-dataset"
+HEADLINE = (BASE_TO_NEW, FEW_SHOT, DOMAIN, CROSS_DATASET)
+"""The protocols in the order in which they are preferred as the one that the report's headline is about."""
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from benchmark.backbones.clip import Backbone, Tokens
 from benchmark.config.schema import Crop, Strict
 from benchmark.data.batch import Batch, ClassList, FewShots
 from benchmark.method.passage import Passage
+from benchmark.method.shapes import shape_mismatch
 from benchmark.method.terms import Incompatible, Space
 
 
@@ -343,15 +344,3 @@ def official_state(content: Mapping[str, Any]) -> dict[str, torch.Tensor]:
     if not isinstance(state, Mapping):
         return {}
     return {str(name).removeprefix("module."): value for name, value in state.items() if isinstance(value, torch.Tensor)}
-
-
-def shape_mismatch(needed: dict[str, tuple[int, ...]], given: dict[str, tuple[int, ...]]) -> str | None:
-    """Why learnt tensors of shapes ``given`` do not fit where ``needed`` is expected; None if they do."""
-    for name in sorted(needed.keys() | given.keys()):
-        if needed.get(name) != given.get(name):
-            return f"{name} is {_size(given.get(name))} in the module but must be {_size(needed.get(name))}"
-    return None
-
-
-def _size(shape: tuple[int, ...] | None) -> str:
-    return "absent" if shape is None else " x ".join(map(str, shape)) or "a scalar"

@@ -20,9 +20,10 @@ from safetensors import SafetensorError, safe_open
 from benchmark.backbones.checkpoint_file import Refused, described, read_file
 from benchmark.config.errors import UserError
 from benchmark.config.validation import check
-from benchmark.method.base import BARE, Method, Official, shape_mismatch
+from benchmark.method.base import BARE, Method, Official
 from benchmark.method.peft_files import CONFIG, OLD_WEIGHTS, WEIGHTS
 from benchmark.method.registry import Registry
+from benchmark.method.shapes import shape_mismatch
 from benchmark.method.terms import Incompatible
 
 HEADER = "clip_compat"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from benchmark.report.gallery import Gallery
 from benchmark.report.method_view import MethodView
 from benchmark.report.model import AnalysisSection, Answer, Figure, KeyNumber, MethodRow, Scope, Section
 from benchmark.report.table import Table
@@ -28,6 +29,8 @@ class PairView:
     metrics: Table | None
     """The metrics that are not in ``table``."""
     drawings: list[Figure]
+    lost: Gallery | None = None
+    """The images that modules lose."""
 
     @property
     def order(self) -> str:

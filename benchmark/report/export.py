@@ -63,7 +63,7 @@ def report_figures(report: Report) -> Iterator[Figure]:
 
 
 def report_tables(report: Report) -> Iterator[Table]:
-    """The tables that papers want: all upgrades, each upgrade, other protocols, the analyses, costs."""
+    """The tables that papers want: all upgrades, each upgrade, other protocols, analyses, costs, what has no value."""
     if report.overview:
         yield report.overview
     for view in report.pairs:
@@ -80,6 +80,8 @@ def report_tables(report: Report) -> Iterator[Table]:
         yield from analysis.tables
     if report.costs:
         yield report.costs
+    if report.failures:
+        yield report.failures
 
 
 def csv(table: Table) -> str:
@@ -161,6 +163,8 @@ def markdown(report: Report, folder: str) -> str:
         parts += [_image(drawing, folder) for drawing in view.drawings]
     for analysis in report.analyses:
         parts += _analysis(analysis, folder)
+    if report.failures:
+        parts += ["## Failed and incompatible", markdown_table(report.failures)]
     command = report.run.about.command.replace("`", "'")
     parts.append(f"Made {plain(report.run.about.created)} with `{command}`.")
     return "\n\n".join(parts).replace("\n\n- ", "\n- ") + "\n"

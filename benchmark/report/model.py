@@ -147,12 +147,14 @@ class Section:
 
 @dataclass(frozen=True)
 class FailureRow:
-    """Cells that have no value for the same reason."""
+    """Cells that have no value for the same cause."""
 
     pair: str
-    label: str
+    cause: str
     status: str
-    reason: str
+    methods: tuple[str, ...]
+    reasons: tuple[str, ...]
+    """As they were recorded, each after its method if there are several; empty if the cause says the same."""
     strategies: str
     datasets: str
     count: int

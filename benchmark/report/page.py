@@ -15,6 +15,7 @@ from benchmark.report import (
     answers,
     details,
     export,
+    gallery,
     method_view,
     sections,
     summary,
@@ -147,7 +148,7 @@ def _answers(
 
 
 def _failures(results: pd.DataFrame, run: RunResults) -> Table | None:
-    rows = sections.failures(results)
+    rows = sections.failures(results, run.about.backbones)
     return tables.failure_table(rows) if rows else None
 
 
@@ -208,6 +209,7 @@ def _pairs(first: FirstTables, run: RunResults, view: Scope, costs: Sequence[Cos
                 table=tables.headline_table(chosen, view, name, old, new),
                 metrics=tables.metrics_table(chosen, metrics, name),
                 drawings=_drawings(prepared, chosen, lifts, view, costs, (old, new, name)),
+                lost=gallery.gallery(run.lost.get(f"{old}->{new}")),
             )
         )
     return views

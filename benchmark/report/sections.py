@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from benchmark.report import table_prep
+from benchmark.method.shapes import parse_mismatch
+from benchmark.report import causes, table_prep
 from benchmark.report.model import (
     CROSS_DATASET,
     DOMAIN,
@@ -197,18 +198,28 @@ def _places(part: pd.DataFrame) -> set[tuple[object, ...]]:
     return set(part[["dataset", "test_set", "seed"]].itertuples(index=False, name=None))
 
 
-def failures(results: pd.DataFrame) -> list[FailureRow]:
-    """Cells without values of cleaned results, grouped by pair, method, status and reason."""
+def failures(results: pd.DataFrame, backbones: Sequence[Mapping[str, Any]] = ()) -> list[FailureRow]:
+    """Cells without values of cleaned results, grouped by pair, status and cause. ``backbones``: ``About.backbones``."""
     bad = results[results.status != "ok"]
+    facts = {str(backbone.get("name")): backbone for backbone in backbones}
+    places = bad[["old", "new", "reason"]].astype(str)
+    known = {
+        place: causes.cause(place[2], facts.get(place[0], {}), facts.get(place[1], {}))
+        for place in places.drop_duplicates().itertuples(index=False, name=None)
+    }
+    named = bad.assign(cause=[known[place] for place in places.itertuples(index=False, name=None)])
     rows = []
-    for key, part in bad.groupby(["pair", "method", "config", "status", "reason"], sort=False):
-        pair, method, config, status, reason = (str(value) for value in key)
+    for key, part in named.groupby(["pair", "status", "cause"], sort=False, observed=True):
+        pair, status, cause = (str(value) for value in key)
+        reasons = part[["method", "config", "reason"]].drop_duplicates().astype(str)
+        told = [(table_prep.label(method, config), reason) for method, config, reason in reasons.itertuples(index=False)]
         rows.append(
             FailureRow(
                 pair=arrow(pair),
-                label=table_prep.label(method, config),
+                cause=cause,
                 status=status,
-                reason=reason or "no reason recorded",
+                methods=tuple(dict.fromkeys(label for label, _ in told)),
+                reasons=() if parse_mismatch(told[0][1]) is None else tuple(f"{label}: {why}" for label, why in told),
                 strategies=", ".join(dict.fromkeys(part.strategy)),
                 datasets=", ".join(dict.fromkeys(part.dataset)),
                 count=len(cells(part)),

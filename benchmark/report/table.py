@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from benchmark.report.numbers import number, signed
 
 NAN = float("nan")
-ROW_ATTRIBUTES = {"Method": "method", "Upgrade": "pair", "Trained on": "dataset"}
+ROW_ATTRIBUTES = {"Method": "method", "Methods": "method", "Upgrade": "pair", "Trained on": "dataset"}
 """Columns that the page's filters use, by the filter's name."""
 
 
@@ -74,7 +74,20 @@ class Text:
         return self.text
 
 
-Cell = str | float | Interval | Share | Text
+@dataclass(frozen=True)
+class Listing:
+    """Several texts in one cell."""
+
+    lines: tuple[str, ...]
+    summary: str = ""
+    """What the page shows in their place until somebody opens them; they are always open without it."""
+    separator: str = ", "
+
+    def __str__(self) -> str:
+        return self.separator.join(self.lines)
+
+
+Cell = str | float | Interval | Share | Text | Listing
 Plain = str | float
 """A cell of a file."""
 
@@ -151,12 +164,13 @@ class Table:
         return [(self.group_titles.get(name, name), count) for name, count in groups]
 
     def attributes(self, row: Sequence[Cell], baseline: bool = False) -> dict[str, str]:
-        """The attributes by which the page's filters choose a row. A baseline stays whatever method is chosen."""
+        """The attributes by which the page's filters choose a row; several values of one are in lines. A baseline stays
+        whatever method is chosen."""
         values = {}
         for column, cell in zip(self.columns, row, strict=True):
             name = ROW_ATTRIBUTES.get(column.heading, "")
             if name and not column.group and not (baseline and name == "method"):
-                values[name] = str(cell)
+                values[name] = "\n".join(cell.lines) if isinstance(cell, Listing) else str(cell)
         return values
 
     def digits_of(self, column: Column) -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from benchmark.data.task import HEADLINE
 from benchmark.report.model import BASE_TO_NEW, CROSS_DATASET, DOMAIN, FEW_SHOT, Scope, few_shot
 from benchmark.report.table import NAN, Interval
 from benchmark.results import summary as results_summary
@@ -123,11 +124,11 @@ def summary_rows(
 def scope(results: pd.DataFrame) -> Scope:
     """What the headline is about: H of base-to-new where that was run, else the accuracy of all classes under the first
     protocol that was: few-shot with the most shots, domain, cross-dataset."""
-    protocols = set(_named(results[["protocol", "shots"]].drop_duplicates(), ["protocol"]).protocol)
-    for wanted in (BASE_TO_NEW, *reversed(few_shots(results)), DOMAIN, CROSS_DATASET):
-        if wanted.protocol in protocols:
-            return wanted
-    return BASE_TO_NEW
+    shots = few_shots(results)
+    scopes = {BASE_TO_NEW.protocol: BASE_TO_NEW, DOMAIN.protocol: DOMAIN, CROSS_DATASET.protocol: CROSS_DATASET}
+    scopes |= {FEW_SHOT: shots[-1]} if shots else {}
+    present = {*results.protocol.astype(str).unique(), *(FEW_SHOT for _ in shots)}
+    return next((scopes[name] for name in HEADLINE if name in present and name in scopes), BASE_TO_NEW)
 
 
 def few_shots(results: pd.DataFrame) -> list[Scope]:

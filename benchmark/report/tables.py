@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmark.report.model import CapabilityRow, CostRow, FailureRow, MethodRow, OverviewRow, Scope, ShiftRow
-from benchmark.report.numbers import count, duration
-from benchmark.report.table import NAN, Cell, Column, Interval, Share, Table, Text
+from benchmark.report.numbers import count, duration, plural
+from benchmark.report.table import NAN, Cell, Column, Interval, Listing, Share, Table, Text
 from benchmark.results.metric import Metric, all_metrics, find_metric
 from benchmark.results.provenance import DatasetAbout, PublishedRow
 
@@ -182,20 +182,25 @@ def _shift_cells(row: ShiftRow, named: bool) -> tuple[Cell, ...]:
 
 
 def failure_table(rows: Sequence[FailureRow]) -> Table:
-    """Evaluations without a value, by reason."""
+    """Evaluations without a value, by cause."""
     columns = (
         Column("Upgrade", numeric=False),
-        Column("Method", numeric=False, key=True),
+        Column("Cause", numeric=False, key=True, wide=True),
         Column("Status", numeric=False),
         Column("Evaluations"),
+        Column("Methods", numeric=False, wide=True),
         Column("Strategies", numeric=False),
         Column("Data sets", numeric=False, wide=True),
-        Column("Reason", numeric=False, wide=True),
+        Column("Recorded reasons", numeric=False, wide=True),
     )
-    lines = tuple(
-        (row.pair, row.label, row.status, str(row.count), row.strategies, row.datasets, row.reason) for row in rows
-    )
-    return Table("failed and incompatible", columns, lines)
+    return Table("failed and incompatible", columns, tuple(map(_failure_cells, rows)))
+
+
+def _failure_cells(row: FailureRow) -> tuple[Cell, ...]:
+    reasons = Listing(row.reasons, plural(len(row.reasons), "reason") if len(row.reasons) > 1 else "", "; ")
+    cause = Text(row.cause, note=plural(len(row.methods), "method"))
+    evaluations = Text(str(row.count), sort=row.count)
+    return row.pair, cause, row.status, evaluations, Listing(row.methods), row.strategies, row.datasets, reasons
 
 
 def cost_table(rows: Sequence[CostRow]) -> Table:

@@ -8,7 +8,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from benchmark.report import numbers
-from benchmark.report.table import Cell, Column, Interval, Share, Text
+from benchmark.report.table import Cell, Column, Interval, Listing, Share, Text
 
 HERE = Path(__file__).parent
 
@@ -48,7 +48,7 @@ def weblink(text: object) -> bool:
 
 def _kind(cell: Cell) -> str:
     """How the page shows a cell."""
-    kinds: dict[type, str] = {Interval: "interval", Share: "share", Text: "text", str: "string"}
+    kinds: dict[type, str] = {Interval: "interval", Share: "share", Text: "text", Listing: "listing", str: "string"}
     return kinds.get(type(cell), "number")
 
 
@@ -59,6 +59,7 @@ def _sortable(cell: Cell) -> str:
     elif isinstance(cell, Share):
         value = cell.ratio.mean
     else:
+        value = str(cell) if isinstance(cell, Listing) else cell
         value = (cell.text if cell.sort is None else cell.sort) if isinstance(cell, Text) else cell
     return "" if isinstance(value, float) and not math.isfinite(value) else str(value)
 

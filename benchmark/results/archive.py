@@ -15,7 +15,7 @@ from benchmark.config.errors import UserError
 from benchmark.config.files import sha256, write_atomically
 from benchmark.config.validation import check
 from benchmark.method.base import Info
-from benchmark.results import image_covariance
+from benchmark.results import image_covariance, lost_images
 from benchmark.results.legacy import modern_facts
 from benchmark.results.provenance import About, DatasetAbout
 from benchmark.results.summary import COLUMNS
@@ -24,6 +24,8 @@ from benchmark.results.tables import RUN_COLUMNS
 
 FILE = "run.json"
 """What a report says beyond the CSVs."""
+GALLERY = "gallery.json"
+"""The images that modules lose; a folder without any has no such file."""
 SCHEMA = 2
 """Version of the tables' columns and of run.json; 1 had other words (see ``legacy``)."""
 AGAIN = "run the benchmark on it again"
@@ -49,6 +51,8 @@ class RunResults:
     datasets: dict[str, DatasetAbout] = field(default_factory=dict)
     methods: Mapping[str, Info] = field(default_factory=dict)
     """What the methods declare, by name."""
+    lost: lost_images.Lost = field(default_factory=dict)
+    """The images that modules lose, by pair; empty in a run that shows none."""
 
 
 class _Facts(BaseModel):
@@ -60,13 +64,16 @@ class _Facts(BaseModel):
     datasets: dict[str, DatasetAbout]
     methods: dict[str, Info] = {}
     tables: dict[str, str] = {}
-    """SHA-256 of the CSVs by file name; earlier versions did not write it."""
+    """SHA-256 of the CSVs and the gallery by file name; earlier versions did not write it."""
 
 
 def save(run: RunResults) -> None:
-    """Write the tables and run.json into the results folder, and the tables as Parquet too if pyarrow is installed."""
+    """Write the tables, the lost images and run.json into the results folder, and the tables as Parquet too if pyarrow is
+    installed."""
     tables = {"results.csv": run.results, "runs.csv": run.runs, "uncertainty.csv": run.uncertainty}
     files = {name: csv_content(table) for name, table in tables.items()}
+    if run.lost:
+        files[GALLERY] = (json.dumps(lost_images.content(run.lost)) + "\n").encode()
     facts = {
         "schema": SCHEMA,
         "about": asdict(run.about),
@@ -76,9 +83,11 @@ def save(run: RunResults) -> None:
     }
     for name, content in files.items():
         write_atomically(run.folder / name, content)
-        parquet = parquet_content(tables[name])
+        parquet = parquet_content(tables[name]) if name in tables else None
         if parquet is not None:
             write_atomically((run.folder / name).with_suffix(".parquet"), parquet)
+    if not run.lost:
+        (run.folder / GALLERY).unlink(missing_ok=True)  # of an earlier run with other data sets
     write_atomically(run.folder / FILE, (json.dumps(facts, indent=1) + "\n").encode())
 
 
@@ -92,7 +101,7 @@ def read(folder: Path) -> RunResults:
         facts = _facts(folder / FILE)
         for name, sha in facts.tables.items():
             if sha256((folder / name).read_bytes()) != sha:
-                what = f"{folder / name} is not the table that {FILE} belongs to: it is damaged or was edited"
+                what = f"{folder / name} is not the file that {FILE} belongs to: it is damaged or was edited"
                 raise UserError(what, fix=AGAIN)
         return RunResults(
             folder,
@@ -107,6 +116,7 @@ def read(folder: Path) -> RunResults:
             facts.about,
             facts.datasets,
             facts.methods,
+            lost_images.parse((folder / GALLERY).read_bytes()) if GALLERY in facts.tables else {},
         )
     except FileNotFoundError as error:
         fix = "run the benchmark first, or name its --out"
@@ -166,7 +176,8 @@ def merge(runs: Sequence[RunResults]) -> RunResults:
     computed = pd.concat([run.runs for run in runs]).drop_duplicates("key")
     uncertainty = pd.concat([run.uncertainty for run in runs]).drop_duplicates()
     methods = {name: info for run in runs for name, info in run.methods.items()}
-    return RunResults(first.folder, results, computed, uncertainty, about, datasets, methods)
+    lost = lost_images.merge([run.lost for run in runs])
+    return RunResults(first.folder, results, computed, uncertainty, about, datasets, methods, lost)
 
 
 def _check_alike(first: RunResults, other: RunResults) -> None:

@@ -14,7 +14,7 @@ from benchmark.experiment.plan import Plan
 from benchmark.experiment.session import Session
 from benchmark.experiment.store import ACCEPTED
 from benchmark.method import registry
-from benchmark.results import image_covariance, provenance, published, tables
+from benchmark.results import image_covariance, lost_rows, provenance, published, tables
 from benchmark.results.archive import RunResults
 from benchmark.results.cell_reader import CellReader, groups_of_tasks
 from benchmark.training.checks.capability import Capability, check_capabilities
@@ -23,13 +23,18 @@ CHECK_SECONDS = 60.0
 """Longest check of what one method can do."""
 
 
-def collect(session: Session, command: str) -> RunResults:
-    """The results of a session, from its finished cells. ``command`` is the command that started it."""
+def collect(session: Session, command: str, *, pictures: bool = True) -> RunResults:
+    """The results of a session, from its finished cells. ``command`` is the command that started it; ``pictures``: whether
+    the images that modules lose are collected too."""
     plan, store, baseline = session.plan, session.store, session.baseline
     runs = tables.runs(plan, store)
     check = partial(_check_some, session.context.plugins, session.context.skipped)
     checks = each_apart(check, _sound_methods(plan, runs), CHECK_SECONDS)  # takes as long as the tables, in another process
-    results, uncertainty = _tables(plan, CellReader(store), baseline)
+    reader = CellReader(store)
+    used = sorted({configuration.method for configuration in plan.configurations})
+    methods = {name: session.methods[name].cls.info for name in used}
+    lost = lost_rows.LostRows(plan, reader, session.datasets, methods) if pictures else None
+    results, uncertainty = _tables(plan, reader, baseline, lost)
     capabilities, unknown = [], {}
     for name, capability, reason in checks:
         if capability:
@@ -44,7 +49,6 @@ def collect(session: Session, command: str) -> RunResults:
         capabilities=capabilities,
         unknown=unknown,
     )
-    used = sorted({configuration.method for configuration in plan.configurations})
     return RunResults(
         folder=store.root,
         results=results,
@@ -52,16 +56,21 @@ def collect(session: Session, command: str) -> RunResults:
         uncertainty=uncertainty,
         about=about,
         datasets=provenance.datasets(session.datasets, plan),
-        methods={name: session.methods[name].cls.info for name in used},
+        methods=methods,
+        lost=lost.lost() if lost else {},
     )
 
 
-def _tables(plan: Plan, reader: CellReader, baseline: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The values of a plan, and what the test images contribute to their uncertainty."""
+def _tables(
+    plan: Plan, reader: CellReader, baseline: str, lost: lost_rows.LostRows | None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The values of a plan, and what the test images contribute to their uncertainty. ``lost`` takes note of lost images."""
     values, covariances = tables.ResultRows(plan, reader), image_covariance.CovarianceRows(plan, reader, baseline)
     for group in groups_of_tasks(plan):
         values.add(group)
         covariances.add(group)
+        if lost:
+            lost.add(group)
         reader.forget()
     return values.table(), covariances.table()
 

@@ -27,7 +27,9 @@ def end(monkeypatch, tmp_path):
     def call(*statuses: str | None) -> tuple[int, str]:
         runs = pd.DataFrame({"status": [status for status in statuses if status]})
         monkeypatch.setattr(
-            finish, "collect", lambda session, command: SimpleNamespace(folder=tmp_path, command=command, runs=runs)
+            finish,
+            "collect",
+            lambda session, command, *, pictures: SimpleNamespace(folder=tmp_path, command=command, runs=runs),
         )
         plan, store = SimpleNamespace(cells=lambda: iter(statuses)), SimpleNamespace(root=tmp_path)
         return finish.finish(SimpleNamespace(plan=plan, store=store), tmp_path / "r.html", ["--seeds=1"])

@@ -20,7 +20,16 @@ def made(tmp_path, monkeypatch):
     for name in ("engine/a.py", "methods/m.py", "datasets/d.py", "pairs.yaml", "out/cells/ab/abc/record.json"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("1")
-    for name in ("results.csv", "runs.csv", "uncertainty.csv", "run.json", "page.html", "page.md", "page/tables/t.csv"):
+    for name in (
+        "results.csv",
+        "runs.csv",
+        "uncertainty.csv",
+        "gallery.json",
+        "run.json",
+        "page.html",
+        "page.md",
+        "page/tables/t.csv",
+    ):
         file = tmp_path / "out" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("1")
@@ -47,6 +56,7 @@ def test_the_same_command_says_the_same(made):
         "pairs.yaml",
         "out/cells/ab/abc/record.json",
         "out/results.csv",
+        "out/gallery.json",
         "out/page.html",
         "out/page.md",
         "out/page/tables/t.csv",

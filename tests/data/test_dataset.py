@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from benchmark.data import dataset
+from benchmark.data.coop.layout import PhotoDataset
+from benchmark.data.coop.user_folder import UserFolder
 from benchmark.data.dataset import ArrayImages, Augmentation, Examples
+from benchmark.method import registry
 
 
 @pytest.fixture
@@ -74,3 +77,11 @@ def test_a_test_set_is_named_after_its_data_set_or_its_part(examples):
 )
 def test_a_methods_crop_stays_within_what_keeps_labels_valid(own, wanted, crop):
     assert Augmentation(crop=own).cropped(wanted).crop == crop
+
+
+def test_only_embedded_images_and_the_users_own_are_shown():
+    chosen = registry.datasets().plugins
+    shown = {name for name, plugin in chosen.items() if plugin.cls.shows_images}
+    assert shown == {name for name in chosen if name.startswith("icon-")} | {"digits", "letters"}
+    assert UserFolder.shows_images
+    assert not PhotoDataset.shows_images

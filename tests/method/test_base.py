@@ -7,7 +7,6 @@ import torch
 from torch import nn
 
 from benchmark.method import ClassList, Incompatible, Info, Method, MethodConfig, official_state
-from benchmark.method.base import shape_mismatch
 
 
 class Shift(Method):
@@ -68,12 +67,6 @@ def test_presets_add_what_the_official_code_sets_by_task_to_the_papers_preset_on
 
     assert Own.preset("paper", "few-shot", 4, "dtd") == {"lr": 1.0, "epochs": 4}
     assert Own.preset("small", "few-shot", 4, "dtd") == {"views": 4, "lr": 2.0}
-
-
-def test_shapes_that_differ_are_named():
-    assert shape_mismatch({"a": (2, 3)}, {"a": (2, 3)}) is None
-    assert shape_mismatch({"a": (2, 3)}, {"a": (2, 4)}) == "a is 2 x 4 in the module but must be 2 x 3"
-    assert shape_mismatch({"a": ()}, {}) == "a is absent in the module but must be a scalar"
 
 
 def test_state_of_an_official_checkpoint():

@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from fixtures.lost import lost_class, lost_images, picture
 from fixtures.results import made_up_run
 
 from benchmark.method.base import Info
@@ -49,9 +50,8 @@ def rows() -> pd.DataFrame:
                 row |= {"dataset": "icons", "protocol": "base-to-new", "split": "H", "shots": 4, "seed": seed}
                 row |= {"config": "default", "strategy": strategy, "metric": "accuracy", "n": 10, "status": "ok"}
                 value = reuse + seed / 10 if strategy == "reuse" else 40.0
-                incompatible = (
-                    {} if math.isfinite(value) else {"status": "incompatible", "reason": "too wide", "split": "base"}
-                )
+                reason = f"w is {seed} x 8 in the module but must be {seed} x 6 on {new}"
+                incompatible = {} if math.isfinite(value) else {"status": "incompatible", "reason": reason, "split": "base"}
                 found.append(row | {"value": value} | incompatible)
     return pd.DataFrame(found, columns=summary.COLUMNS)
 
@@ -67,8 +67,10 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrom
     browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=str(DRIVER)))
     page = folder / "compat.html"
     methods = {name: Info(name, name.title(), "-", ("text",), "shallow", baseline=name == "zero") for name in REUSE}
-    about = About("test", "2025-01-01", [("v1", "v2"), ("v1", "v3")], [], ["base-to-new"], [1, 2], "small", zero_shot="zero")
-    page.write_text(render(made_up_run(rows(), about=about, methods=methods, datasets={})), encoding="utf-8")
+    pairs, backbones = [("v1", "v2"), ("v1", "v3")], [{"name": "v1", "embed_dim": 8}, {"name": "v2", "embed_dim": 6}]
+    about = About("test", "2025-01-01", pairs, backbones, ["base-to-new"], [1, 2], "small", zero_shot="zero")
+    lost = {"v1->v2": lost_images(lost_class("cat", picture(0, {"alpha": "xx"}, "a/very/long/path" * 9), more=3))}
+    page.write_text(render(made_up_run(rows(), about=about, methods=methods, datasets={}, lost=lost)), encoding="utf-8")
     browser.get("about:blank")
     browser.get_log("performance")  # what the browser's own start page asked for
     browser.get(page.as_uri())
@@ -199,6 +201,34 @@ def test_copy(driver: webdriver.Chrome, form: str, head: str, line: str) -> None
     assert line in text
     assert "gamma" not in text
     assert "70.4" in text
+
+
+def test_causes_are_filtered_by_any_of_their_methods_and_copied_with_their_reasons(driver: webdriver.Chrome) -> None:
+    fresh(driver)
+    first = "#failures tbody tr:first-child"
+    assert shown(driver, f"{first} th") == ["embedding width 8 → 6\n1 method"]
+    assert shown(driver, f"{first} li") == [], "reasons are closed"
+    driver.find_element(By.CSS_SELECTOR, f"{first} summary").send_keys(Keys.ENTER)
+    reasons = [f"delta: w is {seed} x 8 in the module but must be {seed} x 6 on v2" for seed in (1, 2)]
+    assert shown(driver, f"{first} li") == reasons
+    table = driver.find_element(By.CSS_SELECTOR, "#failures table")
+    driver.execute_script(f"document.querySelector('{first}').dataset.method = 'other\\ndelta'")
+    script = "arguments[0].closest('.scroll').nextElementSibling.querySelector('button').click(); return arguments[0].copied"
+    assert f"embedding width 8->6 1 method,incompatible,2,delta,reuse,icons,{'; '.join(reasons)}" in driver.execute_script(
+        script, table
+    )
+    for method, seen in (("beta", 0), ("delta", 1)):
+        choose(driver, "method", method)
+        assert len(shown(driver, first)) == seen
+
+
+def test_lost_images_are_closed_until_opened_by_keyboard(driver: webdriver.Chrome) -> None:
+    fresh(driver)
+    assert shown(driver, "#pair-1 .pictures img") == []
+    summary = next(e for e in driver.find_elements(By.CSS_SELECTOR, "#pair-1 summary") if "Images that" in e.text)
+    summary.send_keys(Keys.ENTER)
+    assert len(shown(driver, "#pair-1 .pictures img")) == 1
+    assert driver.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
 
 
 def test_copy_reaches_the_clipboard(driver: webdriver.Chrome) -> None:

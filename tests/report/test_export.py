@@ -86,11 +86,14 @@ def test_tables_say_what_the_page_says(folder: Path) -> None:
     assert f"{float(rows['prompt']['Reuse H']):.1f}" in tex
     overview = (tables / "lift-in-h-on-all-upgrades.csv").read_text(encoding="utf-8")
     assert "incompatible" in overview
+    failed = (tables / "failed-and-incompatible.csv").read_text(encoding="utf-8")
+    assert '"needs 128, has <96>",incompatible' in failed
 
 
 def test_markdown_has_the_answer_the_tables_and_the_commands(folder: Path) -> None:
     text = (folder / "compat.md").read_text(encoding="utf-8")
     assert "retrain prompt" in text
+    assert "| v1 → v5 | needs 128, has &lt;96&gt; | incompatible |" in text
     assert "| Method | Verdict | Lift | Lift ± | Gain | Gain ± | Retained | Reuse base |" in text
     for name in all_analyses():
         assert f"analyse {name} " in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -13,13 +14,12 @@ from fixtures.results import (
     half_width,
     mean,
     page,
+    result,
 )
 
-from benchmark.report import (
-    numbers,
-    sections,
-)
+from benchmark.report import numbers, sections, table_prep
 from benchmark.report.table_prep import prepare
+from benchmark.results import summary
 
 SHIFTS = ("Method", "Old", "Reuse", "Retrain", "Zero-shot new", "Lift", "Verdict")
 
@@ -93,3 +93,35 @@ def test_cross_dataset_shows_the_mean_of_the_others_and_each_of_them(cross: pd.D
     line = next(row for row in details if row[1:3] == ["letters", "adapter"])
     assert line[4] == numbers.number(mean(cross, "adapter", "reuse", test_set="letters"))
     assert line[8] == "harms"
+
+
+def test_failures_are_grouped_by_pair_status_and_cause() -> None:
+    def bad(
+        method: str, reason: str, *, pair: tuple[str, str] = ("v1", "v5"), seed: int = 1, **change: str
+    ) -> dict[str, Any]:
+        row = {"status": "incompatible", "reason": reason, **change}
+        return result(pair, method, "icons", seed, "reuse", **row)
+
+    rows = [
+        bad("b", "up is 5 x 128 in the module but must be 5 x 96 on v5"),
+        bad("b", "up is 5 x 128 in the module but must be 5 x 96 on v5", seed=2),
+        bad("a", "w is 8 in the module but must be 6 on v5", config="lr=1"),
+        bad("c", "it needs images"),
+        bad("d", "it needs images"),
+        bad("d", "it needs images", status="failed"),
+        bad("d", "it needs images", pair=("v1", "v2")),
+        result(("v1", "v5"), "e", "icons", 1, "reuse", value=1.0),
+    ]
+    backbones = [{"name": "v1", "embed_dim": 128}, {"name": "v5", "embed_dim": 96}]
+    found = sections.failures(table_prep.clean(pd.DataFrame(rows, columns=summary.COLUMNS)), backbones)
+    assert [(row.pair, row.cause, row.status, row.methods, row.count) for row in found] == [
+        ("v1 → v5", "embedding width 128 → 96", "incompatible", ("b", "a (lr=1)"), 3),
+        ("v1 → v5", "it needs images", "incompatible", ("c", "d"), 2),
+        ("v1 → v5", "it needs images", "failed", ("d",), 1),
+        ("v1 → v2", "it needs images", "incompatible", ("d",), 1),
+    ]
+    assert found[0].reasons == (
+        "b: up is 5 x 128 in the module but must be 5 x 96 on v5",
+        "a (lr=1): w is 8 in the module but must be 6 on v5",
+    )
+    assert found[1].reasons == ()

@@ -11,7 +11,7 @@ from fixtures.results import Page
 
 from benchmark.report import export
 from benchmark.report.numbers import DASH
-from benchmark.report.table import Column, Interval, Share, Table, Text, simple
+from benchmark.report.table import Column, Interval, Listing, Share, Table, Text, simple
 from benchmark.report.templating import environment
 
 NAN = math.nan
@@ -106,3 +106,14 @@ def test_filters_choose_rows_by_method_upgrade_and_data_set() -> None:
     table = simple("t", ("Upgrade", "Method", "Trained on", "H"), [("a → b", "m", "icons", 1.0)])
     assert table.attributes(table.rows[0]) == {"pair": "a → b", "method": "m", "dataset": "icons"}
     assert table.attributes(table.rows[0], baseline=True) == {"pair": "a → b", "dataset": "icons"}
+
+
+def test_a_listing_is_one_cell_of_a_file_and_one_line_for_each_text_of_a_filter() -> None:
+    columns = (Column("Methods", numeric=False), Column("Reasons", numeric=False))
+    table = Table("t", columns, ((Listing(("a (lr=1,steps=2)", "b")), Listing(("x", "<y>"), "2 reasons", "; ")),))
+    assert table.attributes(table.rows[0]) == {"method": "a (lr=1,steps=2)\nb"}
+    assert export.csv(table).splitlines()[1] == '"a (lr=1,steps=2), b",x; <y>'
+    source = '{% import "macros.html.j2" as m %}{{ m.grid(table, "t") }}'
+    page = environment().from_string(source).render(table=table, about=None)
+    assert "<details><summary>2 reasons</summary><ul><li>x</li><li>&lt;y&gt;</li></ul></details>" in page
+    assert ">a (lr=1,steps=2), b</td>" in page

@@ -63,8 +63,19 @@ def test_an_incompatible_method_says_why(text: str) -> None:
     assert line[2:8] == [numbers.DASH] * 6
     assert "incompatible" in line[1]
     assert "needs 128, has <96>" in line[1]
-    failed = Page(text).rows("Upgrade", "Method", "Status", "Evaluations", "Strategies", "Data sets", "Reason")[0]
-    assert failed == [["v1 → v5", "adapter", "incompatible", "24", "reuse, retrain", "icons, digits", "needs 128, has <96>"]]
+    headings = ("Upgrade", "Cause", "Status", "Evaluations", "Methods", "Strategies", "Data sets", "Recorded reasons")
+    failed = Page(text).rows(*headings)[0]
+    cells = [
+        "v1 → v5",
+        "needs 128, has <96>1 method",
+        "incompatible",
+        "24",
+        "adapter",
+        "reuse, retrain",
+        "icons, digits",
+        "",
+    ]
+    assert failed == [cells]
 
 
 def test_costs(text: str) -> None:

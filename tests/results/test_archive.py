@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from fixtures.lost import lost_class, lost_images, picture
+from fixtures.results import made_up_results, made_up_run
 
-from benchmark.results.archive import read, save
+from benchmark.config.errors import UserError
+from benchmark.results.archive import GALLERY, merge, read, save
+from benchmark.results.tables import RUN_COLUMNS
 
 SETTINGS = ["--device=cpu", "--workers=0", "--datasets=toy", "--protocols=base-to-new"]
 
@@ -100,3 +104,36 @@ def test_a_folder_without_results_is_one_line(cli, copies, tmp_path, damage):
     assert str(folder) in done.err
     assert "fix:" in done.err
     assert done.err.count("\n") == 1
+
+
+@pytest.fixture
+def with_images(tmp_path):
+    """A made-up run of which an image is lost, saved."""
+    lost = {"v1->v2": lost_images(lost_class("cat", picture(0, {"prompt": "x.x"})))}
+    made = made_up_run(made_up_results(), pd.DataFrame(columns=RUN_COLUMNS), folder=tmp_path, lost=lost)
+    save(made)
+    return made
+
+
+def test_lost_images_are_saved_and_read(with_images):
+    assert read(with_images.folder).lost == with_images.lost
+
+
+def test_an_edited_gallery_is_refused(with_images):
+    file = with_images.folder / GALLERY
+    file.write_text(file.read_text().replace("cat", "dog"))
+    with pytest.raises(UserError, match="damaged or was edited"):
+        read(with_images.folder)
+
+
+def test_a_run_without_images_leaves_no_gallery_of_an_earlier_one(with_images):
+    save(replace(with_images, lost={}))
+    assert not (with_images.folder / GALLERY).exists()
+    assert read(with_images.folder).lost == {}
+
+
+def test_lost_images_are_merged(with_images):
+    other = {"v1->v2": lost_images(lost_class("cat", picture(0, {"adapter": "y.."})))}
+    one = replace(with_images, about=replace(with_images.about, backbones=[]))
+    merged = merge([one, replace(one, lost=other)])
+    assert merged.lost["v1->v2"].classes[0].pictures[0].lost == {"prompt": 2, "adapter": 1}

@@ -47,6 +47,7 @@ def test_the_folder_holds_what_was_collected(collected):
     assert again.methods == run_results.methods
     pd.testing.assert_frame_equal(again.results, run_results.results, check_dtype=False)
     assert len(again.runs) == len(run_results.runs)
+    assert again.lost == run_results.lost
 
 
 def test_it_names_what_it_ran(collected):
@@ -56,3 +57,13 @@ def test_it_names_what_it_ran(collected):
     assert [capability.name for capability in run_results.about.capabilities] == ["coop"], "the baseline learns nothing"
     assert set(run_results.results.strategy) == {"old", "reuse", "retrain"}
     assert {"accuracy", "ece", "negative_flip", "mean_per_class_accuracy"} <= set(run_results.results.metric)
+
+
+def test_it_has_the_images_that_modules_lose(collected):
+    """As many as the negative flips of the only method; the data set is the user's own."""
+    run_results, _ = collected
+    rows = run_results.results
+    rows = rows[(rows.method == "coop") & (rows.metric == "negative_flip") & rows.split.isin(["base", "new"])]
+    flips = (rows.value * rows.n / 100).groupby(rows.pair).sum().round()
+    assert {pair: lost.count for pair, lost in run_results.lost.items()} == {p: n for p, n in flips.items() if n}
+    assert run_results.lost, "there must be one"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 SETTINGS = ["--device=cpu", "--workers=0", "--datasets=toy", "--protocols=base-to-new", "--no-report", "--methods=coop"]
-TABLES = ("results.csv", "runs.csv", "uncertainty.csv")
+TABLES = ("results.csv", "runs.csv", "uncertainty.csv", "gallery.json")
 STRANGE = ("", "x", "nan", "inf", "-1", "1e999", "[1]", "0x1", "é", "<b>", "1,5", "None", "9" * 30)
 VALUES = (None, True, -1, 1.5, 10**30, "", "x", [], [[]], {}, {"a": []}, [None], {"name": {}}, float("nan"))
 

@@ -28,6 +28,7 @@ class UserFolder(PhotoDataset):
     again = "give every class training and test images (at least four images if the split is made by rule)"
     incomplete = "check the paths in the CSV: they are relative to it"
     by_content = True
+    shows_images = True
 
     @property
     def root(self) -> Path:

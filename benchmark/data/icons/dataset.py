@@ -14,6 +14,7 @@ from benchmark.data.icons.families import FAMILIES, requirement
 class IconDataset(Dataset):
     """A data set that declares which icon families it draws, so that an absent package is reported before ``load``."""
 
+    shows_images = True
     families: ClassVar[tuple[str, ...]]
     """Names in ``FAMILIES``."""
     packages: ClassVar[Mapping[str, str]] = {}

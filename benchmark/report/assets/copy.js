@@ -3,7 +3,10 @@
 (function () {
   function text(cell) {
     var parts = [];
-    cell.childNodes.forEach(function (node) { parts.push(node.textContent); });
+    cell.childNodes.forEach(function (node) {
+      var lines = node.tagName === "DETAILS" ? Array.from(node.querySelectorAll("li")) : [node];
+      parts.push(lines.map(function (line) { return line.textContent; }).join("; "));
+    });
     return parts.join(" ").replace(/\s+/g, " ").trim();
   }
 

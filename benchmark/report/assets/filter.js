@@ -25,9 +25,9 @@
     return values;
   }
 
-  // "few-shot" of a section includes "few-shot, 4 shots".
+  // "few-shot" of a section includes "few-shot, 4 shots". A row about several methods has each in a line.
   function fits(name, own, wanted) {
-    return !wanted || own === wanted || (name === "protocol" && wanted.indexOf(own + ",") === 0);
+    return !wanted || own.split("\n").indexOf(wanted) >= 0 || (name === "protocol" && wanted.indexOf(own + ",") === 0);
   }
 
   function apply() {

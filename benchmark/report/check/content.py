@@ -10,6 +10,7 @@ from benchmark.analysis.check.flips import Flips
 from benchmark.analysis.check.gate import Outcome
 from benchmark.analysis.check.result import CheckResult
 from benchmark.analysis.check.values import LABELLED, UNLABELLED
+from benchmark.data.thumbnail import image_name
 from benchmark.report.check import words
 from benchmark.results.image_intervals import Measured
 from benchmark.results.provenance import versions
@@ -69,9 +70,9 @@ def flip(result: CheckResult, row: int) -> dict[str, Any]:
     before, after = result.option("stay").predictions, result.option("keep").predictions
     assert before is not None
     assert after is not None
-    names, paths = result.test.classes, getattr(result.test.examples.images, "paths", None)
+    names = result.test.classes
     return {
-        "image": paths[row] if paths else f"image {row + 1}",
+        "image": image_name(result.test.examples.images, row),
         "class": names[int(after.labels[row])],
         "old": names[int(before.predicted[row])],
         "new": names[int(after.predicted[row])],

@@ -1,64 +1,35 @@
-"""Pictures of the images that change sides, small enough to travel in the page."""
+"""The images that change sides, by class."""
 
 from __future__ import annotations
 
-import base64
-import io
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections import Counter
 
 import numpy as np
 
 from benchmark.analysis.check.result import CheckResult
-from benchmark.data.contact_sheet import tile
+from benchmark.data.thumbnail import address
 from benchmark.report.check.content import flip
+from benchmark.report.gallery import Group, Picture
 from benchmark.report.numbers import number
-
-SHOWN = 48
-"""Pictures of one kind."""
-EACH = 6
-"""Pictures of one class and kind."""
-
-
-class Picture(NamedTuple):
-    """One image."""
-
-    data: str
-    """Address with the picture in it."""
-    name: str
-    caption: str
-
-
-class Group(NamedTuple):
-    """The images of one class that change sides in the same way."""
-
-    name: str
-    pictures: list[Picture]
-    more: int
-    """How many are not shown."""
+from benchmark.results.lost_images import EACH, SHOWN, choose
 
 
 def gallery(result: CheckResult, rows: np.ndarray) -> list[Group]:
     """The images at ``rows`` by class, the classes with most of them first."""
-    labels = np.asarray(result.test.examples.labels)[rows]
-    groups, left = [], SHOWN
-    for label in sorted(set(labels.tolist()), key=lambda label: (-int((labels == label).sum()), label)):
-        own = rows[labels == label].tolist()
-        shown = own[: min(EACH, max(0, left))]
-        left -= len(shown)
-        groups.append(Group(result.test.classes[label], list(_pictures(result, shown)), len(own) - len(shown)))
+    labels = result.test.examples.labels
+    counts = Counter(labels[row] for row in rows.tolist())
+    classes = sorted(counts, key=lambda label: (-counts[label], label))
+    ranked = [row for label in classes for row in rows.tolist() if labels[row] == label]
+    chosen = choose(ranked, lambda row: labels[row], shown=SHOWN, each=EACH)
+    groups = []
+    for label in classes:
+        pictures = [_picture(result, row) for row in chosen if labels[row] == label]
+        groups.append(Group(result.test.classes[label], pictures, counts[label] - len(pictures)))
     return groups
 
 
-def _pictures(result: CheckResult, rows: list[int]) -> Iterator[Picture]:
-    for row in rows:
-        told = flip(result, row)
-        sure = "" if told["confidence"] is None else f" ({number(100 * told['confidence'], 0)} %)"
-        caption = f"{told['old']} \N{RIGHTWARDS ARROW} {told['new']}{sure}"
-        yield Picture(_address(result, row), str(told["image"]), caption)
-
-
-def _address(result: CheckResult, row: int) -> str:
-    buffer = io.BytesIO()
-    tile(result.test.examples, row).save(buffer, format="JPEG", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+def _picture(result: CheckResult, row: int) -> Picture:
+    told = flip(result, row)
+    confidence = "" if told["confidence"] is None else f" ({number(100 * told['confidence'], 0)} %)"
+    caption = f"{told['old']} \N{RIGHTWARDS ARROW} {told['new']}{confidence}"
+    return Picture(address(result.test.examples.images, row), f"{told['class']}, {told['image']}", (caption,))
