@@ -15,7 +15,7 @@ def test_every_cell_runs(tmp_path, monkeypatch):
     for cell in cells:
         if cell["cell_type"] == "code":
             assert not cell["outputs"], "outputs are not kept"
-            exec("".join(cell["source"]), names)  # noqa: S102 - our own file
+            exec("".join(cell["source"]), names)
     assert set(names["table"].columns) == {"old", "reuse", "retrain", "repair:both"}
     assert set(names["lift"].index) == {"coop", "clip-adapter"}
     assert names["answer"].verdict

@@ -29,6 +29,9 @@ def write_files(page: Path, report: Report) -> Path:
             stem = folder / "tables" / slug(view.name)
             tex = paper_tables.latex(report.prepared, view.rows, report.view, view.name)
             write_atomically(stem.with_name(f"paper-{stem.name}.tex"), tex.encode())
+            splits = paper_tables.splits_latex(report.prepared, view.rows, report.view, view.name)
+            if splits:
+                write_atomically(stem.with_name(f"paper-splits-{stem.name}.tex"), splits.encode())
             values = paper_tables.numbers_of(view.rows).to_csv(index=False, lineterminator="\n")
             write_atomically(stem.with_name(f"values-{stem.name}.csv"), values.encode())
     for figure in report_figures(report):

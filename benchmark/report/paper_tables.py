@@ -51,6 +51,60 @@ def latex(prepared: Prepared, rows: Sequence[MethodRow], view: Scope, name: str)
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
 
+def splits_latex(prepared: Prepared, rows: Sequence[MethodRow], view: Scope, name: str) -> str:
+    """Base, new and H of every method, on the old backbone and reused on the new one: a block for the average and one for
+    each data set, as papers since CoCoOp (Zhou et al. 2022b, table 1) compare methods. Empty if there are no base classes.
+
+    The highest values of a block are bold; the baseline, which comes first, does not take part. The arguments are those of
+    ``latex``.
+    """
+    if not view.parts:
+        return ""
+    table = prepared.table
+    table = table[(table.pair == rows[0].pair) & (table.protocol == view.protocol) & (table.test_set == "")]
+    by_dataset = table.groupby(["dataset", "method", "config", "split"], sort=False, observed=True)[["old", "reuse"]].mean()
+    datasets = list(dict.fromkeys(by_dataset.index.get_level_values("dataset")))
+    average = by_dataset.groupby(level=["method", "config", "split"], sort=False, observed=True).mean()
+    splits = (*view.parts, view.split)
+    count = f"average of {len(datasets)} data sets" if len(datasets) > 1 else ""
+    blocks = ([(count, average)] if count else []) + [(data, by_dataset.loc[data]) for data in datasets]
+    headings = " & ".join(split.capitalize() for split in splits)
+    lines = [
+        f"% {escaped(name)}, {view.protocol}, per cent, means over seeds",
+        r"\begin{tabular}{l rrr rrr}",
+        r"\toprule",
+        rf" & \multicolumn{{3}}{{c}}{{{escaped(name.split()[0])}}} & \multicolumn{{3}}{{c}}{{{escaped(name)}}} \\",
+        r"\cmidrule(lr){2-4} \cmidrule(lr){5-7}",
+        rf"Method & {headings} & {headings} \\",
+    ]
+    for title, values in blocks:
+        lines += [r"\midrule", rf"\multicolumn{{7}}{{l}}{{\itshape {escaped(title)}}} \\"]
+        lines += _block(values, rows, [(strategy, split) for strategy in ("old", "reuse") for split in splits])
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+
+
+def _block(values: pd.DataFrame, rows: Sequence[MethodRow], columns: Sequence[tuple[str, str]]) -> list[str]:
+    """The lines of one block. ``values``: old and reuse by method, config and split."""
+
+    def value(row: MethodRow, strategy: str, split: str) -> float:
+        found: float = values[strategy].get((row.method, row.config, split), math.nan)
+        return found
+
+    highest = []
+    for column in columns:
+        known = [round(value(row, *column), 1) for row in rows if not row.baseline]
+        highest.append(max(filter(math.isfinite, known), default=math.nan))
+    lines = []
+    for row in rows:
+        cells = []
+        for column, best in zip(columns, highest, strict=True):
+            own = value(row, *column)
+            text = escaped(number(own))
+            cells.append(rf"\textbf{{{text}}}" if round(own, 1) == best and not row.baseline else text)
+        lines.append(rf"{escaped(row.label)} & {' & '.join(cells)} \\")
+    return lines
+
+
 def numbers_of(rows: Sequence[MethodRow]) -> pd.DataFrame:
     """One row for each method of an upgrade: values, bounds of intervals and verdict in columns of their own."""
     return pd.DataFrame(

@@ -25,10 +25,7 @@ class LostRows:
     """The lost images of a plan under the protocol of the report's headline, on its data sets' own test images."""
 
     def __init__(self, plan: Plan, reader: CellReader, datasets: Mapping[str, Dataset], methods: Mapping[str, Info]) -> None:
-        """Args:
-        datasets: By name; only those that show images take part.
-        methods: By name; baselines do not take part, as they have no modules.
-        """
+        """``datasets``: by name; only those that show images take part. ``methods``: by name; baselines have no modules."""
         self.plan, self.reader = plan, reader
         self.protocol = min((task.protocol for task in plan.tasks), key=HEADLINE.index, default=HEADLINE[0])
         shown = [task for task in plan.tasks if task.protocol == self.protocol and datasets[task.dataset].shows_images]

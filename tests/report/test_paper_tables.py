@@ -13,8 +13,43 @@ from fixtures.results import DATASETS, METHODS, by_seed
 
 from benchmark.report import table_prep
 from benchmark.report.method_rows import headline
+from benchmark.report.model import Scope
 from benchmark.report.numbers import number
-from benchmark.report.paper_tables import escaped, latex, numbers_of
+from benchmark.report.paper_tables import escaped, latex, numbers_of, splits_latex
+
+
+@pytest.fixture(scope="module")
+def splits(results):
+    """LaTeX of base, new and H on the first upgrade."""
+    rows = [row for row in headline(results, "zero", METHODS) if row.pair == "v1->v2"]
+    return splits_latex(table_prep.prepare(results, "zero"), rows, table_prep.scope(results), "v1 → v2")
+
+
+def test_base_new_and_h_by_data_set_and_on_average(splits, results) -> None:
+    blocks = splits.split(r"\midrule")[1:]
+    assert len(blocks) == 1 + len(DATASETS)
+    means = []
+    for data, block in zip(DATASETS, blocks[1:], strict=True):
+        assert f"\\itshape {data}}}" in block
+        cells = [re.sub(r"\\textbf\{(.*)\}", r"\1", cell) for cell in line_of(block, "prompt")[1:]]
+        own = [
+            by_seed(results, "prompt", way, dataset=data, split=split).mean()
+            for way in ("old", "reuse")
+            for split in ("base", "new", "H")
+        ]
+        assert cells == [number(value) for value in own]
+        means.append(own)
+    cells = [re.sub(r"\\textbf\{(.*)\}", r"\1", cell) for cell in line_of(blocks[0], "prompt")[1:]]
+    assert cells == [number(sum(values) / len(values)) for values in zip(*means, strict=True)]
+    assert r"\textbf" not in "".join(line for line in splits.splitlines() if line.startswith("zero &"))
+    for block in blocks:
+        lines = [line.split(" & ") for line in block.splitlines() if line.count("&") == 6]
+        for column in range(1, 7):
+            assert any(r"\textbf" in line[column] for line in lines)
+
+
+def test_without_base_classes_there_is_no_such_table(results) -> None:
+    assert splits_latex(None, [], Scope("domain", "all", (), "accuracy"), "a → b") == ""
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +100,9 @@ def test_names_are_harmless() -> None:
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX here")
-def test_it_compiles(made, tmp_path) -> None:
-    document = "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n" + made[1] + "\\end{document}\n"
+def test_it_compiles(made, splits, tmp_path) -> None:
+    text = made[1] + splits
+    document = "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n" + text + "\\end{document}\n"
     (tmp_path / "t.tex").write_text(document, encoding="utf-8")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
