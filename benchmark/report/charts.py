@@ -16,12 +16,14 @@ from matplotlib.patches import Rectangle
 from benchmark.config.files import slug
 from benchmark.report.drawing import BLACK, PAGE, PAPER, SERIES, SOFT, mark, spread, styled, tidy, wrap
 from benchmark.report.model import Figure, MethodRow, Scope
-from benchmark.report.numbers import signed
+from benchmark.report.numbers import number, signed
 from benchmark.report.table import NAN
 from benchmark.report.table_prep import Configured, Prepared
 
 MOST_NUMBERED = 30
 """Data sets of a heat map that has its numbers in the cells; with more, they are in the data of the figure only."""
+MOST_READ = 8
+"""Data sets of a heat map whose values are in the words about a row."""
 DEPTHS: dict[str, tuple[str, str, Any]] = {
     "shallow": (SERIES[0], "o", "-"),
     "deep": (SERIES[1], "s", "-"),
@@ -102,10 +104,18 @@ def _draw_heat_map(lifts: np.ndarray, words: list[list[str]], labels: list[str],
             for text in axes.get_xticklabels():
                 text.set_horizontalalignment("right")
         axes.set_yticklabels(labels, rotation=0)
+        for text in axes.get_yticklabels():
+            mark(text, text.get_text(), "name")
         for place, label in enumerate(labels):
             frame = Rectangle((0, place), len(headings), 1, fill=False, alpha=0)
-            mark(axes.add_patch(frame), label, "frame")
+            mark(axes.add_patch(frame), label, "frame", _row_words(headings, words[place]))
         return canvas
+
+
+def _row_words(headings: Sequence[str], words: Sequence[str]) -> str:
+    """What a row of the heat map says."""
+    rest = f", {len(headings) - MOST_READ} more" if len(headings) > MOST_READ else ""
+    return ", ".join(f"{heading} {word}" for heading, word in list(zip(headings, words, strict=True))[:MOST_READ]) + rest
 
 
 def _mark(axes: Axes, x: int, y: int, strength: float, word: str) -> None:
@@ -156,8 +166,9 @@ def _draw_slopes(rows: Sequence[MethodRow], view: Scope, old: str, new: str) -> 
             name = f"{row.label}  {row.reuse.main:.1f}"
             text = axes.text(1.09, place, name, va="center", color=colour, fontsize=8.5)
             if not row.baseline:
-                for part, artist in (("slope", slope), ("leader", leader), ("name", text)):
-                    mark(artist, row.label, part)
+                mark(slope, row.label, "slope")
+                mark(leader, row.label, "leader")
+                mark(text, row.label, "name", f"old {number(row.old.main)}, reused {number(row.reuse.main)}")
         axes.set_xlim(-0.06, 1.5)
         axes.set_ylim(min(low, *places) - 0.06 * room, max(high, *places) + 0.06 * room)
         axes.set_xticks([0, 1], [f"old\n(on {old})", f"reuse\n(on {new})"])

@@ -16,6 +16,7 @@ from benchmark.report import (
     numbers,
     table_prep,
 )
+from benchmark.report.drawing import values
 from benchmark.report.method_rows import headline
 
 
@@ -31,6 +32,18 @@ def test_heat_map_and_slope_data(results: pd.DataFrame, text: str) -> None:
     slope = Page(text).rows("Method", "Learns at", "Old H", "Reuse H")[0]
     ends = [numbers.number(by_seed(results, "adapter", s).mean(), 2) for s in ("old", "reuse")]
     assert next(row for row in slope if row[0] == "adapter") == ["adapter", "deep", *ends]
+
+
+def test_every_method_has_its_values(results: pd.DataFrame) -> None:
+    rows = [row for row in headline(results, "zero", METHODS) if row.pair == "v1->v2"]
+    view, prepared = table_prep.scope(results), table_prep.prepare(results, "zero")
+    heat = charts.heat_map(prepared, rows, table_prep.lifts_by_dataset(prepared, view), view, "x")
+    assert values(heat.canvas)["frame:bound"] == "icons n/a, digits n/a"
+    assert values(heat.canvas)["frame:prompt"].startswith("icons +")
+    slopes = values(charts.slopes(rows, view, "v1", "v2").canvas)
+    assert set(slopes) == {"name:prompt", "name:prompt-b", "name:adapter"}
+    old, reuse = (by_seed(results, "adapter", strategy).mean() for strategy in ("old", "reuse"))
+    assert slopes["name:adapter"] == f"old {old:.1f}, reused {reuse:.1f}"
 
 
 def test_figures_are_absent_without_data(results: pd.DataFrame) -> None:
