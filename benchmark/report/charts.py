@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
@@ -22,6 +23,8 @@ from benchmark.report.table_prep import Configured, Prepared
 
 MOST_NUMBERED = 30
 """Data sets of a heat map that has its numbers in the cells; with more, they are in the data of the figure only."""
+COLOURS = "RdBu"
+"""Of a heat map: red below zero, blue above."""
 MOST_READ = 8
 """Data sets of a heat map whose values are in the words about a row."""
 DEPTHS: dict[str, tuple[str, str, Any]] = {
@@ -87,7 +90,7 @@ def _draw_heat_map(lifts: np.ndarray, words: list[list[str]], labels: list[str],
     with styled():
         canvas = Canvas(figsize=(2.2 + 0.85 * len(headings), 1.1 + 0.32 * len(labels)))
         axes = canvas.add_subplot()
-        mesh = axes.pcolormesh(lifts, cmap="RdBu", vmin=-limit, vmax=limit, edgecolors=PAGE, linewidth=1)
+        mesh = axes.pcolormesh(lifts, cmap=COLOURS, vmin=-limit, vmax=limit, edgecolors=PAGE, linewidth=1)
         for (y, x), lift in np.ndenumerate(lifts):
             if len(headings) <= MOST_NUMBERED or not math.isfinite(lift):
                 _mark(axes, x, y, lift / limit, words[y][x])
@@ -121,12 +124,19 @@ def _row_words(headings: Sequence[str], words: Sequence[str]) -> str:
 def _mark(axes: Axes, x: int, y: int, strength: float, word: str) -> None:
     """Write in a cell of the heat map; ``strength`` is its colour, -1 to 1, or NaN for a hatched cell."""
     if math.isfinite(strength):
-        colour = PAPER if abs(strength) > 0.55 else BLACK
+        colour = _readable(colormaps[COLOURS]((strength + 1) / 2))
         axes.text(x + 0.5, y + 0.5, word, ha="center", va="center", fontsize=8.5, color=colour)
         return
     axes.add_patch(Rectangle((x, y), 1, 1, facecolor="#eef0f2", edgecolor="#b3bbc2", hatch="////", linewidth=0))
     box = {"facecolor": "#eef0f2", "edgecolor": "none", "pad": 1.5}
     axes.text(x + 0.5, y + 0.5, word, ha="center", va="center", fontsize=8, color=BLACK, bbox=box)
+
+
+def _readable(colour: Sequence[float]) -> str:
+    """Dark or light text, whichever has the higher contrast with a colour (WCAG 2, relative luminance)."""
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour[:3]]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return PAPER if (luminance + 0.05) ** 2 < 1.05 * 0.05 else BLACK
 
 
 def slopes(rows: Sequence[MethodRow], view: Scope, old: str, new: str) -> Figure | None:
