@@ -33,6 +33,7 @@ LONGEST = (
     "test_verify",
     "test_damaged_folders",
     "test_browser",
+    "test_web",
 )
 """Files that take longest."""
 ANALYSES = "tests/analysis/"

@@ -55,7 +55,8 @@ def answer(evidence: Evidence, view: Scope) -> Answer:
     kind = "helps" if choice and choice.way == "keep" else "harms" if harm else "undecided"
     sentences = [_choice(evidence, view), _spread(evidence), _tied(evidence), _counts(evidence, judged)]
     text = " ".join(sentence for sentence in sentences if sentence)
-    return Answer(evidence.pair, evidence.anchor, decided(choice, evidence), kind, text, evidence.repair)
+    lift = str(Interval(choice.over_none, *choice.interval)) if choice else ""
+    return Answer(evidence.pair, evidence.anchor, decided(choice, evidence), kind, text, evidence.repair, lift)
 
 
 def decided(choice: Candidate | None, evidence: Evidence) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
@@ -16,12 +17,16 @@ from matplotlib.patches import Rectangle
 from benchmark.config.files import slug
 from benchmark.report.drawing import BLACK, PAGE, PAPER, SERIES, SOFT, mark, spread, styled, tidy, wrap
 from benchmark.report.model import Figure, MethodRow, Scope
-from benchmark.report.numbers import signed
+from benchmark.report.numbers import number, signed
 from benchmark.report.table import NAN
 from benchmark.report.table_prep import Configured, Prepared
 
 MOST_NUMBERED = 30
 """Data sets of a heat map that has its numbers in the cells; with more, they are in the data of the figure only."""
+COLOURS = "RdBu"
+"""Of a heat map: red below zero, blue above."""
+MOST_READ = 8
+"""Data sets of a heat map whose values are in the words about a row."""
 DEPTHS: dict[str, tuple[str, str, Any]] = {
     "shallow": (SERIES[0], "o", "-"),
     "deep": (SERIES[1], "s", "-"),
@@ -85,7 +90,7 @@ def _draw_heat_map(lifts: np.ndarray, words: list[list[str]], labels: list[str],
     with styled():
         canvas = Canvas(figsize=(2.2 + 0.85 * len(headings), 1.1 + 0.32 * len(labels)))
         axes = canvas.add_subplot()
-        mesh = axes.pcolormesh(lifts, cmap="RdBu", vmin=-limit, vmax=limit, edgecolors=PAGE, linewidth=1)
+        mesh = axes.pcolormesh(lifts, cmap=COLOURS, vmin=-limit, vmax=limit, edgecolors=PAGE, linewidth=1)
         for (y, x), lift in np.ndenumerate(lifts):
             if len(headings) <= MOST_NUMBERED or not math.isfinite(lift):
                 _mark(axes, x, y, lift / limit, words[y][x])
@@ -102,21 +107,36 @@ def _draw_heat_map(lifts: np.ndarray, words: list[list[str]], labels: list[str],
             for text in axes.get_xticklabels():
                 text.set_horizontalalignment("right")
         axes.set_yticklabels(labels, rotation=0)
+        for text in axes.get_yticklabels():
+            mark(text, text.get_text(), "name")
         for place, label in enumerate(labels):
             frame = Rectangle((0, place), len(headings), 1, fill=False, alpha=0)
-            mark(axes.add_patch(frame), label, "frame")
+            mark(axes.add_patch(frame), label, "frame", _row_words(headings, words[place]))
         return canvas
+
+
+def _row_words(headings: Sequence[str], words: Sequence[str]) -> str:
+    """What a row of the heat map says."""
+    rest = f", {len(headings) - MOST_READ} more" if len(headings) > MOST_READ else ""
+    return ", ".join(f"{heading} {word}" for heading, word in list(zip(headings, words, strict=True))[:MOST_READ]) + rest
 
 
 def _mark(axes: Axes, x: int, y: int, strength: float, word: str) -> None:
     """Write in a cell of the heat map; ``strength`` is its colour, -1 to 1, or NaN for a hatched cell."""
     if math.isfinite(strength):
-        colour = PAPER if abs(strength) > 0.55 else BLACK
+        colour = _readable(colormaps[COLOURS]((strength + 1) / 2))
         axes.text(x + 0.5, y + 0.5, word, ha="center", va="center", fontsize=8.5, color=colour)
         return
     axes.add_patch(Rectangle((x, y), 1, 1, facecolor="#eef0f2", edgecolor="#b3bbc2", hatch="////", linewidth=0))
     box = {"facecolor": "#eef0f2", "edgecolor": "none", "pad": 1.5}
     axes.text(x + 0.5, y + 0.5, word, ha="center", va="center", fontsize=8, color=BLACK, bbox=box)
+
+
+def _readable(colour: Sequence[float]) -> str:
+    """Dark or light text, whichever has the higher contrast with a colour (WCAG 2, relative luminance)."""
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour[:3]]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return PAPER if (luminance + 0.05) ** 2 < 1.05 * 0.05 else BLACK
 
 
 def slopes(rows: Sequence[MethodRow], view: Scope, old: str, new: str) -> Figure | None:
@@ -156,8 +176,9 @@ def _draw_slopes(rows: Sequence[MethodRow], view: Scope, old: str, new: str) -> 
             name = f"{row.label}  {row.reuse.main:.1f}"
             text = axes.text(1.09, place, name, va="center", color=colour, fontsize=8.5)
             if not row.baseline:
-                for part, artist in (("slope", slope), ("leader", leader), ("name", text)):
-                    mark(artist, row.label, part)
+                mark(slope, row.label, "slope")
+                mark(leader, row.label, "leader")
+                mark(text, row.label, "name", f"old {number(row.old.main)}, reused {number(row.reuse.main)}")
         axes.set_xlim(-0.06, 1.5)
         axes.set_ylim(min(low, *places) - 0.06 * room, max(high, *places) + 0.06 * room)
         axes.set_xticks([0, 1], [f"old\n(on {old})", f"reuse\n(on {new})"])

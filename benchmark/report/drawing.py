@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from html import escape
+from html import escape, unescape
 from typing import Any
 
 import matplotlib as mpl
@@ -14,7 +14,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.text import Annotation
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 INK, SOFT, AXIS, GRID, PAGE, PAPER = "#1d2329", "#5f6b76", "#9aa3ab", "#e3e7ea", "#ffffff", "#fefefe"
 BLACK = "#111417"
@@ -83,40 +83,61 @@ def pdf(canvas: Canvas, salt: str) -> bytes:
         return content.getvalue()
 
 
-def mark(artist: Artist, label: str, part: str) -> None:
+def mark(artist: Artist, label: str, part: str, value: str = "") -> None:
     """Say which method an artist stands for, so that the page can point it out. The baseline, which others are compared
     with, is not marked.
 
     Args:
-        artist: What is drawn.
+        artist: What is drawn; already in its axes.
         label: The method's, as tables write it.
         part: What of the method it shows; "frame" is for an artist of opacity 0, which the page
             shows while the method is chosen. A figure has each pair of label
             and part once.
+        value: What the figure says of the method, in words. Of all marks of a method, the one that has a value is
+            the one that the keyboard reaches.
     """
     artist.set_gid(f"{part}:{label}")
+    artist.set_label(value)
 
 
-def inline(text: str, title: str) -> str:
+def values(canvas: Canvas) -> dict[str, str]:
+    """The values of the marks that have one, by the id of the mark."""
+    marks = canvas.findobj(lambda artist: artist.get_gid() is not None)
+    return {str(artist.get_gid()): str(artist.get_label()) for artist in marks if artist.get_label()}
+
+
+def inline(text: str, title: str, values: Mapping[str, str] | None = None) -> str:
     """An SVG file as an ``<svg>`` element for a page: titled, without prolog, metadata or namespaces, ids only on
-    what is referred to, colours as CSS variables so that the page's theme decides."""
+    what is referred to, colours as CSS variables so that the page's theme decides.
+
+    Args:
+        text: The file.
+        title: What the figure shows.
+        values: See ``values``.
+    """
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
     text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text)
-    text = re.sub(r'<g id="(?:(\w+):([^"]*))?[^"]*"[^>]*>', _group, text).replace("xlink:href", "href")
+    text = re.sub(r'<g id="(?:(\w+):([^"]*))?[^"]*"[^>]*>', lambda m: _group(m, values or {}), text).replace(
+        "xlink:href", "href"
+    )
     text = re.sub(r"((?:fill|stroke|stop-color): )(#[0-9a-f]{6})", _variable, text)
     name = escape(title)
     return re.sub(r"<svg[^>]*>", lambda m: _opening(m[0], name), text, count=1).strip()
 
 
-def _group(match: re.Match[str]) -> str:
-    """The start of a group; with the method that it shows, if that was marked, whose name appears when it is pointed at. An
-    empty group is left out: HTML would take it for one that is never closed."""
+def _group(match: re.Match[str], values: Mapping[str, str]) -> str:
+    """The start of a group; with the method that it shows, if that was marked, whose name and value appear when it is
+    pointed at. An empty group is left out: HTML would take it for one that is never closed."""
     if match[0].endswith("/>"):
         return ""
     part, label = match[1], match[2]
-    return f'<g class="{part}" data-mark="{label}"><title>{label}</title>' if part else "<g>"
+    if not part:
+        return "<g>"
+    value = values.get(unescape(f"{part}:{label}"), "")
+    words, stop = (f"{label}: {escape(value)}", " data-stop") if value else (label, "")
+    return f'<g class="{part}" data-mark="{label}"{stop}><title>{words}</title>'
 
 
 def _variable(match: re.Match[str]) -> str:
@@ -172,8 +193,9 @@ def label_right(
 
 
 def log_axis(axes: Axes) -> None:
-    """A logarithmic x axis with plain numbers."""
+    """A logarithmic x axis with plain numbers, several in each decade."""
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
 

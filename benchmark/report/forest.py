@@ -13,7 +13,8 @@ from matplotlib.patches import Rectangle
 from benchmark.config.files import slug
 from benchmark.report.drawing import AXIS, MID, SOFT, mark, styled, tidy
 from benchmark.report.model import Figure, MethodRow, Scope
-from benchmark.report.scatter import VERDICTS, verdict_handles
+from benchmark.report.numbers import signed
+from benchmark.report.scatter import VERDICTS, verdict_handles, verdict_words
 from benchmark.report.table import NAN
 
 WAYS = {"old": ("<", "on the old backbone"), "retrain": ("D", "retrained on the new one")}
@@ -40,6 +41,8 @@ def forest(rows: Sequence[MethodRow], view: Scope, name: str) -> Figure | None:
         tidy(axes, "x")
         axes.set_ylim(len(shown) - 0.4, -0.6)
         axes.set_yticks(range(len(shown)), [row.label for row in shown])
+        for text in axes.get_yticklabels():
+            mark(text, text.get_text(), "name")
         axes.spines["left"].set_visible(False)
         axes.set_xlabel(f"points of {view.word} over the new backbone without a module")
         _frames(axes, shown)
@@ -59,11 +62,17 @@ def _draw(axes: Axes, place: int, row: MethodRow) -> None:
         (line,) = axes.plot((row.lift.low, row.lift.high), (place, place), color=colour, lw=1.6, solid_capstyle="butt")
         mark(line, row.label, "interval")
     (dot,) = axes.plot(row.lift.mean, place, marker, color=colour, ms=6, mew=0)
-    mark(dot, row.label, "point")
+    mark(dot, row.label, "point", _value(row))
     for (way, (shape, _)), value in zip(WAYS.items(), _others(row), strict=True):
         if math.isfinite(value):
             (hollow,) = axes.plot(value, place, shape, color=SOFT, mfc="none", ms=4, mew=0.9)
             mark(hollow, row.label, way)
+
+
+def _value(row: MethodRow) -> str:
+    """What a row of the figure says, in words."""
+    parts = [f"{way} {signed(value)}" for way, value in zip(WAYS, _others(row), strict=True) if math.isfinite(value)]
+    return ", ".join([verdict_words(row), *parts])
 
 
 def _others(row: MethodRow) -> tuple[float, float]:

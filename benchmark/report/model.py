@@ -215,7 +215,7 @@ class Figure:
         """The drawing as part of a page."""
         from benchmark.report import drawing
 
-        return drawing.inline(self.file, self.title)
+        return drawing.inline(self.file, self.title, drawing.values(self.canvas))
 
 
 @dataclass(frozen=True)
@@ -229,6 +229,8 @@ class Answer:
     """helps, harms or undecided, for its colour."""
     sentence: str
     repair: str = ""
+    lift: str = ""
+    """Of what is chosen over the new backbone without a module, with its interval; empty if nothing is chosen."""
 
 
 @dataclass(frozen=True)

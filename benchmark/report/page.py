@@ -37,7 +37,7 @@ from benchmark.results.summary import extra_metrics
 
 Lifts = Mapping[Configured, Mapping[str, float]]
 """See ``table_prep.lifts_by_dataset``."""
-SCRIPTS = ("sort.js", "filter.js", "copy.js", "theme.js", "details.js")
+SCRIPTS = ("sort.js", "filter.js", "copy.js", "theme.js", "details.js", "marks.js", "scroll.js")
 
 
 def write(

@@ -12,9 +12,9 @@ from matplotlib.lines import Line2D
 
 from benchmark.config.files import slug
 from benchmark.report.charts import DEPTHS
-from benchmark.report.drawing import AXIS, BAD, GOOD, INK, MID, SOFT, front, label_right, log_axis, mark, styled, tidy
+from benchmark.report.drawing import AXIS, BAD, GOOD, INK, MID, PAGE, SOFT, front, label_right, log_axis, mark, styled, tidy
 from benchmark.report.model import CostRow, Figure, MethodRow, Scope
-from benchmark.report.numbers import signed
+from benchmark.report.numbers import number, signed
 
 VERDICTS = {"helps": (GOOD, "^"), "harms": (BAD, "v"), "no effect": (MID, "s"), "undecided": (MID, "o")}
 """Colour and marker by verdict."""
@@ -32,11 +32,11 @@ def strip(pairs: Sequence[tuple[str, Sequence[MethodRow]]], view: Scope) -> Figu
         canvas = Canvas(figsize=(7, 1.0 + 0.75 * len(shown)))
         axes = canvas.add_subplot()
         axes.axvline(0, color=AXIS, lw=1.2)
-        for place, (_, rows) in enumerate(shown):
+        for place, (upgrade, rows) in enumerate(shown):
             for row in rows:
                 colour, marker = VERDICTS.get(row.verdict, (MID, "o"))
                 (dot,) = axes.plot(row.lift.mean, place, marker, color=colour, ms=6, alpha=0.75, mew=0)
-                mark(dot, row.label, f"point{place}")
+                mark(dot, row.label, f"point{place}", f"{verdict_words(row)} on {upgrade}")
             best, worst = (pick(rows, key=lambda row: row.lift.mean) for pick in (max, min))
             for row, side in ((worst, "left"), (best, "right")) if best is not worst else ((best, "right"),):
                 name = axes.annotate(
@@ -46,6 +46,7 @@ def strip(pairs: Sequence[tuple[str, Sequence[MethodRow]]], view: Scope) -> Figu
                     textcoords="offset points",
                     ha=side,
                     fontsize=8.5,
+                    bbox={"facecolor": PAGE, "edgecolor": "none", "pad": 0.6},
                 )
                 mark(name, row.label, f"name{place}")
         tidy(axes, "x")
@@ -67,6 +68,11 @@ def strip(pairs: Sequence[tuple[str, Sequence[MethodRow]]], view: Scope) -> Figu
     )
 
 
+def verdict_words(row: MethodRow) -> str:
+    """Lift, interval and verdict of a method."""
+    return ", ".join(text for text in (f"lift {row.lift}", row.verdict) if text)
+
+
 def verdict_handles(rows: Sequence[MethodRow]) -> list[Line2D]:
     """For a legend: the marks of the verdicts that rows have."""
     used = {row.verdict for row in rows}
@@ -84,11 +90,18 @@ class Point:
     row: MethodRow
     x: float
     y: float
+    value: str
+    """Both in words."""
 
 
 def base_and_new(rows: Sequence[MethodRow], view: Scope, name: str) -> Figure | None:
     """Reused accuracy on base against new classes, with zero-shot's as a cross of dashed lines; None without both."""
-    points = [Point(row, row.reuse.base, row.reuse.new) for row in rows if _all(row.reuse.base, row.reuse.new)]
+    points = [
+        Point(row, base, new, f"base {number(base)}, new {number(new)}")
+        for row in rows
+        for base, new in [(row.reuse.base, row.reuse.new)]
+        if _all(base, new)
+    ]
     modules = [point for point in points if not point.row.baseline]
     if not modules:
         return None
@@ -112,7 +125,7 @@ def base_and_new(rows: Sequence[MethodRow], view: Scope, name: str) -> Figure | 
 def flips(rows: Sequence[MethodRow], name: str) -> Figure | None:
     """Negative against positive flips of reused modules, with zero-shot's own; None if there are none."""
     points = [
-        Point(row, negative, positive)
+        Point(row, negative, positive, f"negative flips {number(negative)} %, positive flips {number(positive)} %")
         for row in rows
         for negative, positive in [(row.metric("negative_flip", "reuse"), row.metric("positive_flip", "reuse"))]
         if _all(negative, positive)
@@ -124,7 +137,7 @@ def flips(rows: Sequence[MethodRow], name: str) -> Figure | None:
     with styled():
         high = 1.08 * max(1.0, *(max(p.x, p.y) for p in points))
         axes.plot([0, high], [0, high], color=AXIS, lw=1)
-        axes.annotate("as many lost as gained", (high, high), (-4, -14), textcoords="offset points", ha="right", color=SOFT)
+        axes.annotate("as many lost as gained", (0.93 * high, 0.96 * high), ha="right", va="center", color=SOFT)
         _draw(axes, modules, sorted(modules, key=lambda p: p.y - p.x))
         for point in points:
             if point.row.baseline:
@@ -144,7 +157,7 @@ def flips(rows: Sequence[MethodRow], name: str) -> Figure | None:
 def pareto(rows: Sequence[MethodRow], costs: Mapping[str, CostRow], view: Scope, name: str) -> Figure | None:
     """Lift against the time of one training, with the Pareto front; None with fewer than two points."""
     points = [
-        Point(row, costs[row.label].seconds, row.lift.mean)
+        Point(row, costs[row.label].seconds, row.lift.mean, f"lift {row.lift}, {number(costs[row.label].seconds, 2)} s")
         for row in rows
         if not row.baseline and row.label in costs and _all(costs[row.label].seconds, row.lift.mean)
     ]
@@ -184,7 +197,7 @@ def _draw(axes: Axes, points: Sequence[Point], ordered: Sequence[Point]) -> None
     for point in points:
         colour, marker, _ = DEPTHS.get(point.row.depth, DEPTHS["none"])
         (dot,) = axes.plot(point.x, point.y, marker, color=colour, ms=5.5, alpha=0.85, mew=0)
-        mark(dot, point.row.label, "point")
+        mark(dot, point.row.label, "point", point.value)
     named = ordered[:LABELLED]
     colours = [DEPTHS.get(point.row.depth, DEPTHS["none"])[0] for point in named]
     for name in label_right(axes, [(p.x, p.y) for p in named], [p.row.label for p in named], colours):

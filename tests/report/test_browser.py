@@ -7,7 +7,6 @@ import base64
 import itertools
 import json
 import math
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,19 +22,15 @@ from benchmark.results import summary
 from benchmark.results.provenance import About
 
 pytest.importorskip("selenium")
+from fixtures import browser
+from fixtures.browser import choose, fresh, shown
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import Select, WebDriverWait
+from selenium.webdriver.support.ui import WebDriverWait
 
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(not (BROWSER and DRIVER), reason="needs chromium and chromedriver")
+pytestmark = browser.needed
 
-FLAGS = (
-    "--headless=new --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update "
-    "--disable-sync --window-size=1280,1000"
-)
 REUSE = {"zero": 50.0, "alpha": 9.5, "beta": 70.25, "gamma": 61.0, "delta": math.nan}
 HEADER = "#pair-1 table.headline th[data-column='7']"
 
@@ -59,30 +54,15 @@ def rows() -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
     folder = tmp_path_factory.mktemp("report")
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(BROWSER)
-    for flag in [*FLAGS.split(), f"--user-data-dir={folder / 'profile'}", "--host-resolver-rules=MAP * ~NOTFOUND"]:
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=str(DRIVER)))
     page = folder / "compat.html"
     methods = {name: Info(name, name.title(), "-", ("text",), "shallow", baseline=name == "zero") for name in REUSE}
     pairs, backbones = [("v1", "v2"), ("v1", "v3")], [{"name": "v1", "embed_dim": 8}, {"name": "v2", "embed_dim": 6}]
     about = About("test", "2025-01-01", pairs, backbones, ["base-to-new"], [1, 2], "small", zero_shot="zero")
     lost = {"v1->v2": lost_images(lost_class("cat", picture(0, {"alpha": "xx"}, "a/very/long/path" * 9), more=3))}
     page.write_text(render(made_up_run(rows(), about=about, methods=methods, datasets={}, lost=lost)), encoding="utf-8")
-    browser.get("about:blank")
-    browser.get_log("performance")  # what the browser's own start page asked for
-    browser.get(page.as_uri())
-    yield browser
-    browser.quit()
-
-
-def shown(driver: webdriver.Chrome, selector: str) -> list[str]:
-    """Texts of the elements that can be seen, read in one step: a list of elements could go stale while the page redraws."""
-    script = "return [...document.querySelectorAll(arguments[0])].filter(e => e.checkVisibility()).map(e => e.innerText)"
-    found: list[str] = driver.execute_script(script, selector)
-    return found
+    with browser.started(folder) as driver:
+        driver.get(page.as_uri())
+        yield driver
 
 
 def names(driver: webdriver.Chrome, body: str = ".sorted", pair: int = 1) -> list[str]:
@@ -114,21 +94,6 @@ def test_keyboard_sorts_by_name(driver: webdriver.Chrome) -> None:
     assert names(driver) == ["alpha", "beta", "delta", "gamma"]
     driver.find_element(By.CSS_SELECTOR, "#pair-1 table.headline th[data-column='0'] button").send_keys(Keys.SPACE)
     assert names(driver) == ["gamma", "delta", "beta", "alpha"]
-
-
-def choose(driver: webdriver.Chrome, name: str, word: str) -> None:
-    Select(driver.find_element(By.CSS_SELECTOR, f"#filters select[name={name}]")).select_by_visible_text(word)
-
-
-def fresh(driver: webdriver.Chrome, fragment: str = "", *, opened: bool = True) -> None:
-    """The page as a link opens it; ``opened``: with all its sections open."""
-    address = driver.current_url.split("#")[0]
-    driver.get("about:blank")
-    driver.get(address + fragment)
-    ready = "return document.readyState === 'complete' && document.querySelector('#details-table tbody tr') !== null"
-    WebDriverWait(driver, 20).until(lambda d: d.execute_script(ready))
-    if opened:
-        driver.execute_script("document.querySelectorAll('details.part').forEach(part => { part.open = true; })")
 
 
 def test_filter_by_method_and_undo(driver: webdriver.Chrome) -> None:
@@ -290,14 +255,9 @@ def test_print_leaves_out_what_paper_cannot_do(driver: webdriver.Chrome) -> None
 
 
 def test_everything_can_be_reached_by_keyboard(driver: webdriver.Chrome) -> None:
-    """Every frame that scrolls can be focused and has a name, every baseline has a name, figures have a description."""
+    """Every frame that could scroll and every button has a name, figures have a description."""
     fresh(driver)
-    assert (
-        driver.execute_script(
-            "return document.querySelectorAll('.scroll:not([tabindex]), .scroll:not([aria-label])').length"
-        )
-        == 0
-    )
+    assert driver.execute_script("return document.querySelectorAll('.scroll:not([aria-label])').length") == 0
     unnamed = (
         "return [...document.querySelectorAll('button, select')].filter(e => !e.textContent.trim() && !e.ariaLabel).length"
     )

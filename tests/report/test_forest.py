@@ -9,8 +9,10 @@ import pytest
 from fixtures.results import METHODS, all_failed, by_seed, lift_half_width
 
 from benchmark.report import table_prep
+from benchmark.report.drawing import values
 from benchmark.report.forest import forest
 from benchmark.report.method_rows import headline
+from benchmark.report.numbers import signed
 
 
 def test_it_has_the_interval_that_decides_and_the_other_ways(results: pd.DataFrame) -> None:
@@ -25,6 +27,8 @@ def test_it_has_the_interval_that_decides_and_the_other_ways(results: pd.DataFra
     assert (verdict, low > 0) == ("helps", True)
     assert stay == pytest.approx(by_seed(results, "prompt", "old").mean() - zero)
     assert retrain == pytest.approx(by_seed(results, "prompt", "retrain").mean() - zero)
+    assert values(figure.canvas)["point:prompt"].startswith(f"lift {signed(lift)} ± ")
+    assert f"helps, old {signed(stay)}, retrain {signed(retrain)}" in values(figure.canvas)["point:prompt"]
     ids = {artist.get_gid() for artist in figure.canvas.axes[0].get_children() if artist.get_gid()}
     assert {f"{part}:prompt" for part in ("interval", "point", "old", "retrain", "frame")} <= ids
 

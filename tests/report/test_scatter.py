@@ -9,6 +9,7 @@ import pytest
 from fixtures.results import METHODS, by_seed
 
 from benchmark.report import scatter
+from benchmark.report.drawing import values
 from benchmark.report.method_rows import headline
 from benchmark.report.model import BASE_TO_NEW, CostRow, MethodRow
 
@@ -32,6 +33,8 @@ def test_strip_has_every_lift_and_not_the_baseline(rows: list[MethodRow]) -> Non
         ("v1 → v2", "adapter", "harms"),
     }
     assert scatter.strip([("nothing", [])], BASE_TO_NEW) is None
+    assert set(values(figure.canvas)) == {"point0:prompt", "point0:prompt-b", "point0:adapter"}
+    assert values(figure.canvas)["point0:adapter"].endswith(", harms on v1 → v2")
 
 
 def test_base_and_new_have_both_accuracies(results: pd.DataFrame, rows: list[MethodRow]) -> None:
@@ -41,6 +44,7 @@ def test_base_and_new_have_both_accuracies(results: pd.DataFrame, rows: list[Met
     assert "bound" not in points  # it has base classes only
     expected = tuple(by_seed(results, "adapter", "reuse", split=split).mean() for split in ("base", "new"))
     assert points["adapter"] == pytest.approx(expected)
+    assert values(figure.canvas)["point:adapter"] == f"base {expected[0]:.1f}, new {expected[1]:.1f}"
     assert scatter.base_and_new([row for row in rows if row.baseline], BASE_TO_NEW, "x") is None
 
 
@@ -62,6 +66,7 @@ def test_the_front_is_marked(rows: list[MethodRow]) -> None:
     marked = {line[0] for line in figure.data if line[4] == "yes"}
     assert marked == ({"prompt", "prompt-b"} if lifts["prompt"] > lifts["prompt-b"] else {"prompt-b"})
     assert {line[0]: line[2] for line in figure.data} == {"prompt": 2.0, "prompt-b": 1.0, "adapter": 3.0}
+    assert values(figure.canvas)["point:prompt"].endswith(", 2.00 s")
 
 
 def test_no_front_of_one_point_or_of_times_that_are_missing(rows: list[MethodRow]) -> None:

@@ -26,7 +26,8 @@ def test_texts_are_escaped():
 
 def test_style_sheets_are_there():
     assert "--ink" in text("style.css")
-    assert ".pictures" in text("check.css")
+    assert ".pictures" in text("style.css")
+    assert ".conditions" in text("check.css")
 
 
 @pytest.mark.parametrize("address", ["javascript:alert(1)", "https://a b", None, 3])

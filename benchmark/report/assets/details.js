@@ -6,7 +6,7 @@
   var table = document.getElementById("details-table"), more = document.getElementById("details-more");
   var count = document.getElementById("details-count");
   var texts = packed.texts.length, rows = packed.rows, shown = PAGE, order = null, wanted = {};
-  var columns = packed.texts.concat(packed.values);
+  var columns = packed.texts.concat(packed.values), method = packed.texts.indexOf("method");
 
   function word(row, column) { return packed.words[column][row[column]]; }
 
@@ -47,6 +47,7 @@
     var chosen = sorted(passing()), body = document.createElement("tbody");
     chosen.slice(0, shown).forEach(function (row) {
       var line = document.createElement("tr");
+      line.setAttribute("data-method", word(row, method));
       columns.forEach(function (_, column) {
         var value = row[column];
         if (column < texts) line.appendChild(cell("td", word(row, column)));

@@ -40,7 +40,7 @@
     document.querySelectorAll("[data-view]").forEach(function (element) {
       element.hidden = element.getAttribute("data-view") !== wanted.method;
     });
-    document.querySelectorAll("[data-mark]").forEach(function (mark) {
+    document.querySelectorAll("svg [data-mark]").forEach(function (mark) {
       mark.classList.toggle("dim", wanted.method !== "" && mark.getAttribute("data-mark") !== wanted.method);
       mark.classList.toggle("chosen", mark.getAttribute("data-mark") === wanted.method);
     });

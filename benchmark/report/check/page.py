@@ -57,7 +57,7 @@ def page(result: CheckResult, outcomes: Sequence[Outcome]) -> str:
         "outcomes": outcomes,
         "notes": _notes(result),
         "css": templating.text("style.css") + templating.text("check.css"),
-        "script": templating.text("theme.js"),
+        "script": templating.text("theme.js") + templating.text("scroll.js"),
     }
     return templating.environment().get_template("check.html.j2").render(context)
 
