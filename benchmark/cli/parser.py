@@ -196,6 +196,13 @@ def add_pack(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=pack_file, default=None, metavar="FILE", help=text)
 
 
+def add_site(parser: argparse.ArgumentParser) -> None:
+    """A leaderboard of packs."""
+    text = "where the pages are written; files of the same names are replaced"
+    parser.add_argument("folder", type=Path, metavar="DIR", help=text)
+    parser.add_argument("packs", nargs="+", type=Path, metavar="PACK", help="files that the command 'pack' wrote")
+
+
 def add_verify(parser: argparse.ArgumentParser) -> None:
     """The hashes of a results folder or a pack."""
     text = "the --out of a run, or a pack"
@@ -323,6 +330,7 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "verify": ("say what in a results folder is damaged, stale or was edited", add_verify),
     "report": ("write the report again from finished results", add_report_command),
     "pack": ("write one file of a results folder, for publishing", add_pack),
+    "site": ("write a leaderboard of several packs as web pages", add_site),
     "eval-module": ("evaluate a module that you have on other backbones", add_eval_module),
     "check": ("say what to do with a module: keep, repair or retrain it, and why", add_check),
     "relatedness": ("say how related two backbones are, from words alone", add_relatedness),
