@@ -282,8 +282,8 @@ def run(
 
 
 def load_results(folder: str | Path = "results") -> RunResults:
-    """The results that a run left in a folder: tidy DataFrames ``results``, ``runs`` and ``uncertainty``, and their
-    provenance ``about``.
+    """The results that a run left in a folder, or that a pack holds: tidy DataFrames ``results``, ``runs`` and
+    ``uncertainty``, and their provenance ``about``.
 
     Raises:
         UserError: the folder has no finished results, or they are broken.

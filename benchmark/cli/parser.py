@@ -178,14 +178,37 @@ def add_analyse(parser: argparse.ArgumentParser) -> None:
 
 def add_report_command(parser: argparse.ArgumentParser) -> None:
     """The report of finished results."""
-    text = "results folders; several become one report"
-    parser.add_argument("folders", nargs="*", type=Path, default=[Path("results")], metavar="DIR", help=text)
+    text = "results folders or packs; several become one report"
+    parser.add_argument("folders", nargs="*", type=Path, default=[Path("results")], metavar="RESULTS", help=text)
     add_report(parser)
 
 
+def pack_file(text: str) -> Path:
+    """A file for a pack."""
+    file = Path(text)
+    if file.suffix.lower() != ".pack":
+        raise argparse.ArgumentTypeError(f"the name of a pack ends with .pack: write {text.rstrip('/')}.pack")
+    return file
+
+
+def add_pack(parser: argparse.ArgumentParser) -> None:
+    """A file of a results folder."""
+    parser.add_argument("folder", type=Path, metavar="RESULTS", help="the --out of a run")
+    text = "what to write; the folder's name with .pack in this folder unless given"
+    parser.add_argument("--out", type=pack_file, default=None, metavar="FILE", help=text)
+
+
+def add_site(parser: argparse.ArgumentParser) -> None:
+    """A leaderboard of packs."""
+    text = "where the pages are written; files of the same names are replaced"
+    parser.add_argument("folder", type=Path, metavar="DIR", help=text)
+    parser.add_argument("packs", nargs="+", type=Path, metavar="PACK", help="files that the command 'pack' wrote")
+
+
 def add_verify(parser: argparse.ArgumentParser) -> None:
-    """The hashes of a results folder."""
-    parser.add_argument("folder", nargs="?", type=Path, default=Path("results"), metavar="DIR", help="the --out of a run")
+    """The hashes of a results folder or a pack."""
+    text = "the --out of a run, or a pack"
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("results"), metavar="RESULTS", help=text)
 
 
 def add_eval_module(parser: argparse.ArgumentParser) -> None:
@@ -289,7 +312,9 @@ def add_cite(parser: argparse.ArgumentParser) -> None:
 
 def add_show(parser: argparse.ArgumentParser) -> None:
     """A results folder."""
-    parser.add_argument("folder", nargs="?", type=Path, default=Path("results"), metavar="DIR", help="results folder")
+    parser.add_argument(
+        "folder", nargs="?", type=Path, default=Path("results"), metavar="RESULTS", help="results folder or pack"
+    )
 
 
 def add_init(parser: argparse.ArgumentParser) -> None:
@@ -306,6 +331,8 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "show": ("print the whole table of a finished run", add_show),
     "verify": ("say what in a results folder is damaged, stale or was edited", add_verify),
     "report": ("write the report again from finished results", add_report_command),
+    "pack": ("write one file of a results folder, for publishing", add_pack),
+    "site": ("write a leaderboard of several packs as web pages", add_site),
     "eval-module": ("evaluate a module that you have on other backbones", add_eval_module),
     "check": ("say what to do with a module: keep, repair or retrain it, and why", add_check),
     "relatedness": ("say how related two backbones are, from words alone", add_relatedness),

@@ -1,4 +1,4 @@
-"""Write the report again from finished results, without computing anything; several results folders become one report."""
+"""Write the report again from finished results, without computing anything; several folders or packs become one report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Print the whole table of a finished run, with what to do at every upgrade."""
+"""Print the whole table of a finished run or a pack, with what to do at every upgrade."""
 
 from __future__ import annotations
 

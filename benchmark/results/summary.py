@@ -290,6 +290,16 @@ def _corrected(rows: pd.DataFrame, baseline: str) -> pd.DataFrame:
     return rows
 
 
+def _of_difference(first: float, second: float, both: float) -> float:
+    """The variance of a difference from the two variances and the covariance. Where the covariance is unknown, because the
+    two were computed in different runs, it is the largest that is possible; NaN where a variance is unknown."""
+    if not math.isfinite(first + second):
+        return math.nan
+    if not math.isfinite(both):
+        return (math.sqrt(max(0.0, first)) + math.sqrt(max(0.0, second))) ** 2
+    return max(0.0, first + second - 2 * both)
+
+
 def rank_intervals(
     table: pd.DataFrame, names: Sequence[tuple[str, str]], where: tuple[str, str, str], covariances: Covariances
 ) -> list[tuple[int, int]]:
@@ -312,7 +322,7 @@ def rank_intervals(
             first, count = covariances.of("lift", where, one, one, tests)
             second, _ = covariances.of("lift", where, other, other, tests)
             both, _ = covariances.of("lift", where, one, other, tests)
-            variances.append(max(0.0, first + second - 2 * both) if math.isfinite(first + second + both) else math.nan)
+            variances.append(_of_difference(first, second, both))
             drawings.append(count)
         return combine(gaps, variances, drawings)
 

@@ -7,10 +7,12 @@ import io
 from collections.abc import Collection, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
 
+from benchmark.config.errors import UserError
 from benchmark.results.legacy import modernise
 
 
@@ -30,8 +32,46 @@ def parquet_content(table: pd.DataFrame) -> bytes | None:
     return buffer.getvalue()
 
 
+def read_parquet(
+    content: bytes,
+    columns: Sequence[str],
+    *,
+    numbers: Collection[str] = (),
+    integers: Collection[str] = (),
+    defaults: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
+    """The table that ``parquet_content`` made; arguments and errors are those of ``read_csv``.
+
+    Raises:
+        UserError: pyarrow is not installed.
+    """
+    require_pyarrow()
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        table = parquet.read_table(io.BytesIO(content)).to_pandas(ignore_metadata=True)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise ValueError(f"it is not Parquet: {error}") from error
+    for name in table.columns.difference([*numbers, *integers]):
+        if not table[name].map(lambda value: isinstance(value, str)).all():
+            raise ValueError(f"column {name!r} has a value that is not a text")
+    return _checked(table, columns, numbers=numbers, integers=integers, defaults=defaults)
+
+
+def require_pyarrow() -> None:
+    """Check that Parquet can be read and written.
+
+    Raises:
+        UserError: pyarrow is not installed.
+    """
+    if find_spec("pyarrow") is None:
+        what = "packs hold Parquet files, which need the package pyarrow"
+        raise UserError(what, fix="pip install pyarrow, or install the extra 'parquet'")
+
+
 def read_csv(
-    file: Path,
+    file: Path | BinaryIO,
     columns: Sequence[str],
     *,
     numbers: Collection[str] = (),
@@ -53,9 +93,23 @@ def read_csv(
         OSError: the file cannot be read.
         ValueError: it is not such a table; says why.
     """
-    table = modernise(pd.read_csv(file, dtype=str, keep_default_na=False, na_filter=False))
+    table = pd.read_csv(file, dtype=str, keep_default_na=False, na_filter=False)
     if not isinstance(table.index, pd.RangeIndex):
         raise ValueError("a row has more fields than there are columns")
+    return _checked(table, columns, numbers=numbers, integers=integers, flags=flags, defaults=defaults)
+
+
+def _checked(
+    table: pd.DataFrame,
+    columns: Sequence[str],
+    *,
+    numbers: Collection[str],
+    integers: Collection[str],
+    flags: Collection[str] = (),
+    defaults: Mapping[str, str] | None,
+) -> pd.DataFrame:
+    """The table with the current names, its columns checked and of their types."""
+    table = modernise(table)
     for name, value in (defaults or {}).items():
         if name not in table:
             table[name] = value

@@ -17,8 +17,9 @@ from benchmark.results.summary import COLUMNS
 from benchmark.training.evaluation import Predictions
 
 RUN_COLUMNS = (
-    "key kind method config backbone dataset protocol seed status seconds train_seconds peak_mb parameters steps".split()
-)
+    "key kind method config backbone dataset protocol seed status seconds train_seconds peak_mb parameters steps plugin"
+).split()
+"""Columns of runs.csv, in order. ``plugin`` is the hash of the file of the method when the cell was computed."""
 
 
 class ResultRows:

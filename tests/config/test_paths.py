@@ -64,3 +64,8 @@ def test_a_yaml_that_comes_with_the_suite_is_found_from_anywhere(tmp_path, monke
     (tmp_path / "pairs").mkdir()
     (tmp_path / "pairs" / "paper.yaml").write_text("")
     assert loader.find(Path("pairs/paper.yaml")) == Path("pairs/paper.yaml")
+
+
+def test_the_version_is_that_of_the_package():
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert f'\nversion = "{paths.suite_version()}"\n' in project

@@ -66,7 +66,7 @@ def test_a_contradiction_is_named(cli, copies, tmp_path):
     save(replace(run, results=table.assign(value=pd.to_numeric(table.value))))
     done = cli("report", str(copies["one"]), str(copies["both"]), f"--report={tmp_path}/x.html")
     assert done.status == 2
-    assert "1 value differs between the folders, the first: coop on native->" in done.err
+    assert f"1 value differs between {copies['one']} and {copies['both']}, the first: coop on native->" in done.err
     assert not (tmp_path / "x.html").exists()
 
 

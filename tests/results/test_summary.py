@@ -137,6 +137,22 @@ def test_ranks_are_of_methods_compared_seed_by_seed():
     ]
 
 
+@pytest.mark.parametrize(("covariance", "ranks"), [(9.0, [(1, 1), (2, 2)]), (None, [(1, 2), (1, 2)])])
+def test_an_unknown_covariance_of_two_methods_separates_no_ranks(covariance, ranks):
+    """As that of methods from two runs: the image variance of their difference is taken to be as large as it can be."""
+    frame = results()
+    other = frame[frame.method == "m"].assign(method="k")
+    other.loc[(other.strategy == "reuse") & (other.metric == "accuracy"), "value"] -= 5.0
+    table = summary.with_baseline(summary.wide(pd.concat([frame, other])), "z")
+    one = images(9.0)
+    parts = [one, one.assign(method="k", other="k")]
+    if covariance is not None:
+        parts.append(one.assign(other="k", covariance=covariance))
+    names = [("m", "default"), ("k", "default")]
+    where, known = ("o->n", "base-to-new", "H"), summary.Covariances(pd.concat(parts))
+    assert summary.rank_intervals(table, names, where, known) == ranks
+
+
 def test_retained_is_blank_where_retraining_does_not_gain_significantly():
     frame = results()
     chosen = (frame.method == "m") & (frame.strategy == "retrain")

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.results.table_files import csv_content, parquet_content, read_csv
+from benchmark.config.errors import UserError
+from benchmark.results.table_files import csv_content, parquet_content, read_csv, read_parquet
 
 TABLE = pd.DataFrame({"method": ["1", "", "a,b"], "value": [0.5, np.nan, 2.0], "seed": [1, 2, 3]})
 FLAGGED = "method,value,seed,full\na,1,1,"
@@ -65,3 +66,34 @@ def test_parquet_has_the_same_table(tmp_path):
 def test_without_pyarrow_there_is_none(monkeypatch):
     monkeypatch.setattr("benchmark.results.table_files.find_spec", lambda name: None)
     assert parquet_content(TABLE) is None
+
+
+def test_parquet_comes_back_with_the_types_of_a_csv(tmp_path):
+    pytest.importorskip("pyarrow")
+    (tmp_path / "x.csv").write_bytes(csv_content(TABLE))
+    loaded = read_parquet(parquet_content(TABLE), list(TABLE.columns), numbers=("value",), integers=("seed",))
+    pd.testing.assert_frame_equal(loaded, read(tmp_path / "x.csv"))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"method": [1, 2, 3]}, "column 'method' has a value that is not a text"),
+        ({"method": [None, "a", "b"]}, "column 'method' has a value that is not a text"),
+        ({"value": [0.0, 1.0, np.inf]}, "column 'value' has a value that is not finite"),
+        ({"seed": [0.5, 1.0, 2.0]}, "column 'seed' has a value that is not an integer"),
+        ({"seed": ["a", "b", "c"]}, "Unable to parse"),
+    ],
+)
+def test_parquet_that_is_no_such_table_is_refused(change, words):
+    pytest.importorskip("pyarrow")
+    with pytest.raises(ValueError, match=words):
+        read_parquet(parquet_content(TABLE.assign(**change)), list(TABLE.columns), numbers=("value",), integers=("seed",))
+    with pytest.raises(ValueError, match="it is not Parquet"):
+        read_parquet(b"PAR1", [])
+
+
+def test_without_pyarrow_no_parquet_is_read(monkeypatch):
+    monkeypatch.setattr("benchmark.results.table_files.find_spec", lambda name: None)
+    with pytest.raises(UserError, match="pip install pyarrow"):
+        read_parquet(b"", [])
