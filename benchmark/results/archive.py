@@ -153,7 +153,7 @@ def _read_pack(file: Path) -> RunResults:
         )
         for name, form in FORMS.items()
     }
-    return RunResults(file, **tables, about=facts.about, datasets=facts.datasets, methods=facts.methods)
+    return RunResults(file, **tables, about=facts.about, datasets=facts.datasets, methods=facts.methods, lost={})
 
 
 def _member(name: str) -> str:

@@ -79,7 +79,7 @@ def test_an_edited_accuracy_does_not_count(cli, copy):
 def test_an_edited_table_is_found_and_not_reported(cli, copy, name, tmp_path):
     text = (copy / name).read_text()
     (copy / name).write_text(text[: len(text) * 2 // 3])
-    assert f"{name} is not the table" in cli("verify", str(copy)).out
+    assert f"{name} is not the file" in cli("verify", str(copy)).out
     done = cli("report", str(copy), f"--report={tmp_path}/x.html")
     assert done.status == 2
     assert done.err.count("\n") == 1
