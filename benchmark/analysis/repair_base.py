@@ -28,6 +28,9 @@ from benchmark.method.terms import Incompatible
 from benchmark.training.modules import Module, carried, scorer_of
 from benchmark.training.scoring import Scorer, mixture
 
+Scores = dict[tuple[object, ...], torch.Tensor | None]
+"""Of a scorer, by what identifies a test set."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -41,8 +44,10 @@ class Case:
     passage: Passage
     """From old to new."""
     precision: Precision = "fp32"
-    _scores: dict[tuple[object, ...], torch.Tensor | None] = field(default_factory=dict, repr=False, compare=False)
-    """What was computed already: a module in the image tower has its images encoded for itself."""
+    kept_scores: Scores = field(default_factory=dict, repr=False, compare=False)
+    """What was computed already for the module where it is, which all new backbones may share: a module in the image tower
+    has its images encoded for itself."""
+    _reused_scores: Scores = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def carried(self) -> Module:
@@ -61,23 +66,13 @@ class Case:
             Incompatible: it does not fit.
         """
         scorer = scorer_of(self.carried, self.new, self.task, self.features, precision=self.precision)
-        return self._remembered("reused", scorer)
+        return _remembered(self._reused_scores, scorer)
 
     @property
     def kept(self) -> Scorer:
         """The module where it is, on the old backbone."""
-        return self._remembered("kept", scorer_of(self.module, self.old, self.task, self.features, precision=self.precision))
-
-    def _remembered(self, name: str, scorer: Scorer) -> Scorer:
-        """A scorer that scores each test set once."""
-
-        def score(test: TestSet) -> torch.Tensor | None:
-            key = (name, test.key, test.classes, test.template, test.examples.digest)
-            if key not in self._scores:
-                self._scores[key] = scorer(test)
-            return self._scores[key]
-
-        return score
+        scorer = scorer_of(self.module, self.old, self.task, self.features, precision=self.precision)
+        return _remembered(self.kept_scores, scorer)
 
     def zero_shot(self, backbone: Backbone) -> Scorer:
         """A backbone without a module."""
@@ -112,6 +107,18 @@ class Case:
 
     def _shown(self, examples: Examples) -> TestSet | None:
         return TestSet("base", examples, self.task.classes, self.task.template) if len(examples) else None
+
+
+def _remembered(known: Scores, scorer: Scorer) -> Scorer:
+    """A scorer that scores each test set once."""
+
+    def score(test: TestSet) -> torch.Tensor | None:
+        key = (test.key, test.classes, test.template, test.examples.digest)
+        if key not in known:
+            known[key] = scorer(test)
+        return known[key]
+
+    return score
 
 
 OLD_BACKBONE = "the old backbone"

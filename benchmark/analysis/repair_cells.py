@@ -13,6 +13,8 @@ from benchmark.experiment.worker import Action, Worker, evaluated
 from benchmark.method.terms import Incompatible
 from benchmark.training.scoring import predictions_of
 
+KEPT = "scores of the module on the old backbone"
+"""What the repairs of one module share."""
 NONE = "none"
 """In place of names: no repair, whatever the YAML says."""
 
@@ -43,7 +45,8 @@ def repair_cell(worker: Worker, cell: Cell, trained: Cell, record: Mapping[str, 
     if reason:
         raise Incompatible(reason)
     old, passage = worker.backbone(trained.backbone), worker.passage(trained.backbone, cell.backbone)
-    case = Case(module, old, new, task, worker.features, passage, worker.context.precision)
+    kept = worker.of_job.setdefault(KEPT, {})
+    case = Case(module, old, new, task, worker.features, passage, worker.context.precision, kept)
     start = time.perf_counter()
     repaired = repair.apply(case)
     seconds = time.perf_counter() - start

@@ -126,9 +126,12 @@ class Worker:
         self.datasets = registry.datasets(self.context.plugins, self.context.folders, self.context.skipped)
         self.features = FeatureStore(self.context.cache, threads=self.context.decoders, deferred=True)
         self.store = Store(self.context.store)
+        self.of_job: dict[str, Any] = {}
+        """What actions keep for other cells of the same job, that is of the same module."""
 
     def run(self, job: Job, report: Report) -> None:
         """Run the cells of a job that have no final record; a cell that fails affects only the cells that depend on it."""
+        self.of_job.clear()
         left = [cell for cell in (job.train, *job.evals) if self.store.status(cell.key) not in FINAL]
         if job.train in left:
             self._cell(job.train, report, lambda: self._train(job.train), last=len(left) == 1)
@@ -179,6 +182,7 @@ class Worker:
                 self._forget(name)
         if damage:
             self.features.discard()
+            self.of_job.clear()
         else:
             self.features.commit()
         return "; ".join(dict.fromkeys(damage))

@@ -7,6 +7,7 @@ import json
 import pandas as pd
 import pytest
 
+from benchmark.analysis import repair_base, repair_cells
 from benchmark.analysis.repair_base import all_repairs
 from benchmark.analysis.repair_cells import planned, planned_repairs
 from benchmark.config.errors import UserError
@@ -56,3 +57,25 @@ def test_a_mistyped_repair_is_one_line(world, tmp_path):
     assert done.status == 2
     assert "unknown repair 'boht'" in done.err
     assert "Traceback" not in done.err
+
+
+def test_the_module_is_scored_on_its_own_backbone_once(world, tmp_path, monkeypatch):
+    """For all new backbones and repairs; the records are those of cells that share nothing."""
+    given = ("--upgrade-pairs=wide.yaml", "--methods=clip-lora-vision", "--set=clip-lora-vision.steps=2", "--workers=0")
+    given += ("--protocols=base-to-new", "--seeds=1", "--no-report", "--repairs=both,logit-offset")
+    counted, original = [], repair_base.scorer_of
+
+    def count(module, backbone, *args, **more):
+        scorer = original(module, backbone, *args, **more)
+        return lambda test: counted.append((bool(module.tensors), backbone.name, test.key)) or scorer(test)
+
+    monkeypatch.setattr(repair_base, "scorer_of", count)
+    done = world.call(*given, f"--out={tmp_path}/shared")
+    assert done.status == 0, done.err
+    kept = [scored for scored in counted if scored[0]]
+    assert len(kept) == len(set(kept)) > 0
+    monkeypatch.setattr(repair_cells, "Case", lambda *parts: repair_base.Case(*parts[:7]))  # nothing is shared
+    done = world.call(*given, f"--out={tmp_path}/apart")
+    assert done.status == 0, done.err
+    tables = [(tmp_path / out / "results.csv").read_bytes() for out in ("shared", "apart")]
+    assert tables[0] == tables[1]
