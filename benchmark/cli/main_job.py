@@ -16,6 +16,7 @@ from benchmark.cli.execution import execution_of, require_writable, spec_of
 from benchmark.cli.interim import Interim
 from benchmark.cli.list_plugins import warn_of_broken
 from benchmark.cli.unchanged import LastRun
+from benchmark.cli.until_decided import Looks, with_more_seeds
 from benchmark.experiment import preflight
 from benchmark.experiment.plan import Cell, edited
 from benchmark.experiment.session import Session, compute, lock, open_session, registries, select
@@ -34,6 +35,8 @@ def run(options: argparse.Namespace, last: LastRun) -> int:
         shots=options.shots,
         repairs=options.repairs,
     )
+    first = spec.seeds
+    spec = with_more_seeds(spec, options)
     methods, datasets = registries(spec)
     warn_of_broken(methods, datasets, console)
     selection = replace(select(spec, options.set, methods, datasets), repairs=planned_repairs(spec.repairs))
@@ -44,20 +47,18 @@ def run(options: argparse.Namespace, last: LastRun) -> int:
         dry_run.print_rough_plan(selection, execution, methods, lacking, console)
         return 0
     preflight.require(selection.backbones, selection.datasets.values(), console)
-    session = open_session(selection, execution, methods, console)
+    looks = Looks(open_session(selection, execution, methods, console), first)
+    session = looks.session
     if options.dry_run:
         dry_run.print_plan(session)
         return 0
     if options.report:
         require_writable(options.report)
     with lock(session.store.root):
-        with Interim(session, options.report, options.given) as interim:
-
-            def on_start(found: Survey, left: Collection[Cell]) -> None:
-                _warn_of_edits(session, found, console)
-                interim.on_start(left)
-
-            compute(session, session.plan.jobs, console, actions=ACTIONS, on_start=on_start, on_cell=interim.on_cell)
+        _compute(session, options, console)
+        while looks.add_seed(console):
+            session = looks.session
+            _compute(session, options, console)
         # Not before the work: pandas, SciPy and matplotlib would take memory that the workers can use.
         from benchmark.cli.finish import finish
 
@@ -65,6 +66,17 @@ def run(options: argparse.Namespace, last: LastRun) -> int:
         if status == 0:
             last.remember(spec, closing)
         return status
+
+
+def _compute(session: Session, options: argparse.Namespace, console: Console) -> None:
+    """Compute what is left of a session, with tables and report meanwhile."""
+    with Interim(session, options.report, options.given) as interim:
+
+        def on_start(found: Survey, left: Collection[Cell]) -> None:
+            _warn_of_edits(session, found, console)
+            interim.on_start(left)
+
+        compute(session, session.plan.jobs, console, actions=ACTIONS, on_start=on_start, on_cell=interim.on_cell)
 
 
 def _warn_of_edits(session: Session, found: Survey, console: Console) -> None:

@@ -134,6 +134,10 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     text = "ways to use a module other than as it is, such as both; 'none' for none"
     what.add_argument("--repairs", type=names, default=None, metavar="NAMES", help=text)
     what.add_argument("--seeds", type=numbers, default=None, metavar="N,N", help="seeds of the few-shot draws")
+    text = "add seeds, one after the other, for the methods and upgrades whose verdict is undecided"
+    what.add_argument("--until-decided", action="store_true", help=text)
+    text = "seeds in all with --until-decided; 10 unless given"
+    what.add_argument("--max-seeds", type=count, default=None, metavar="N", help=text)
     text = "training images per class, if there are as many"
     what.add_argument("--shots", type=count, default=None, metavar="N", help=text)
     text = "change a hyper-parameter; VALUE,VALUE makes two configurations; may be repeated"

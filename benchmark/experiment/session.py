@@ -89,6 +89,8 @@ class Session:
     """Of the backbones' towers, where they could be counted."""
     relatedness: Mapping[str, float] = field(default_factory=dict)
     """By pair, as "old->new", where it is known; see ``method.relatedness``."""
+    looks: int = 1
+    """How often verdicts may be looked at before seeds are added; see ``cli.until_decided``."""
 
     @property
     def baseline(self) -> str:

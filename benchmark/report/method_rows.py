@@ -31,7 +31,7 @@ class FirstTables:
 
 def first_tables(run: RunResults) -> FirstTables:
     """Those of a run."""
-    prepared = table_prep.prepare(run.results, run.about.zero_shot, table_prep.covariances(run.uncertainty))
+    prepared = table_prep.prepare(run.results, run.about.zero_shot, table_prep.covariances(run.uncertainty), run.about.looks)
     return FirstTables(prepared, headline_of(prepared, run.methods))
 
 
@@ -48,7 +48,7 @@ def headline_of(prepared: Prepared, methods: Mapping[str, Info]) -> list[MethodR
     view = table_prep.scope(prepared.results)
     results = prepared.results[prepared.results.protocol == view.protocol]
     table = prepared.table[prepared.table.protocol == view.protocol]
-    rows = table_prep.summary_rows(table, covariances, baseline)
+    rows = table_prep.summary_rows(table, covariances, baseline, prepared.looks)
     extra = extra_metrics(results)
     names = [name_of(*pair) for pair in extra for name_of in (column, baseline_column)]
     all_rows: list[MethodRow] = []
@@ -99,6 +99,8 @@ def _row(
     lift = table_prep.lift_of(rows, main)
     bad = prepared.statuses(*name, view.protocol)
     reused, retrained = (_have(part, name, view, strategy) for strategy in ("reuse", "retrain"))
+    own = set(part[(part.method == name[1]) & (part.config == name[2])].seed)
+    cells = {place for place in cells if place[1] in own}
     row = MethodRow(
         *name,
         label=table_prep.label(name[1], name[2]),

@@ -127,6 +127,7 @@ def _answers(
             prepared.baseline,
             answers.unfit(others, pair.rows),
             repairs,
+            prepared.looks,
         )
         by_label = {row.label: lifts.get((row.pair, row.method, row.config), {}) for row in pair.rows}
         evidence = answers.Evidence(

@@ -150,7 +150,7 @@ def _group(
     some = part.groupby(["method", "config"]).reuse.transform("count") > 0
     part = part[part.reuse.notna() | ~some].assign(own_test_set=part.test_set, test_set=name)
     rows = [] if dataset else _absent(part, prepared, name)
-    for key, row in table_prep.summary_rows(part, prepared.covariances, prepared.baseline).items():
+    for key, row in table_prep.summary_rows(part, prepared.covariances, prepared.baseline, prepared.looks).items():
         is_baseline = key[1] == prepared.baseline
         bad = prepared.statuses(key[0], key[1], key[2], key[3])
         have = part[(part.method == key[1]) & (part.config == key[2]) & part.reuse.notna()]

@@ -37,6 +37,8 @@ class Prepared:
     baseline: str
     """The zero-shot method."""
     covariances: results_summary.Covariances
+    looks: int = 1
+    """See ``About.looks``."""
 
     @cached_property
     def _reasons(self) -> dict[Key, dict[str, str]]:
@@ -51,13 +53,15 @@ class Prepared:
         return self._reasons.get((pair, method, config, protocol), {})
 
 
-def prepare(results: pd.DataFrame, baseline: str, covariances: results_summary.Covariances | None = None) -> Prepared:
+def prepare(
+    results: pd.DataFrame, baseline: str, covariances: results_summary.Covariances | None = None, looks: int = 1
+) -> Prepared:
     """Clean and match results.
 
     ``covariances`` say what the images contribute to the uncertainty; without, intervals cover seeds only.
     """
     cleaned = clean(results)
-    return Prepared(cleaned, matched(cleaned, baseline), baseline, covariances or results_summary.Covariances())
+    return Prepared(cleaned, matched(cleaned, baseline), baseline, covariances or results_summary.Covariances(), looks)
 
 
 def clean(results: pd.DataFrame) -> pd.DataFrame:
@@ -114,10 +118,10 @@ def matched(results: pd.DataFrame, baseline: str) -> pd.DataFrame:
 
 
 def summary_rows(
-    table: pd.DataFrame, covariances: results_summary.Covariances | None = None, baseline: str = ""
+    table: pd.DataFrame, covariances: results_summary.Covariances | None = None, baseline: str = "", looks: int = 1
 ) -> dict[Key, Mapping[str, Any]]:
     """``results_summary.summarise`` by (pair, method, config, protocol, test_set, split)."""
-    rows = results_summary.summarise(table, covariances, baseline).to_dict("records")
+    rows = results_summary.summarise(table, covariances, baseline, looks).to_dict("records")
     return {tuple(str(row[name]) for name in SUMMARY): {str(k): v for k, v in row.items()} for row in rows}
 
 

@@ -228,6 +228,7 @@ def merge(runs: Sequence[RunResults]) -> RunResults:
         published=[row for about in abouts for row in about.published],
         notes={name: note for about in abouts for name, note in about.notes.items()},
         relatedness={pair: value for about in abouts for pair, value in about.relatedness.items()},
+        looks=max(about.looks for about in abouts),
         repairs=list({repair["strategy"]: repair for about in abouts for repair in about.repairs}.values()),
         capabilities=list({method.name: method for about in abouts for method in about.capabilities}.values()),
         unknown={name: reason for about in abouts for name, reason in about.unknown.items()},

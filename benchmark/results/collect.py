@@ -61,6 +61,12 @@ def collect(session: Session, command: str, *, pictures: bool = True) -> RunResu
     )
 
 
+def values(session: Session) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The values of a session's finished cells, and what the test images contribute to their uncertainty; see
+    ``RunResults``."""
+    return _tables(session.plan, CellReader(session.store), session.baseline, None)
+
+
 def _tables(
     plan: Plan, reader: CellReader, baseline: str, lost: lost_rows.LostRows | None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -95,6 +95,7 @@ def decide(
     baseline: str,
     unfit: Collection[tuple[str, str]] = (),
     repairs: Sequence[Mapping[str, Any]] = (),
+    looks: int = 1,
 ) -> Decision:
     """The decision at one upgrade.
 
@@ -105,12 +106,13 @@ def decide(
         baseline: Name of the zero-shot method, which may be a candidate for staying only.
         unfit: (method, config) that must not be kept, whatever they bring here.
         repairs: Those that were measured, see ``About.repairs``.
+        looks: See ``summary.summarise``.
     """
     pair, protocol, split = where
     rows = table[(table.pair == pair) & (table.protocol == protocol) & (table.split == split) & (table.test_set == "")]
     parts = {part.name: part for part in groups(rows)}
     known = [way for way in ways(repairs) if way.accuracy in table]
-    found, by_name = _candidates(parts, covariances, baseline, unfit, known), {way.name: way for way in known}
+    found, by_name = _candidates(parts, covariances, baseline, unfit, known, looks), {way.name: way for way in known}
     choice: Candidate | None = None
     best, tied = dict[str, Candidate](), list[Candidate]()
     for way in by_name:
@@ -138,10 +140,15 @@ def _candidates(
     baseline: str,
     unfit: Collection[tuple[str, str]],
     known: Sequence[Way],
+    looks: int,
 ) -> list[Candidate]:
-    """All that have every data set and seed that the upgrade has."""
-    cells = max((len(part.seed) for part in parts.values()), default=0)
-    complete = {name: part for name, part in parts.items() if len(part.seed) == cells}
+    """All that have every data set and seed that the upgrade has; where seeds were added, every data set of their own."""
+    places = {place for part in parts.values() for place in part.places}
+    complete = {
+        name: part
+        for name, part in parts.items()
+        if part.places == {place for place in places if looks == 1 or place[1] in part.seed}
+    }
     means = {name: part.means() for name, part in complete.items()}
     found = []
     for way in known:
@@ -150,7 +157,7 @@ def _candidates(
             for name, part in complete.items()
             if (way.name == STAY or name[0] != baseline) and math.isfinite(means[name].get(way.lift, math.nan))
         }
-        confidence = family_confidence(len(own))
+        confidence = family_confidence(looks * len(own))
         found += [
             Candidate(way.name, *name, means[name][way.accuracy], estimate.mean, estimate.interval(confidence))
             for name, estimate in own.items()

@@ -6,13 +6,14 @@ See ``paired`` for how the effects of images are computed.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from benchmark.data.task import Task
-from benchmark.experiment.plan import Configuration, Plan, PlannedRepair
+from benchmark.data.task import Task, TaskId
+from benchmark.experiment.plan import Cell, Configuration, Plan
 from benchmark.results.cell_reader import CellReader
 from benchmark.results.metric import STRATEGIES
 from benchmark.results.paired import by_drawing, image_variance, joined, linearised
@@ -24,6 +25,8 @@ COLUMNS = "pair dataset protocol shots test_set split quantity method config oth
 means over seeds. Lift has a row for every two methods, the others for a method with itself."""
 
 
+Find = Callable[[Configuration, TaskId], Cell | None]
+"""Finds the cell of a method on a task."""
 Effects = dict[tuple[str, str], dict[str, np.ndarray]]
 """By (method, config) and quantity: the effect of each drawing on the mean over seeds, in points (they sum to about 0)."""
 
@@ -56,41 +59,49 @@ class CovarianceRows:
         """For each test set (its part, its name) and for H."""
         if self.baseline is None:
             return
-        sides, baseline = {"old": (old, old), "reuse": (old, new), "retrain": (new, new)}, self._key(self.baseline)
+        sides, baseline = self._sides(old, new), self._key(self.baseline)
         seen: dict[str, tuple[Right, np.ndarray]] = {}
         for test in seeds[0].tests:
             groups, labels = np.asarray(test.examples.groups), self.reader.labels(seeds[0], test.key)
-            right = {side: self._right(test.key, labels, seeds, *where) for side, where in sides.items()}
-            for repair in self.plan.repairs:
-                right[repair.strategy] = self._right(test.key, labels, seeds, old, new, repair)
+            right = {side: self._right(test.key, labels, seeds, find) for side, find in sides.items()}
             seen[test.key] = right, groups
             yield (test.part, test.name), _effects(right, baseline, groups)
         if {"base", "new"} <= seen.keys():
             yield ("H", ""), _harmonic(*seen["base"], *seen["new"], baseline)
 
-    def _right(
-        self,
-        key: str,
-        labels: np.ndarray,
-        seeds: Sequence[Task],
-        trained: str,
-        tested: str,
-        repair: PlannedRepair | None = None,
-    ) -> dict[tuple[str, str], np.ndarray]:
-        """Whether each image is right, (seeds, images), by method; only methods that have all seeds."""
+    def _sides(self, old: str, new: str) -> dict[str, Find]:
+        """How to find the cells of a pair, by side of the comparison; none where the pair is not planned for a method and
+        seed (see ``cli.until_decided``), whatever other pairs need."""
+        plan = self.plan
+
+        def of_pair(find: Find) -> Find:
+            return lambda configuration, task: (
+                find(configuration, task) if plan.find(configuration, task, old, new) is not None else None
+            )
+
+        sides: dict[str, Find] = {
+            "old": lambda configuration, task: plan.find(configuration, task, old, old),
+            "reuse": lambda configuration, task: plan.find(configuration, task, old, new),
+            "retrain": lambda configuration, task: plan.find(configuration, task, new, new),
+        }
+        for repair in plan.repairs:
+            sides[repair.strategy] = partial(plan.find_repair, old=old, new=new, repair=repair)
+        return {side: of_pair(find) for side, find in sides.items()}
+
+    def _right(self, key: str, labels: np.ndarray, seeds: Sequence[Task], find: Find) -> dict[tuple[str, str], np.ndarray]:
+        """Whether each image is right, (seeds, images), by method; only methods that have all their seeds. NaN for a seed
+        that the plan does not have for a method."""
         right = {}
         for configuration in self.plan.configurations:
-            rows = [self._row(configuration, task, key, trained, tested, repair) for task in seeds]
-            if all(row is not None for row in rows):
-                right[self._key(configuration)] = np.stack([row == labels for row in rows]).astype(float)  # type: ignore[misc]
+            cells = [find(configuration, task.id) for task in seeds]
+            planned = [cell for cell in cells if cell is not None]
+            if planned and all(self.reader.is_ok(cell.key) for cell in planned):
+                rows = [None if cell is None else self.reader.predicted(cell.key, key) for cell in cells]
+                if all(row is not None or cell is None for row, cell in zip(rows, cells, strict=True)):
+                    blank = np.full(len(labels), np.nan)
+                    stacked = [blank if row is None else (row == labels).astype(float) for row in rows]
+                    right[self._key(configuration)] = np.stack(stacked)
         return right
-
-    def _row(
-        self, configuration: Configuration, task: Task, key: str, trained: str, tested: str, repair: PlannedRepair | None
-    ) -> np.ndarray | None:
-        where = configuration, task.id, trained, tested
-        cell = self.plan.find(*where) if repair is None else self.plan.find_repair(*where, repair)
-        return self.reader.predicted(cell.key, key) if cell is not None and self.reader.is_ok(cell.key) else None
 
     @staticmethod
     def _key(configuration: Configuration) -> tuple[str, str]:
@@ -111,7 +122,7 @@ def _effects(right: Right, baseline: tuple[str, str], groups: np.ndarray, *, sca
     """Effects of drawings by method and quantity. ``scaled``: the values are effects on the mean already."""
 
     def drawings(values: np.ndarray) -> np.ndarray:
-        mean = values.mean(0)
+        mean = np.nanmean(values, axis=0) if np.isnan(values).any() else values.mean(0)
         return by_drawing(mean if scaled else (mean - mean.mean()) / len(mean), groups)
 
     old, reuse, retrain = right["old"], right["reuse"], right["retrain"]

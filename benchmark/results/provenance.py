@@ -78,6 +78,8 @@ class About:
     """Published values next to the measured ones."""
     notes: Mapping[str, str] = field(default_factory=dict)
     """How a data set's split was made, by data set."""
+    looks: int = 1
+    """How often the verdicts may have been looked at before seeds were added, which intervals and verdicts allow for."""
     repairs: Sequence[Mapping[str, Any]] = ()
     """Repairs that were measured, cheapest first: keys strategy, title, keeps_old."""
     capabilities: Sequence[Capability] = ()
@@ -124,6 +126,7 @@ def describe(
         device=session.context.device,
         zero_shot=session.baseline if session.baseline in methods else "",
         published=published,
+        looks=session.looks,
         repairs=[
             {"strategy": repair.strategy, "title": repair.title, "keeps_old": repair.keeps_old} for repair in plan.repairs
         ],

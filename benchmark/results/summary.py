@@ -154,10 +154,13 @@ def quantities(table: pd.DataFrame) -> list[str]:
     return [name for name in table.columns if name not in (*KEYS, "own_test_set", "shots")]
 
 
-def summarise(table: pd.DataFrame, covariances: Covariances | None = None, baseline: str = "") -> pd.DataFrame:
+def summarise(
+    table: pd.DataFrame, covariances: Covariances | None = None, baseline: str = "", looks: int = 1
+) -> pd.DataFrame:
     """One row per (pair, method, config, protocol, test_set, split): means over data sets and seeds, the intervals of lift
     and gain, the share of the retrained lift that reuse retains (NaN where the interval of the retrained lift
-    reaches a point or less). Those of lift hold for all methods of a table at the same time."""
+    reaches a point or less). Those of lift hold for all methods of a table at the same time, however many of ``looks`` there
+    were at verdicts before seeds were added."""
     covariances = covariances or Covariances()
     rows = []
     for part in groups(table):
@@ -169,7 +172,7 @@ def summarise(table: pd.DataFrame, covariances: Covariances | None = None, basel
             row[f"{name}_low"], row[f"{name}_high"] = estimate.interval()
         rows.append(row | _retained(part, lift, covariances))
     summary = pd.DataFrame(rows)
-    return summary if summary.empty else _corrected(summary, baseline)
+    return summary if summary.empty else _corrected(summary, baseline, looks)
 
 
 GROUP = ["pair", "method", "config", "protocol", "test_set", "split"]
@@ -198,6 +201,11 @@ class Part:
     def name(self) -> tuple[str, str]:
         """Method and configuration."""
         return self.key[1], self.key[2]
+
+    @cached_property
+    def places(self) -> set[tuple[str, int]]:
+        """(data set, seed) of its values."""
+        return set(zip(self.datasets.tolist(), self.seed.tolist(), strict=True))
 
     @property
     def seeds(self) -> int:
@@ -276,14 +284,14 @@ def _retained(part: Part, lift: Estimate, covariances: Covariances) -> dict[str,
     return {"retained": lift.mean / retrained.mean, "retained_low": low, "retained_high": high}
 
 
-def _corrected(rows: pd.DataFrame, baseline: str) -> pd.DataFrame:
+def _corrected(rows: pd.DataFrame, baseline: str, looks: int) -> pd.DataFrame:
     """Intervals of lift that hold for all methods of a table at the same time, and p-values that agree with them: p is below
     5 % where the interval excludes 0, and p_outside where it lies within ``EQUIVALENCE`` of 0."""
     rows = rows.assign(p=math.nan, p_outside=math.nan)
     judged = rows[rows.method != baseline]
     for _, table in judged.groupby(["pair", "protocol", "test_set", "split"], sort=False):
         lifts = [Estimate(*map(float, values)) for values in table[["lift", "lift_error", "lift_freedom"]].to_numpy()]
-        count = sum(lift.known for lift in lifts)
+        count = looks * sum(lift.known for lift in lifts)
         rows.loc[table.index, "p"] = [min(1.0, count * lift.p_value()) for lift in lifts]
         rows.loc[table.index, "p_outside"] = [min(1.0, 2 * count * lift.p_outside(EQUIVALENCE)) for lift in lifts]
         rows.loc[table.index, ["lift_low", "lift_high"]] = [lift.interval(family_confidence(count)) for lift in lifts]

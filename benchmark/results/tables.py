@@ -59,6 +59,8 @@ class ResultRows:
             "shots": task.shots,
             "seed": task.id.seed,
         }
+        if self.plan.find(configuration, task.id, old, new) is None:
+            return  # not every method has every seed on every pair, see ``cli.until_decided``
         before = self.plan.find(configuration, task.id, old, old)
         for strategy, trained, tested in (("old", old, old), ("reuse", old, new), ("retrain", new, new)):
             cell = self.plan.find(configuration, task.id, trained, tested)
