@@ -282,3 +282,21 @@ def test_no_requests_and_no_complaints(driver: webdriver.Chrome) -> None:
     sent = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
     assert [url for url in sent if not url.startswith(("file:", "data:"))] == []
     assert all(Path(url.split("#")[0]).name == "compat.html" for url in sent if url.startswith("file:"))
+
+
+def test_headings_of_columns_stand_above_their_columns(driver: webdriver.Chrome) -> None:
+    """No rule of the style sheet may take the row of groups apart."""
+    fresh(driver)
+    script = """
+        const edges = element => { const box = element.getBoundingClientRect(); return [box.left, box.right]; };
+        const head = document.querySelector("#pair-1 table.headline thead");
+        const columns = [...head.rows[1].cells].map(edges);
+        let at = 0;
+        return [...head.rows[0].cells].map(cell => {
+            const first = columns[at], last = columns[(at += cell.colSpan) - 1];
+            return [edges(cell)[0] - first[0], edges(cell)[1] - last[1]];
+        });
+    """
+    found = driver.execute_script(script)
+    assert len(found) > 2
+    assert all(abs(left) < 2 and abs(right) < 2 for left, right in found), found
