@@ -95,6 +95,7 @@ def test_a_run_adds_seeds_where_verdicts_are_open(world, tmp_path):
     done = world.call(*given, "--seeds=1,2")
     assert done.status == 0, done.err
     assert "after 2 seeds: seed 3 follows for" in done.err
+    assert "cells have no value" not in done.out, "a method that is decided early is complete"
     table = pd.read_csv(tmp_path / "out" / "results.csv")
     added = table[table.seed > 2]
     assert set(added.protocol) == {"base-to-new"}, "the headline's"
@@ -110,11 +111,3 @@ def test_a_run_adds_seeds_where_verdicts_are_open(world, tmp_path):
     assert again.status == 0, again.err
     assert "cells to do" not in again.err, "the same looks, and nothing to compute"
     assert "after up to 3 looks at the verdicts" in (tmp_path / "page.html").read_text()
-
-
-def test_methods_with_unlike_seeds_are_complete_and_compared_on_shared_ones(world, tmp_path):
-    """A method that is decided early is no method with missing cells."""
-    given = (*MATRIX, f"--out={tmp_path}/out", "--no-report", "--until-decided", "--max-seeds=3", "--seeds=1,2")
-    done = world.call(*given)
-    assert done.status == 0, done.err
-    assert "cells have no value" not in done.out

@@ -104,8 +104,15 @@ def test_the_validator_finds_what_is_planted(pages: dict[str, Path], tmp_path: P
 
 
 @needs_axe
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [
+        (390, "light"),
+        (1280, "dark"),
+        pytest.param(390, "dark", marks=pytest.mark.slow),
+        pytest.param(1280, "light", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize("name", ["run", "check"])
 def test_axe_has_no_finding(driver: webdriver.Chrome, pages: dict[str, Path], name: str, width: int, scheme: str) -> None:
     assert inaccessible(driver, pages[name], scheme, width) == []
