@@ -7,12 +7,15 @@ import shlex
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
 from fixtures.checkout import ROOT
 
 import benchmark
+from benchmark.analysis import analyses
+from benchmark.analysis.base import all_analyses
 from benchmark.cli import parser
 from benchmark.cli.parser import COMMANDS, parse
 from benchmark.config.discovery import classes_in
@@ -112,6 +115,22 @@ def test_the_metric_shown_is_found_and_right(tmp_path, monkeypatch):
     assert found.value(Predictions(some.labels, some.labels, some.confidences)) == 0.0
     assert found.value(Predictions(some.labels, some.predicted)) is None
     sys.modules.pop("benchmark.results.metrics.wrong_confidence", None)
+
+
+def test_the_analysis_shown_answers_its_question(tmp_path, monkeypatch, world):
+    shown = next(block for block in blocks("python") if "(Analysis)" in block)
+    (tmp_path / "swap.py").write_text(shown, encoding="utf-8")
+    monkeypatch.setattr(analyses, "__path__", [*analyses.__path__, str(tmp_path)])
+    all_analyses.cache_clear()
+    given = ("--methods=coop", "--dataset=toy", "--seeds=1,2", "--device=cpu", "--workers=0", f"--out={tmp_path}/out")
+    done = world.call("analyse", "swap", *given)
+    all_analyses.cache_clear()
+    sys.modules.pop("benchmark.analysis.analyses.swap", None)
+    assert done.status == 0, done.err
+    table = pd.read_csv(next((tmp_path / "out").glob("analysis/**/*.csv")))
+    assert list(table.columns) == ["pair", "method", "old", "reuse", "added_old", "added_new"]
+    assert table.method.eq("coop").all()
+    assert table.notna().all().all()
 
 
 def test_the_executor_shown_computes_a_run(tmp_path, monkeypatch, world):

@@ -41,9 +41,6 @@ def file_names(package: ModuleType) -> list[str]:
 
 def summaries(package: ModuleType) -> dict[str, str]:
     """The first line of each file's docstring by file name, read without importing the files (for --help)."""
-    folder = Path(next(iter(package.__path__)))
-    texts = {
-        name: ast.get_docstring(ast.parse((folder / f"{name}.py").read_text(encoding="utf-8")))
-        for name in file_names(package)
-    }
+    files = {file.stem: file for folder in reversed(list(package.__path__)) for file in Path(folder).glob("*.py")}
+    texts = {name: ast.get_docstring(ast.parse(files[name].read_text(encoding="utf-8"))) for name in file_names(package)}
     return {name: (text or "").partition("\n")[0] for name, text in texts.items()}
