@@ -44,6 +44,7 @@ def run(options: argparse.Namespace, last: LastRun) -> int:
         return preflight.prepare(selection.backbones, selection.datasets.values(), console)
     execution = execution_of(options)
     if options.dry_run and (lacking := preflight.missing(selection.backbones, selection.datasets.values())):
+        selection = replace(selection, spec=spec.model_copy(update={"seeds": first}))
         dry_run.print_rough_plan(selection, execution, methods, lacking, console)
         return 0
     preflight.require(selection.backbones, selection.datasets.values(), console)
