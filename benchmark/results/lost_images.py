@@ -49,7 +49,7 @@ class Picture:
 
     @property
     def wrong(self) -> str:
-        """The commonest wrong answer; the alphabetically first of several."""
+        """The most frequent wrong answer; the alphabetically first of several."""
         counts = Counter(answer for modules in self.answers.values() for answer in modules.values() if answer)
         return min(counts, key=lambda answer: (-counts[answer], answer), default="")
 

@@ -27,10 +27,7 @@ FIGURES = ("lift-by-upgrade", "forest-v1-v2", "heat-map-v1-v2", "slopes-v1-v2", 
 
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory: pytest.TempPathFactory, text: str) -> Iterator[webdriver.Chrome]:
-    folder = tmp_path_factory.mktemp("marks")
-    (folder / "page.html").write_text(text, encoding="utf-8")
-    with browser.started(folder) as driver:
-        driver.get((folder / "page.html").as_uri())
+    with browser.showing(tmp_path_factory.mktemp("marks"), text) as driver:
         yield driver
 
 

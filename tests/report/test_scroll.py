@@ -24,10 +24,7 @@ LOW = """return [...document.querySelectorAll('nav a, button, summary, select')]
 
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory: pytest.TempPathFactory, text: str) -> Iterator[webdriver.Chrome]:
-    folder = tmp_path_factory.mktemp("scroll")
-    (folder / "page.html").write_text(text, encoding="utf-8")
-    with browser.started(folder) as driver:
-        driver.get((folder / "page.html").as_uri())
+    with browser.showing(tmp_path_factory.mktemp("scroll"), text) as driver:
         yield driver
 
 
