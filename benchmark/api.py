@@ -13,7 +13,7 @@ from PIL import Image
 from rich.console import Console
 
 from benchmark.analysis.check.result import CheckResult
-from benchmark.analysis.check.run import BUDGET, Question, ask, chosen_repairs, own_images, task_of
+from benchmark.analysis.check.run import BUDGET, Question, ask, own_images, repairs_to_try, task_of
 from benchmark.analysis.repair_cells import ACTIONS, planned_repairs
 from benchmark.backbones.clip import Backbone
 from benchmark.config import loader
@@ -230,7 +230,7 @@ def compare(
         Incompatible: the module fits neither backbone.
     """
     loaded = module if isinstance(module, LoadedModule) else load_module(module)
-    chosen = chosen_repairs(repairs)
+    chosen = repairs_to_try(repairs)
     if not isinstance(dataset, Dataset):
         path = Path(dataset)
         if path.exists():

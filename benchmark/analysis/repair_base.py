@@ -7,8 +7,9 @@ every module that allows it, evaluates it and reports its cost.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 
@@ -19,6 +20,7 @@ from benchmark.analysis import repairs
 from benchmark.backbones.clip import Backbone
 from benchmark.backbones.precision import Precision
 from benchmark.config.discovery import classes_in
+from benchmark.config.errors import UserError, did_you_mean
 from benchmark.data.dataset import Examples, TestSet
 from benchmark.data.features import FeatureStore
 from benchmark.data.task import Task
@@ -45,8 +47,8 @@ class Case:
     """From old to new."""
     precision: Precision = "fp32"
     kept_scores: Scores = field(default_factory=dict, repr=False, compare=False)
-    """What was computed already for the module where it is, which all new backbones may share: a module in the image tower
-    has its images encoded for itself."""
+    """What was computed already for the module where it is and for backbones without one, which all repairs and new
+    backbones may share: a module in the image tower has its images encoded for itself."""
     _reused_scores: Scores = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
@@ -66,17 +68,19 @@ class Case:
             Incompatible: it does not fit.
         """
         scorer = scorer_of(self.carried, self.new, self.task, self.features, precision=self.precision)
-        return _remembered(self._reused_scores, scorer)
+        return _remembered(self._reused_scores, scorer, "reused")
 
     @property
     def kept(self) -> Scorer:
         """The module where it is, on the old backbone."""
         scorer = scorer_of(self.module, self.old, self.task, self.features, precision=self.precision)
-        return _remembered(self.kept_scores, scorer)
+        return _remembered(self.kept_scores, scorer, "kept")
 
     def zero_shot(self, backbone: Backbone) -> Scorer:
         """A backbone without a module."""
-        return scorer_of(Module(Method, MethodConfig(), {}), backbone, self.task, self.features, precision=self.precision)
+        bare = Module(Method, MethodConfig(), {})
+        scorer = scorer_of(bare, backbone, self.task, self.features, precision=self.precision)
+        return _remembered(self.kept_scores, scorer, backbone.digest)
 
     def with_tensors(self, tensors: Mapping[str, torch.Tensor], **cost: Any) -> Repaired:
         """The module with other learnt tensors, on the new backbone.
@@ -109,11 +113,11 @@ class Case:
         return TestSet("base", examples, self.task.classes, self.task.template) if len(examples) else None
 
 
-def _remembered(known: Scores, scorer: Scorer) -> Scorer:
-    """A scorer that scores each test set once."""
+def _remembered(known: Scores, scorer: Scorer, whose: str) -> Scorer:
+    """A scorer that scores each test set once; ``whose`` tells it from others with the same memory."""
 
     def score(test: TestSet) -> torch.Tensor | None:
-        key = (test.key, test.classes, test.template, test.examples.digest)
+        key = (whose, test.key, test.classes, test.template, test.examples.digest)
         if key not in known:
             known[key] = scorer(test)
         return known[key]
@@ -201,3 +205,19 @@ def all_repairs() -> tuple[Repair, ...]:
     """All repairs, cheapest first. Reuse and retraining are cells of the main matrix and are shown next to them."""
     kinds = sorted(classes_in(repairs, Repair), key=lambda cls: cls.effort)  # type: ignore[type-abstract]
     return tuple(repair for cls in kinds for repair in cls.instances())
+
+
+def choose_repairs(names: Sequence[str], where: str = "") -> tuple[Repair, ...]:
+    """The repairs of some names or globs, or of "all" or "none", cheapest first.
+
+    Raises:
+        UserError: there is no such repair. ``where`` comes before its name in the message.
+    """
+    if tuple(names) == ("none",):
+        return ()
+    known = [repair.name for repair in all_repairs()]
+    patterns = ["*" if name == "all" else name for name in names]
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in known):
+            raise UserError(f"{where}{pattern}: no such repair", fix=f"{did_you_mean(pattern, known)}; or all, or none")
+    return tuple(repair for repair in all_repairs() if any(fnmatchcase(repair.name, pattern) for pattern in patterns))

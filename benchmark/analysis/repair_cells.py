@@ -6,17 +6,14 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmark.analysis.repair_base import OLD_BACKBONE, Case, Repair, all_repairs
-from benchmark.config.errors import UserError, did_you_mean
+from benchmark.analysis.repair_base import OLD_BACKBONE, Case, Repair, all_repairs, choose_repairs
 from benchmark.experiment.plan import REPAIR, Cell, PlannedRepair
 from benchmark.experiment.worker import Action, Worker, evaluated
 from benchmark.method.terms import Incompatible
 from benchmark.training.scoring import predictions_of
 
-KEPT = "scores of the module on the old backbone"
+KEPT = "scores of the module on the old backbone, and without a module"
 """What the repairs of one module share."""
-NONE = "none"
-"""In place of names: no repair, whatever the YAML says."""
 
 
 def planned(repair: Repair) -> PlannedRepair:
@@ -25,16 +22,12 @@ def planned(repair: Repair) -> PlannedRepair:
 
 
 def planned_repairs(names: Sequence[str]) -> tuple[PlannedRepair, ...]:
-    """Those of some names, cheapest first.
+    """Those that the YAML or ``--repairs`` name, see ``choose_repairs``.
 
     Raises:
-        UserError: there is no repair of a name.
+        UserError: there is no such repair.
     """
-    known = {repair.name: repair for repair in all_repairs()}
-    for name in names:
-        if name not in known and name != NONE:
-            raise UserError(f"unknown repair {name!r}", fix=did_you_mean(name, known))
-    return tuple(planned(repair) for repair in known.values() if repair.name in names)
+    return tuple(planned(repair) for repair in choose_repairs(names, "repairs: "))
 
 
 def repair_cell(worker: Worker, cell: Cell, trained: Cell, record: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from benchmark.analysis.check import gate
 from benchmark.analysis.check.result import CheckResult
-from benchmark.analysis.check.run import ADAPTED, BUDGET, REPAIR_BUDGET, Question, ask, chosen_repairs, own_images, task_of
+from benchmark.analysis.check.run import ADAPTED, BUDGET, REPAIR_BUDGET, Question, ask, own_images, repairs_to_try, task_of
 from benchmark.analysis.check.values import LABELLED, UNLABELLED
 from benchmark.analysis.check.verdict import CHEAPEST_FIRST
 from benchmark.backbones import sanity
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
     """Check it, print and write; returns the exit status: 0, 3 if a condition holds, or 1 if an option failed."""
     use_cpu(cores())
     conditions = [gate.parse(text, LABELLED | UNLABELLED, CHEAPEST_FIRST) for text in options.fail_if]
-    repairs = chosen_repairs(options.repair, "--repair ")
+    repairs = repairs_to_try(options.repair, "--repair ")
     for file in (options.report, options.json, options.junit, options.save and options.save / "README.md"):
         if file is not None:
             require_writable(file)

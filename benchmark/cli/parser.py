@@ -131,7 +131,7 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--methods", type=names, default=None, metavar="NAMES", help=text)
     what.add_argument("--datasets", type=names, default=None, metavar="NAMES", help=text)
     what.add_argument("--protocols", type=names, default=None, metavar="NAMES", help=PROTOCOLS)
-    text = "ways to use a module other than as it is, such as both; 'none' for none"
+    text = "ways to use a module other than as it is: names or globs of repairs, all, or none"
     what.add_argument("--repairs", type=names, default=None, metavar="NAMES", help=text)
     what.add_argument("--seeds", type=numbers, default=None, metavar="N,N", help="seeds of the few-shot draws")
     text = "add seeds, one after the other, for the methods and upgrades whose verdict is undecided"

@@ -55,7 +55,7 @@ def test_a_run_measures_repairs_and_answers_with_them(world, tmp_path):
 def test_a_mistyped_repair_is_one_line(world, tmp_path):
     done = world.call(*MATRIX, f"--out={tmp_path}/out", "--repairs=boht")
     assert done.status == 2
-    assert "unknown repair 'boht'" in done.err
+    assert "repairs: boht: no such repair (fix: did you mean 'both'?; or all, or none)" in done.err
     assert "Traceback" not in done.err
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any
 
 import pandas as pd
@@ -12,9 +11,10 @@ from pydantic import field_validator
 
 from benchmark.analysis.analyses.break_even import own_steps
 from benchmark.analysis.base import Analysis
-from benchmark.analysis.repair_base import Repair, all_repairs
+from benchmark.analysis.repair_base import Repair, all_repairs, choose_repairs
 from benchmark.analysis.repair_cells import ACTIONS, planned
 from benchmark.analysis.study import SPLIT, Study, gap, mean
+from benchmark.config.errors import UserError
 from benchmark.config.schema import Strict
 from benchmark.experiment.plan import Cell, Configuration, Job, Plan
 from benchmark.results.paired import Outcome
@@ -29,19 +29,18 @@ class Settings(Strict):
     @field_validator("repairs")
     @classmethod
     def _known(cls, value: str) -> str:
-        known = [repair.name for repair in all_repairs()]
-        for pattern in value.split(",") if value else ():
-            if not any(fnmatchcase(name, pattern) for name in known):
-                raise ValueError(f"no repair {pattern!r}; there are {', '.join(known)}")
+        try:
+            choose_repairs(value.split(",") if value else ())
+        except UserError as error:
+            raise ValueError(str(error)) from None
         return value
 
     @property
-    def chosen(self) -> list[Repair]:
+    def chosen(self) -> Sequence[Repair]:
         """Those repairs, cheapest first."""
         if not self.repairs:
             return [repair for repair in all_repairs() if not repair.slow]
-        patterns = self.repairs.split(",")
-        return [repair for repair in all_repairs() if any(fnmatchcase(repair.name, pattern) for pattern in patterns)]
+        return choose_repairs(self.repairs.split(","))
 
 
 class RepairAnalysis(Analysis):
@@ -65,7 +64,7 @@ class RepairAnalysis(Analysis):
     """``seconds`` is the mean over seeds of the time on this machine, without evaluation."""
 
     def run(self, study: Study, settings: Any) -> pd.DataFrame:
-        repairs: Sequence[Repair] = settings.chosen
+        repairs = settings.chosen
         full = study.plan(study.pairs, [study.zero_shot, *study.competing], retrain=True)
         study.compute("modules of both backbones", full.jobs)
         news = [(new, new) for new in dict.fromkeys(new for _, new in study.pairs)]

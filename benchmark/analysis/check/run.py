@@ -6,16 +6,14 @@ import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from benchmark.analysis.check.options import Inquiry, measured
 from benchmark.analysis.check.result import CheckResult
-from benchmark.analysis.repair_base import Case, Repair, all_repairs
+from benchmark.analysis.repair_base import Case, Repair, all_repairs, choose_repairs
 from benchmark.backbones.clip import Backbone
 from benchmark.backbones.precision import Precision
-from benchmark.config.errors import UserError, did_you_mean
 from benchmark.config.schema import FolderSpec
 from benchmark.config.validation import check
 from benchmark.data.coop.user_folder import user_folder
@@ -80,27 +78,15 @@ def ask(question: Question, features: FeatureStore, on_option: Callable[[str], N
     return CheckResult(about, tuple(options), inquiry.test, question.labelled)
 
 
-def cheap_repairs() -> list[Repair]:
-    """The repairs that take no training, cheapest first."""
-    return [repair for repair in all_repairs() if not repair.slow and not repair.steps]
-
-
-def chosen_repairs(names: Sequence[str] | None, where: str = "") -> list[Repair]:
-    """The repairs of some names or globs, or of "all" or "none"; those that take no training if it is None.
+def repairs_to_try(names: Sequence[str] | None, where: str = "") -> tuple[Repair, ...]:
+    """Those of some names, see ``choose_repairs``; those that take no training if ``names`` is None.
 
     Raises:
-        UserError: there is no such repair. ``where`` comes before its name in the message.
+        UserError: there is no such repair.
     """
     if names is None:
-        return cheap_repairs()
-    if tuple(names) == ("none",):
-        return []
-    known = [repair.name for repair in all_repairs()]
-    patterns = ["*" if name == "all" else name for name in names]
-    for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in known):
-            raise UserError(f"{where}{pattern}: no such repair", fix=f"{did_you_mean(pattern, known)}; or all, or none")
-    return [repair for repair in all_repairs() if any(fnmatchcase(repair.name, pattern) for pattern in patterns)]
+        return tuple(repair for repair in all_repairs() if not repair.slow and not repair.steps)
+    return choose_repairs(names, where)
 
 
 def own_images(path: Path, template: str | None = None) -> Dataset:

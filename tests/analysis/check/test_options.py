@@ -10,7 +10,7 @@ from fixtures.analyses import case_of
 from fixtures.check import Four, question
 
 from benchmark.analysis.check.options import Option
-from benchmark.analysis.check.run import ask, cheap_repairs
+from benchmark.analysis.check.run import ask, repairs_to_try
 from benchmark.analysis.repair_base import all_repairs
 from benchmark.analysis.repairs.both import Both
 from benchmark.method.base import Method, MethodConfig
@@ -73,7 +73,7 @@ def test_when_time_is_up_the_trusted_repairs_have_been_tried(bench):
     result = ask(question(bench, "coop", repair_budget=0.0), bench.store)
     repairs = [option for option in result.options if option.kind in ("repair", "both")]
     assert [option.name for option in repairs if option.measured] == ["rotated-both", "both"]
-    assert [option.name for option in repairs] == [repair.name for repair in cheap_repairs()]
+    assert [option.name for option in repairs] == [repair.name for repair in repairs_to_try(None)]
     assert repairs[0].reason == f"there was no time for it; --repair {repairs[0].name} tries it"
 
 
