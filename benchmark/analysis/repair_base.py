@@ -28,10 +28,7 @@ from benchmark.method.base import Method, MethodConfig
 from benchmark.method.passage import Passage
 from benchmark.method.terms import Incompatible
 from benchmark.training.modules import Module, carried, scorer_of
-from benchmark.training.scoring import Scorer, mixture
-
-Scores = dict[tuple[object, ...], torch.Tensor | None]
-"""Of a scorer, by what identifies a test set."""
+from benchmark.training.scoring import AT_HOME, Scorer, Scores, mixture, remembered
 
 
 @dataclass(frozen=True)
@@ -68,19 +65,19 @@ class Case:
             Incompatible: it does not fit.
         """
         scorer = scorer_of(self.carried, self.new, self.task, self.features, precision=self.precision)
-        return _remembered(self._reused_scores, scorer, "reused")
+        return remembered(self._reused_scores, scorer, "reused")
 
     @property
     def kept(self) -> Scorer:
         """The module where it is, on the old backbone."""
         scorer = scorer_of(self.module, self.old, self.task, self.features, precision=self.precision)
-        return _remembered(self.kept_scores, scorer, "kept")
+        return remembered(self.kept_scores, scorer, AT_HOME)
 
     def zero_shot(self, backbone: Backbone) -> Scorer:
         """A backbone without a module."""
         bare = Module(Method, MethodConfig(), {})
         scorer = scorer_of(bare, backbone, self.task, self.features, precision=self.precision)
-        return _remembered(self.kept_scores, scorer, backbone.digest)
+        return remembered(self.kept_scores, scorer, backbone.digest)
 
     def with_tensors(self, tensors: Mapping[str, torch.Tensor], **cost: Any) -> Repaired:
         """The module with other learnt tensors, on the new backbone.
@@ -111,18 +108,6 @@ class Case:
 
     def _shown(self, examples: Examples) -> TestSet | None:
         return TestSet("base", examples, self.task.classes, self.task.template) if len(examples) else None
-
-
-def _remembered(known: Scores, scorer: Scorer, whose: str) -> Scorer:
-    """A scorer that scores each test set once; ``whose`` tells it from others with the same memory."""
-
-    def score(test: TestSet) -> torch.Tensor | None:
-        key = (whose, test.key, test.classes, test.template, test.examples.digest)
-        if key not in known:
-            known[key] = scorer(test)
-        return known[key]
-
-    return score
 
 
 OLD_BACKBONE = "the old backbone"

@@ -12,9 +12,6 @@ from benchmark.experiment.worker import Action, Worker, evaluated
 from benchmark.method.terms import Incompatible
 from benchmark.training.scoring import predictions_of
 
-KEPT = "scores of the module on the old backbone, and without a module"
-"""What the repairs of one module share."""
-
 
 def planned(repair: Repair) -> PlannedRepair:
     """What a plan has to know of a repair."""
@@ -38,8 +35,7 @@ def repair_cell(worker: Worker, cell: Cell, trained: Cell, record: Mapping[str, 
     if reason:
         raise Incompatible(reason)
     old, passage = worker.backbone(trained.backbone), worker.passage(trained.backbone, cell.backbone)
-    kept = worker.of_job.setdefault(KEPT, {})
-    case = Case(module, old, new, task, worker.features, passage, worker.context.precision, kept)
+    case = Case(module, old, new, task, worker.features, passage, worker.context.precision, worker.scores)
     start = time.perf_counter()
     repaired = repair.apply(case)
     seconds = time.perf_counter() - start

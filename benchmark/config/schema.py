@@ -213,7 +213,7 @@ class RunSpec(Strict):
         ProtocolSpec(name="domain"),
     )
     repairs: Annotated[tuple[Word, ...], BeforeValidator(listed)] = ()
-    """Ways to use a module on the new backbone other than as it is, by name: measured on base and new classes."""
+    """Ways to use a module on the new backbone other than as it is: names or globs, all, or none."""
     preset: Literal["paper", "small"] = "paper"
     """Hyper-parameters: the papers' (real CLIPs), or those chosen for towers of icon-world size."""
     shots: Annotated[int, Field(ge=1, le=MANY)] = 16

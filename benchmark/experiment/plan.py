@@ -226,8 +226,8 @@ def make_plan(
     repairs: Sequence[PlannedRepair] = (),
 ) -> Plan:
     """Expand pairs (those of ``spec`` unless given) x methods x tasks. Each module is trained once per (method, backbone,
-    task) and evaluated wherever a pair asks for it; retraining on a new backbone is an ordinary training cell. Where base
-    and new classes are told apart, ``repairs`` are evaluated too."""
+    task) and evaluated wherever a pair asks for it; retraining on a new backbone is an ordinary training cell. ``repairs``
+    are evaluated on every new backbone."""
     pairs = tuple(spec.pairs() if pairs is None else pairs)
     with collections_paused():
         jobs = _jobs(spec, plugins, selected, task_set, digests, pairs, {"device": device, "precision": precision})
@@ -242,9 +242,10 @@ def _with_repairs(
     pairs: Sequence[tuple[str, str]],
     digests: Mapping[str, str],
 ) -> Job:
-    """A job with the repairs of its module on every new backbone, if it has a value for base and new classes."""
+    """A job with the repairs of its module on every new backbone. A module that has no value for new classes is left out
+    where these are told apart."""
     info, old = plugins[job.train.configuration.method].cls.info, job.train.backbone
-    if job.train.task.protocol != BASE_TO_NEW or info.class_bound or info.baseline:
+    if info.baseline or (info.class_bound and job.train.task.protocol == BASE_TO_NEW):
         return job
     news = [cell for cell in job.evals if cell.backbone != old and (old, cell.backbone) in pairs]
     return Job(job.train, (*job.evals, *(repair.cell(cell, digests[old]) for cell in news for repair in repairs)))

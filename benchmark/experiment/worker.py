@@ -34,8 +34,9 @@ from benchmark.method.terms import Incompatible
 from benchmark.training.checkpoint import EVERY, Checkpoint
 from benchmark.training.evaluation import Predictions
 from benchmark.training.loop import Diverged
-from benchmark.training.modules import Module, evaluate_module, train_module
+from benchmark.training.modules import Module, scorer_of, train_module
 from benchmark.training.replay import is_out_of_memory
+from benchmark.training.scoring import AT_HOME, Scores, predictions_of, remembered
 
 KEPT = 8 * 2**30
 """Bytes of backbones that a worker keeps for its next jobs."""
@@ -126,12 +127,14 @@ class Worker:
         self.datasets = registry.datasets(self.context.plugins, self.context.folders, self.context.skipped)
         self.features = FeatureStore(self.context.cache, threads=self.context.decoders, deferred=True)
         self.store = Store(self.context.store)
-        self.of_job: dict[str, Any] = {}
-        """What actions keep for other cells of the same job, that is of the same module."""
+        self.scores: Scores = {}
+        """What cells of one job, that is of one module, share."""
+        self._shares = False
 
     def run(self, job: Job, report: Report) -> None:
         """Run the cells of a job that have no final record; a cell that fails affects only the cells that depend on it."""
-        self.of_job.clear()
+        self.scores.clear()
+        self._shares = any(cell.kind in self.context.actions for cell in job.evals)
         left = [cell for cell in (job.train, *job.evals) if self.store.status(cell.key) not in FINAL]
         if job.train in left:
             self._cell(job.train, report, lambda: self._train(job.train), last=len(left) == 1)
@@ -182,7 +185,7 @@ class Worker:
                 self._forget(name)
         if damage:
             self.features.discard()
-            self.of_job.clear()
+            self.scores.clear()
         else:
             self.features.commit()
         return "; ".join(dict.fromkeys(damage))
@@ -228,8 +231,10 @@ class Worker:
         elsewhere = cell.config["backbone"] != trained.config["backbone"]
         passage = self.passage(trained.backbone, cell.backbone) if elsewhere else None
         precision = self.context.precision
-        predictions = evaluate_module(module, backbone, task, self.features, precision=precision, passage=passage)
-        return evaluated(predictions, record)
+        scorer = scorer_of(module, backbone, task, self.features, precision=precision, passage=passage)
+        if self._shares and not elsewhere:
+            scorer = remembered(self.scores, scorer, AT_HOME)
+        return evaluated(predictions_of(task, scorer), record)
 
     def module(self, trained: Cell) -> Module:
         """The module that a finished training left."""

@@ -9,7 +9,7 @@ import torch
 
 from benchmark.backbones.clip import Backbone
 from benchmark.method.relatedness import TEMPLATE, agreement
-from benchmark.method.space_maps import SpaceMaps, word_vectors
+from benchmark.method.space_maps import Fit, SpaceMaps, procrustes, word_vectors
 from benchmark.method.terms import Incompatible, Space
 
 
@@ -19,15 +19,18 @@ class Passage:
     def __init__(self, old: Callable[[], Backbone], new: Backbone) -> None:
         self._load, self.new = old, new
         self._words: dict[Space, tuple[torch.Tensor, torch.Tensor]] = {}
+        self._maps: dict[tuple[str, Fit], SpaceMaps] = {}
 
     @cached_property
     def old(self) -> Backbone:
         """The backbone that the module was trained on."""
         return self._load()
 
-    @cached_property
-    def _maps(self) -> SpaceMaps:
-        return SpaceMaps(self.old, self.new, TEMPLATE)
+    def maps(self, template: str = TEMPLATE, fit: Fit = procrustes) -> SpaceMaps:
+        """Maps between the spaces of the two, fitted on words in a template."""
+        if (template, fit) not in self._maps:
+            self._maps[template, fit] = SpaceMaps(self.old, self.new, template, fit)
+        return self._maps[template, fit]
 
     def carried(self, tensors: Mapping[str, torch.Tensor], spaces: Mapping[str, Sequence[Space]]) -> dict[str, torch.Tensor]:
         """Learnt tensors with every axis that lives in a space of the old backbone mapped to the new one's by an orthogonal
@@ -37,7 +40,7 @@ class Passage:
             Incompatible: no map can be fitted, or a tensor has no space.
         """
         try:
-            return self._maps.carry(tensors, spaces)
+            return self.maps().carry(tensors, spaces)
         except ValueError as error:
             raise Incompatible(str(error)) from None
 

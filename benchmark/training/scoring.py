@@ -15,6 +15,23 @@ Scorer = Callable[[TestSet], torch.Tensor | None]
 """Scores (N, C) of a test set's images, in the order of its classes; None if it cannot score these classes. The softmax of
 scores are probabilities."""
 
+Scores = dict[tuple[object, ...], torch.Tensor | None]
+"""Of scorers, by whose they are and by what identifies a test set."""
+AT_HOME = "the module on the backbone that it was trained on"
+"""Whose scores they are that cells of one module share."""
+
+
+def remembered(known: Scores, scorer: Scorer, whose: str) -> Scorer:
+    """A scorer that scores each test set once; ``whose`` tells it from others with the same memory."""
+
+    def score(test: TestSet) -> torch.Tensor | None:
+        key = (whose, test.key, test.classes, test.template, test.examples.digest)
+        if key not in known:
+            known[key] = scorer(test)
+        return known[key]
+
+    return score
+
 
 def predictions_of(task: Task, scorer: Scorer) -> dict[str, Predictions]:
     """Predictions on every test set of a task that can be scored, by its key."""

@@ -11,6 +11,8 @@ from benchmark.analysis import repair_base, repair_cells
 from benchmark.analysis.repair_base import all_repairs
 from benchmark.analysis.repair_cells import planned, planned_repairs
 from benchmark.config.errors import UserError
+from benchmark.experiment import worker
+from benchmark.training import modules
 
 
 def test_names_become_what_a_plan_knows():
@@ -27,7 +29,7 @@ MATRIX = ("--upgrade-pairs=pairs.yaml", "--methods=coop,clip-adapter", "--set=co
 
 
 def test_a_run_measures_repairs_and_answers_with_them(world, tmp_path):
-    """The cells are those of the analysis of repairs; domain tasks and the baseline have none."""
+    """The cells are those of the analysis of repairs, under every protocol; the baseline has none."""
     given = (*MATRIX, f"--out={tmp_path}/out", "--workers=0", f"--report={tmp_path}/page.html", "--seeds=1,2")
     plain = world.call(*given, "--repairs=none")
     assert plain.status == 0, plain.err
@@ -37,7 +39,8 @@ def test_a_run_measures_repairs_and_answers_with_them(world, tmp_path):
     table = pd.read_csv(tmp_path / "out" / "results.csv")
     repaired = table[table.strategy.str.startswith("repair:")]
     assert set(repaired.strategy) == {"repair:both", "repair:procrustes"}
-    assert set(repaired.protocol) == {"base-to-new"}
+    assert set(repaired.protocol) == {"base-to-new", "domain"} == set(table.protocol)
+    assert set(repaired[repaired.protocol == "domain"].test_set.fillna("")) == set(before.test_set.fillna(""))
     assert set(repaired.method) == {"coop", "clip-adapter"}
     pd.testing.assert_frame_equal(table[~table.strategy.str.startswith("repair:")].reset_index(drop=True), before)
     about = json.loads((tmp_path / "out" / "run.json").read_text())["about"]
@@ -63,18 +66,20 @@ def test_the_module_is_scored_on_its_own_backbone_once(world, tmp_path, monkeypa
     """For all new backbones and repairs; the records are those of cells that share nothing."""
     given = ("--upgrade-pairs=wide.yaml", "--methods=clip-lora-vision", "--set=clip-lora-vision.steps=2", "--workers=0")
     given += ("--protocols=base-to-new", "--seeds=1", "--no-report", "--repairs=both,logit-offset")
-    counted, original = [], repair_base.scorer_of
+    counted, original = [], modules.scorer_of
 
     def count(module, backbone, *args, **more):
         scorer = original(module, backbone, *args, **more)
         return lambda test: counted.append((bool(module.tensors), backbone.name, test.key)) or scorer(test)
 
     monkeypatch.setattr(repair_base, "scorer_of", count)
+    monkeypatch.setattr(worker, "scorer_of", count)
     done = world.call(*given, f"--out={tmp_path}/shared")
     assert done.status == 0, done.err
-    kept = [scored for scored in counted if scored[0]]
+    kept = [scored for scored in counted if scored[0] and scored[1] == "native"]
     assert len(kept) == len(set(kept)) > 0
     monkeypatch.setattr(repair_cells, "Case", lambda *parts: repair_base.Case(*parts[:7]))  # nothing is shared
+    monkeypatch.setattr(worker, "remembered", lambda known, scorer, whose: scorer)
     done = world.call(*given, f"--out={tmp_path}/apart")
     assert done.status == 0, done.err
     tables = [(tmp_path / out / "results.csv").read_bytes() for out in ("shared", "apart")]

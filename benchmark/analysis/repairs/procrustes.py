@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmark.analysis.repair_base import Case, Repair, Repaired
-from benchmark.method.space_maps import Fit, SpaceMaps, procrustes
+from benchmark.method.space_maps import Fit, procrustes
 from benchmark.method.terms import Incompatible, axes_of
 from benchmark.training.modules import Module
 
@@ -22,7 +22,7 @@ class Procrustes(Repair):
         return f"{inside[0]} lives in no space that can be mapped" if inside else None
 
     def apply(self, case: Case) -> Repaired:
-        maps = SpaceMaps(case.old, case.new, case.task.class_list().template, self.fit)
+        maps = case.passage.maps(case.task.class_list().template, self.fit)
         try:
             mapped = maps.carry(case.module.tensors, case.module.cls.spaces)
         except ValueError as error:
