@@ -15,6 +15,7 @@ from benchmark.report.table import Interval
 from benchmark.report.table_prep import label
 from benchmark.report.ways import Repairs, repair_of
 from benchmark.results.decision import KEEP, RETRAIN, STAY, Candidate, Decision, keeps
+from benchmark.results.elsewhere import Effect
 
 
 @dataclass(frozen=True)
@@ -28,20 +29,19 @@ class Evidence:
     """Name of the old backbone."""
     rows: Sequence[MethodRow]
     decision: Decision
-    by_dataset: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    """Mean lifts by label and data set."""
     elsewhere: Mapping[str, Sequence[ShiftRow]] = field(default_factory=dict)
-    """By what the test sets of another protocol are called: the mean over them, by method."""
+    """By what the test sets of another protocol are called: the mean over them of reused modules, by method."""
+    effects: Mapping[str, Mapping[tuple[str, str, str], Effect]] = field(default_factory=dict)
+    """The same of all ways, by way, method and configuration."""
     repairs: Repairs = ()
     """Those that are part of the run, see ``About.repairs``."""
     repair: str = ""
     """What the repair analysis says."""
 
 
-def unfit(elsewhere: Mapping[str, Sequence[ShiftRow]], rows: Sequence[MethodRow]) -> set[tuple[str, str]]:
-    """The (method, config) whose module must not be kept, because it harms under another protocol."""
-    harmful = {row.label for others in elsewhere.values() for row in others if row.verdict == "harms"}
-    return {(row.method, row.config) for row in rows if row.label in harmful}
+def harmful(effects: Mapping[str, Mapping[tuple[str, str, str], Effect]]) -> dict[tuple[str, str, str], str]:
+    """What harms under another protocol, by way, method and configuration, and what its test sets are called."""
+    return {who: title for title, found in effects.items() for who, effect in found.items() if effect.verdict == "harms"}
 
 
 def answer(evidence: Evidence, view: Scope) -> Answer:
@@ -96,25 +96,23 @@ def _who(choice: Candidate, name: str, evidence: Evidence) -> str:
 
 
 def _spread(evidence: Evidence) -> str:
-    """Where a kept module helps and where not: every data set, and the test sets of other protocols."""
-    choice = evidence.decision.choice
-    if choice is None or choice.way != KEEP:
+    """Where the choice helps and where not: every data set, and the test sets of other protocols."""
+    choice, lifts = evidence.decision.choice, evidence.decision.by_dataset
+    if choice is None:
         return ""
-    name = label(choice.method, choice.config)
-    lifts = {data: lift for data, lift in evidence.by_dataset.get(name, {}).items() if math.isfinite(lift)}
-    parts = []
+    what, parts = "its lift" if choice.way == KEEP else "the difference", []
     if len(lifts) > 1:
         worst, best = min(lifts, key=lambda data: lifts[data]), max(lifts, key=lambda data: lifts[data])
         others = [lift for data, lift in lifts.items() if data != best]
         above = sum(lift > 0 for lift in lifts.values())
         parts.append(
-            f"its lift is above 0 on {above} of {len(lifts)} data sets (lowest: {worst} {signed(lifts[worst])}; "
+            f"{what} is above 0 on {above} of {len(lifts)} data sets (lowest: {worst} {signed(lifts[worst])}; "
             f"without {best} {signed(sum(others) / len(others))})"
         )
-    for title, rows in evidence.elsewhere.items():
-        row = next((row for row in rows if row.label == name), None)
-        if row is not None and math.isfinite(row.lift.mean):
-            parts.append(f"on {title} it is {row.lift} ({row.verdict})")
+    for title, effects in evidence.effects.items():
+        effect = effects.get((choice.way, choice.method, choice.config))
+        if effect is not None and math.isfinite(effect.mean):
+            parts.append(f"on {title} it is {Interval(effect.mean, *effect.interval)} ({effect.verdict})")
     return f"{'; '.join(parts)[0].upper()}{'; '.join(parts)[1:]}." if parts else ""
 
 

@@ -32,6 +32,7 @@ from benchmark.report.table_prep import Configured, Prepared
 from benchmark.report.ways import Repairs, ways_table
 from benchmark.results.archive import RunResults
 from benchmark.results.decision import decide
+from benchmark.results.elsewhere import effects
 from benchmark.results.metric import PRIMARY, all_metrics
 from benchmark.results.summary import extra_metrics
 
@@ -79,7 +80,7 @@ def gather(run: RunResults, findings: Findings, first: FirstTables | None = None
     pairs = _pairs(first, run, view, costs, lifts)
     names = _names(results, pairs)
     shifted = sections.shift_rows(prepared, names)
-    found, ways = _answers(prepared, pairs, shifted, view, lifts, about.repairs, analysis_view.answers(findings))
+    found, ways = _answers(prepared, pairs, shifted, view, about.repairs, analysis_view.answers(findings))
     overview = summary.overview([pair.rows for pair in pairs])
     from benchmark.report import scatter  # imports matplotlib, which takes seconds
 
@@ -111,7 +112,6 @@ def _answers(
     pairs: Sequence[PairView],
     shifted: sections.ShiftRows,
     view: Scope,
-    lifts: Lifts,
     repairs: Repairs,
     analysed: Mapping[str, str],
 ) -> tuple[list[Answer], dict[str, Table]]:
@@ -119,24 +119,20 @@ def _answers(
     found, measured = [], {}
     for pair in pairs:
         name = pair.rows[0].pair if pair.rows else ""
-        others = sections.elsewhere(shifted, name, view)
-        decision = decide(
-            prepared.table,
-            (name, view.protocol, view.split),
-            prepared.covariances,
-            prepared.baseline,
-            answers.unfit(others, pair.rows),
-            repairs,
-            prepared.looks,
-        )
-        by_label = {row.label: lifts.get((row.pair, row.method, row.config), {}) for row in pair.rows}
+        given = prepared.covariances, prepared.baseline
+        others = {
+            title: effects(prepared.table, (name, scope.protocol, scope.split), *given, repairs, prepared.looks)
+            for title, scope in sections.others(view).items()
+        }
+        where = (name, view.protocol, view.split)
+        decision = decide(prepared.table, where, *given, answers.harmful(others), repairs, prepared.looks)
         evidence = answers.Evidence(
             pair.name,
             pair.anchor,
             pair.old,
             pair.rows,
             decision,
-            by_label,
+            sections.elsewhere(shifted, name, view),
             others,
             repairs,
             analysed.get(pair.name, ""),

@@ -44,13 +44,17 @@ def shift_rows(prepared: Prepared, pairs: Collection[str]) -> ShiftRows:
     return {scope.protocol: {pair: shifts(prepared, pair, scope, name) for pair in pairs} for scope, name in names.items()}
 
 
+def others(view: Scope) -> dict[str, Scope]:
+    """The other protocols than ``view``'s that test on several sets, by what these sets are called."""
+    names = {DOMAIN: SHIFTED, CROSS_DATASET: OTHERS}
+    return {name.removeprefix("all "): scope for scope, name in names.items() if scope.protocol != view.protocol}
+
+
 def elsewhere(rows: ShiftRows, pair: str, view: Scope) -> dict[str, list[ShiftRow]]:
     """The means over the test sets of other protocols than ``view``'s, without the baseline, by what the sets are called."""
-    names = {DOMAIN.protocol: SHIFTED, CROSS_DATASET.protocol: OTHERS}
     found = {
-        name.removeprefix("all "): [row for row in rows[protocol].get(pair, ()) if row.test_set == name and not row.baseline]
-        for protocol, name in names.items()
-        if protocol != view.protocol
+        title: [row for row in rows[scope.protocol].get(pair, ()) if row.test_set == f"all {title}" and not row.baseline]
+        for title, scope in others(view).items()
     }
     return {name: means for name, means in found.items() if means}
 

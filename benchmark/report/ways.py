@@ -63,4 +63,6 @@ def _role(decision: Decision, way: str) -> str:
     if any(one.way == way for one in decision.tied):
         return "not significantly better"
     best = decision.best[way]
-    return "" if best.counts else "not significantly better than no module"
+    if not best.better:
+        return "not significantly better than no module"
+    return f"harms on {best.harms_on}" if best.harms_on else ""

@@ -3,16 +3,16 @@
 The ways are, from cheap to costly: keep the module or use none, repair it, stay on the old backbone, run both backbones,
 retrain; there may be several repairs, and several ways to run both. Each way has as many candidates as there are methods. A
 candidate counts if it is better than the new backbone without a module, with an interval that holds for all candidates of
-its way at the same time, as that of a verdict does: the best one is not better by having been picked. The choice begins
-with no module; every further way replaces it only if its best candidate is better with an interval of the difference
-above 0.
+its way at the same time, as that of a verdict does: the best one is not better by having been picked; and if it does no
+harm under another protocol. The choice begins with no module; every further way replaces it only if its best candidate is
+better with an interval of the difference above 0.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -70,11 +70,18 @@ class Candidate:
     """Minus no module on the new backbone, in points."""
     interval: tuple[float, float]
     """Of ``over_none``; the intervals of all candidates of the way hold at the same time."""
+    harms_on: str = ""
+    """The test sets of another protocol that it is significantly worse on than no module."""
+
+    @property
+    def better(self) -> bool:
+        """Whether it is significantly better than no module."""
+        return self.interval[0] > 0
 
     @property
     def counts(self) -> bool:
-        """Whether it is significantly better than no module."""
-        return self.interval[0] > 0
+        """Whether it may be chosen."""
+        return self.better and not self.harms_on
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,8 @@ class Decision:
     """The best candidate of every way by accuracy, whether it counts or not."""
     tied: tuple[Candidate, ...]
     """Costlier ones that count and are not significantly better than the choice."""
+    by_dataset: Mapping[str, float] = field(default_factory=dict)
+    """The choice minus no module on every data set, means over seeds."""
 
 
 def decide(
@@ -93,7 +102,7 @@ def decide(
     where: tuple[str, str, str],
     covariances: Covariances,
     baseline: str,
-    unfit: Collection[tuple[str, str]] = (),
+    harmful: Mapping[tuple[str, str, str], str] | None = None,
     repairs: Sequence[Mapping[str, Any]] = (),
     looks: int = 1,
 ) -> Decision:
@@ -104,7 +113,8 @@ def decide(
         where: Pair, protocol and split.
         covariances: What the images contribute to the uncertainty.
         baseline: Name of the zero-shot method, which may be a candidate for staying only.
-        unfit: (method, config) that must not be kept, whatever they bring here.
+        harmful: By way, method and configuration: the test sets of another protocol that it harms on (see ``elsewhere``).
+            Such a candidate is not chosen, whatever it brings here.
         repairs: Those that were measured, see ``About.repairs``.
         looks: See ``summary.summarise``.
     """
@@ -112,7 +122,7 @@ def decide(
     rows = table[(table.pair == pair) & (table.protocol == protocol) & (table.split == split) & (table.test_set == "")]
     parts = {part.name: part for part in groups(rows)}
     known = [way for way in ways(repairs) if way.accuracy in table]
-    found, by_name = _candidates(parts, covariances, baseline, unfit, known, looks), {way.name: way for way in known}
+    found, by_name = _candidates(parts, covariances, baseline, harmful or {}, known, looks), {way.name: way for way in known}
     choice: Candidate | None = None
     best, tied = dict[str, Candidate](), list[Candidate]()
     for way in by_name:
@@ -131,14 +141,19 @@ def decide(
             tied = []
         elif high >= 0:
             tied.append(challenger)
-    return Decision(choice, best, tuple(tied))
+    by_dataset = {} if choice is None else _by_dataset(parts[choice.method, choice.config], by_name[choice.way])
+    return Decision(choice, best, tuple(tied), by_dataset)
+
+
+def _by_dataset(part: Part, way: Way) -> dict[str, float]:
+    return {dataset: sum(seeds.values()) / len(seeds) for dataset, seeds in part.values(way.lift).items()}
 
 
 def _candidates(
     parts: dict[tuple[str, str], Part],
     covariances: Covariances,
     baseline: str,
-    unfit: Collection[tuple[str, str]],
+    harmful: Mapping[tuple[str, str, str], str],
     known: Sequence[Way],
     looks: int,
 ) -> list[Candidate]:
@@ -159,10 +174,17 @@ def _candidates(
         }
         confidence = family_confidence(looks * len(own))
         found += [
-            Candidate(way.name, *name, means[name][way.accuracy], estimate.mean, estimate.interval(confidence))
+            Candidate(
+                way.name,
+                *name,
+                means[name][way.accuracy],
+                estimate.mean,
+                estimate.interval(confidence),
+                harmful.get((way.name, *name), ""),
+            )
             for name, estimate in own.items()
         ]
-    return [candidate for candidate in found if candidate.way != KEEP or (candidate.method, candidate.config) not in unfit]
+    return found
 
 
 def _difference(

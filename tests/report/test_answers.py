@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
-from benchmark.report.answers import Evidence, answer, headline, unfit
+from benchmark.report.answers import Evidence, answer, harmful, headline
 from benchmark.report.model import BASE_TO_NEW, Accuracies, Answer, MethodRow, ShiftRow
 from benchmark.report.table import Interval
 from benchmark.results.decision import Candidate, Decision
+from benchmark.results.elsewhere import Effect
 
 NAN = math.nan
 
@@ -41,12 +42,15 @@ def told(decision: Decision, **more: object) -> Answer:
     return answer(Evidence("a → b", "pair-1", "a", ROWS, decision, **more), BASE_TO_NEW)  # type: ignore[arg-type]
 
 
+BY_DATASET = {"digits": 23.7, "modifiers": 2.8, "objects": -2.5}
+
+
 def test_keep_says_where_it_helps_and_where_not():
     kept, retrained = candidate("keep", "one", 58.0), candidate("retrain", "one", 59.0)
     found = told(
-        Decision(kept, {"keep": kept, "retrain": retrained}, (retrained,)),
-        by_dataset={"one": {"digits": 23.7, "modifiers": 2.8, "objects": -2.5}},
+        Decision(kept, {"keep": kept, "retrain": retrained}, (retrained,), BY_DATASET),
         elsewhere={"shifted test sets": [shift("one", -0.5, "undecided"), shift("three", -9.0, "harms")]},
+        effects={"shifted test sets": {("keep", "one", "default"): Effect(-0.5, (-1.5, 0.5), "undecided")}},
     )
     assert (found.decision, found.kind) == ("keep one", "helps")
     assert found.sentence == (
@@ -55,6 +59,16 @@ def test_keep_says_where_it_helps_and_where_not():
         "on shifted test sets it is −0.5 ± 1.0 (undecided). "
         "Not significantly better: retraining (one, 59.0). "
         "Of 3 reused methods, 1 helps and 1 harms; on shifted test sets, none help and 1 harms; 1 is incompatible."
+    )
+
+
+def test_every_way_says_where_it_is_better_and_where_not():
+    both = candidate("repair:both", "two", 60.0)
+    shown = {("repair:both", "two", "default"): Effect(-0.5, (-1.5, 0.5), "undecided")}
+    found = told(Decision(both, {}, (), BY_DATASET), repairs=REPAIRS, effects={"shifted test sets": shown})
+    assert (
+        "The difference is above 0 on 2 of 3 data sets (lowest: objects −2.5; without digits +0.1); "
+        "on shifted test sets it is −0.5 ± 1.0 (undecided)." in found.sentence
     )
 
 
@@ -109,9 +123,13 @@ def test_without_any_result_there_is_no_answer():
     assert found.decision == "no result"
 
 
-def test_a_module_that_harms_under_another_protocol_is_unfit():
-    elsewhere = {"shifted test sets": [shift("one", -9.0, "harms"), shift("two", -9.0, "undecided")]}
-    assert unfit(elsewhere, ROWS) == {("one", "default")}
+def test_what_harms_under_another_protocol():
+    found = {("keep", "one", "default"): "harms", ("keep", "two", "default"): "undecided", ("stay", "one", "c"): "harms"}
+    effects = {who: Effect(-9.0, (-10.0, -8.0), verdict) for who, verdict in found.items()}
+    assert harmful({"shifted test sets": effects, "other data sets": {}}) == {
+        ("keep", "one", "default"): "shifted test sets",
+        ("stay", "one", "c"): "shifted test sets",
+    }
 
 
 def test_the_headline_groups_upgrades_by_what_to_do():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from benchmark.report.model import BASE_TO_NEW
 from benchmark.report.ways import repair_of, ways_table
 from benchmark.results.decision import Candidate, Decision
@@ -34,6 +36,12 @@ def test_ways_from_cheap_to_costly_with_what_they_take():
     ]
     assert table.rows[3][5] == "a and b for every image"
     assert table.rows[1][5] == "the two backbones, once"
+
+
+def test_the_best_of_a_way_may_harm_elsewhere():
+    kept = replace(candidate("keep", 55.0), harms_on="shifted test sets")
+    table = ways_table(Decision(None, {"keep": kept}, ()), [], BASE_TO_NEW, "a → b", "a", "b")
+    assert table.rows[0][4] == "harms on shifted test sets"
 
 
 def test_what_was_not_measured_has_no_row():

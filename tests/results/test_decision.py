@@ -31,8 +31,8 @@ def table(levels: dict[str, tuple[float, float, float]], noise: float = 0.3, **m
     return with_baseline(pd.DataFrame(rows), "zero")
 
 
-def decided(levels, unfit=(), **how):
-    found = decide(table(levels, **how), WHERE, Covariances(), "zero", unfit)
+def decided(levels, harmful=None, **how):
+    found = decide(table(levels, **how), WHERE, Covariances(), "zero", harmful)
     choice = found.choice
     return (None if choice is None else (choice.way, choice.method)), found
 
@@ -97,10 +97,22 @@ def test_the_old_backbone_without_a_module_is_a_way_too():
     assert (choice.way, choice.method) == ("stay", "zero")
 
 
-def test_what_harms_elsewhere_is_not_kept():
-    levels = {"good": (48, 58, 50), "second": (48, 56, 50)}
-    assert decided(levels)[0] == ("keep", "good")
-    assert decided(levels, unfit=[("good", "default")])[0] == ("keep", "second")
+@pytest.mark.parametrize(("way", "levels"), [("keep", (48, 58, 50)), ("stay", (58, 48, 50)), ("retrain", (48, 50, 58))])
+def test_what_harms_elsewhere_is_not_chosen(way, levels):
+    """Whichever way it is; it is still named as the best of its way, with where it harms."""
+    both = {"good": levels, "second": tuple(level - 2 if level == 58 else level for level in levels)}
+    assert decided(both)[0] == (way, "good")
+    choice, found = decided(both, harmful={(way, "good", "default"): "shifted test sets"})
+    assert choice == (way, "second")
+    assert (found.best[way].method, found.best[way].harms_on) == ("good", "shifted test sets")
+    assert (found.best[way].better, found.best[way].counts) == (True, False)
+    assert decided(both, harmful={("other", "good", "default"): "shifted test sets"})[0] == (way, "good")
+
+
+def test_the_choice_has_its_difference_on_every_data_set():
+    found = decided({"good": (48, 58, 50)})[1]
+    assert found.by_dataset == pytest.approx({"one": 6, "two": 6, "three": 6}, abs=0.6)
+    assert decided({"bad": (40, 40, 40)})[1].by_dataset == {}
 
 
 def test_a_method_without_all_data_sets_is_no_candidate():
