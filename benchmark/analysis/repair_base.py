@@ -172,6 +172,10 @@ class Repair(ABC):
         """The repairs of this kind; several if it has a setting that is tried at several values."""
         return [cls()]
 
+    def applies_to(self, cls: type[Method]) -> bool:
+        """Whether it may be applied to modules of a method; a run leaves out the others."""
+        return True
+
     def incompatibility(self, module: Module) -> str | None:
         """Why it cannot be applied to a module, in a sentence; None if it can."""
         return None

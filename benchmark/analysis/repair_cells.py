@@ -15,7 +15,7 @@ from benchmark.training.scoring import predictions_of
 
 def planned(repair: Repair) -> PlannedRepair:
     """What a plan has to know of a repair."""
-    return PlannedRepair(repair.name, repair.version, repair.title, repair.keeps == OLD_BACKBONE)
+    return PlannedRepair(repair.name, repair.version, repair.title, repair.keeps == OLD_BACKBONE, repair.applies_to)
 
 
 def planned_repairs(names: Sequence[str]) -> tuple[PlannedRepair, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -85,6 +85,8 @@ class PlannedRepair:
     title: str = ""
     keeps_old: bool = False
     """Whether the old backbone stays in use."""
+    applies_to: Callable[[type[Method]], bool] = lambda cls: True
+    """Whether it may be applied to modules of a method."""
 
     @property
     def strategy(self) -> str:
@@ -244,11 +246,12 @@ def _with_repairs(
 ) -> Job:
     """A job with the repairs of its module on every new backbone. A module that has no value for new classes is left out
     where these are told apart."""
-    info, old = plugins[job.train.configuration.method].cls.info, job.train.backbone
-    if info.baseline or (info.class_bound and job.train.task.protocol == BASE_TO_NEW):
+    cls, old = plugins[job.train.configuration.method].cls, job.train.backbone
+    if cls.info.baseline or (cls.info.class_bound and job.train.task.protocol == BASE_TO_NEW):
         return job
     news = [cell for cell in job.evals if cell.backbone != old and (old, cell.backbone) in pairs]
-    return Job(job.train, (*job.evals, *(repair.cell(cell, digests[old]) for cell in news for repair in repairs)))
+    own = [repair for repair in repairs if repair.applies_to(cls)]
+    return Job(job.train, (*job.evals, *(repair.cell(cell, digests[old]) for cell in news for repair in own)))
 
 
 def _jobs(

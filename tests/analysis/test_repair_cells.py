@@ -25,11 +25,12 @@ def test_names_become_what_a_plan_knows():
         planned_repairs(["boht"])
 
 
-MATRIX = ("--upgrade-pairs=pairs.yaml", "--methods=coop,clip-adapter", "--set=coop.steps=2", "--set=clip-adapter.steps=2")
+MATRIX = ("--upgrade-pairs=pairs.yaml", "--methods=coop,clip-adapter,clip-lora-text")
+MATRIX += tuple(f"--set={method}.steps=2" for method in ("coop", "clip-adapter", "clip-lora-text"))
 
 
 def test_a_run_measures_repairs_and_answers_with_them(world, tmp_path):
-    """The cells are those of the analysis of repairs, under every protocol; the baseline has none."""
+    """The cells are those of the analysis of repairs, under every protocol; the baseline has none, and what learns inside a tower no map."""
     given = (*MATRIX, f"--out={tmp_path}/out", "--workers=0", f"--report={tmp_path}/page.html", "--seeds=1,2")
     plain = world.call(*given, "--repairs=none")
     assert plain.status == 0, plain.err
@@ -41,7 +42,8 @@ def test_a_run_measures_repairs_and_answers_with_them(world, tmp_path):
     assert set(repaired.strategy) == {"repair:both", "repair:procrustes"}
     assert set(repaired.protocol) == {"base-to-new", "domain"} == set(table.protocol)
     assert set(repaired[repaired.protocol == "domain"].test_set.fillna("")) == set(before.test_set.fillna(""))
-    assert set(repaired.method) == {"coop", "clip-adapter"}
+    assert set(repaired[repaired.strategy == "repair:both"].method) == {"coop", "clip-adapter", "clip-lora-text"}
+    assert set(repaired[repaired.strategy == "repair:procrustes"].method) == {"coop", "clip-adapter"}
     pd.testing.assert_frame_equal(table[~table.strategy.str.startswith("repair:")].reset_index(drop=True), before)
     about = json.loads((tmp_path / "out" / "run.json").read_text())["about"]
     assert [repair["strategy"] for repair in about["repairs"]] == ["repair:procrustes", "repair:both"]

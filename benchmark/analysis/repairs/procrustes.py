@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmark.analysis.repair_base import Case, Repair, Repaired
+from benchmark.method.base import Method
 from benchmark.method.space_maps import Fit, procrustes
 from benchmark.method.terms import Incompatible, axes_of
 from benchmark.training.modules import Module
@@ -14,6 +15,9 @@ class Procrustes(Repair):
 
     name, title, effort = "procrustes", "Procrustes alignment", 0
     fit: Fit = staticmethod(procrustes)
+
+    def applies_to(self, cls: type[Method]) -> bool:
+        return bool(cls.spaces)
 
     def incompatibility(self, module: Module) -> str | None:
         if not module.tensors:

@@ -16,6 +16,9 @@ class Scaled(Repair):
 
     name, title, effort = "scaled", "scaled by relatedness", 2
 
+    def applies_to(self, cls: type[Method]) -> bool:
+        return bool(cls.offsets)
+
     def incompatibility(self, module: Module) -> str | None:
         if not any(map(module.cls.is_offset, module.tensors)):
             return "it stores no changes that could be scaled"
