@@ -30,7 +30,7 @@ MATRIX += tuple(f"--set={method}.steps=2" for method in ("coop", "clip-adapter",
 
 
 def test_a_run_measures_repairs_and_answers_with_them(world, tmp_path):
-    """The cells are those of the analysis of repairs, under every protocol; the baseline has none, and what learns inside a tower no map."""
+    """The cells are those of the analysis of repairs, under every protocol; the baseline has none."""
     given = (*MATRIX, f"--out={tmp_path}/out", "--workers=0", f"--report={tmp_path}/page.html", "--seeds=1,2")
     plain = world.call(*given, "--repairs=none")
     assert plain.status == 0, plain.err
