@@ -34,7 +34,7 @@ class TransMiter(Repair):
     """
 
     name, title, effort = "transmiter", "TransMiter", 24
-    slow = True
+    slow, version = True, 2
     batch, epochs, rate, temperature = 128, 10, 1e-3, 0.5
 
     def apply(self, case: Case) -> Repaired:
@@ -61,7 +61,7 @@ class TransMiter(Repair):
 
     def _words(self, case: Case, own: tuple[str, ...]) -> tuple[str, ...]:
         """Words that fill up the names, the same for every module of a seed."""
-        words = sorted(whole_words(case.old) | whole_words(case.new) - set(own))
+        words = sorted((whole_words(case.old) | whole_words(case.new)) - set(own))
         rng = random.Random(case.task.id.seed)
         names = min(1024, 4 * min(case.old.embed_dim, case.new.embed_dim))
         return tuple(rng.sample(words, min(len(words), max(0, names - len(own)))))

@@ -7,6 +7,7 @@ import torch
 from fixtures.analyses import case_of, module_of
 
 from benchmark.analysis.repairs.transmiter import TransMiter
+from benchmark.method.space_maps import whole_words
 
 
 def test_it_learns_the_modules_predictions_without_labels():
@@ -44,3 +45,12 @@ def test_every_module_allows_it_and_it_costs_images_but_no_labels(name, bench):
     assert base.shape[1] == len(case.task.classes)
     assert (new is None) == (name == "tip-adapter-f"), "it is bound to its training classes"
     assert torch.equal(TransMiter().apply(case).scorer(case.task.tests[0]), base)
+
+
+def test_no_name_is_there_twice(bench):
+    """The words that fill up the names are none of the task's own, whichever vocabulary they come from."""
+    case = case_of(bench, module_of(bench, "coop"), "narrow")
+    words = tuple(sorted(whole_words(case.old) & whole_words(case.new)))[:20]
+    filled = TransMiter()._words(case, words)
+    assert not set(words) & set(filled)
+    assert len(filled) == len(set(filled)) > 0
