@@ -33,7 +33,7 @@ def forest(rows: Sequence[MethodRow], view: Scope, name: str) -> Figure | None:
     if not shown:
         return None
     with styled():
-        canvas = Canvas(figsize=(7.6, 1.1 + 0.24 * len(shown)))
+        canvas = Canvas(figsize=(6.2, 1.2 + 0.24 * len(shown)))
         axes = canvas.add_subplot()
         axes.axvline(0, color=AXIS, lw=1.2)
         for place, row in enumerate(shown):
@@ -97,5 +97,5 @@ def _legend(axes: Axes, shown: Sequence[MethodRow]) -> None:
         Line2D([], [], color=SOFT, marker=shape, mfc="none", ms=4, ls="", label=text) for shape, text in WAYS.values()
     ]
     axes.legend(
-        handles=handles, loc="lower left", bbox_to_anchor=(-0.25, 1), ncols=6, frameon=False, borderaxespad=0.2, fontsize=8
+        handles=handles, loc="lower left", bbox_to_anchor=(-0.3, 1), ncols=4, frameon=False, borderaxespad=0.2, fontsize=8
     )
