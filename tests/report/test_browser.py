@@ -198,7 +198,7 @@ def test_lost_images_are_closed_until_opened_by_keyboard(driver: webdriver.Chrom
 
 def test_copy_reaches_the_clipboard(driver: webdriver.Chrome) -> None:
     fresh(driver)
-    button = driver.find_element(By.CSS_SELECTOR, "#pair-1 .scroll + .copy button")
+    button = driver.find_element(By.CSS_SELECTOR, "#pair-1 .part > .scroll + .copy button")
     driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", button)
     button.click()
     WebDriverWait(driver, 5).until(lambda d: button.text == "copied")
