@@ -185,6 +185,8 @@ def add_report_command(parser: argparse.ArgumentParser) -> None:
     text = "results folders or packs; several become one report"
     parser.add_argument("folders", nargs="*", type=Path, default=[Path("results")], metavar="RESULTS", help=text)
     add_report(parser)
+    text = "write only the tables that papers print, as LaTeX, next to where the report would be"
+    parser.add_argument("--tables", choices=["paper"], default=None, help=text)
 
 
 def pack_file(text: str) -> Path:

@@ -14,10 +14,15 @@ from benchmark.results.archive import RunResults, merge, read
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write the page; returns the exit status."""
+    """Write the page, or tables only; returns the exit status."""
     require_writable(options.report)
     folders = list(dict.fromkeys(options.folders))
     merged = _with_methods(merge([read(folder) for folder in folders]))
+    if options.tables:
+        files = report.write_paper_tables(options.report, merged)
+        text = f"tables: {len(files)} files in {files[0].parent}" if files else "no tables: no upgrade has values"
+        progress_console().print(text, markup=False, soft_wrap=True)
+        return 0
     report.write(options.report, merged, findings.merge({folder: findings.load(folder) for folder in folders}))
     text = f"report: {options.report}, next to it {report.names_of_files(options.report)}"
     progress_console().print(text, markup=False, soft_wrap=True)

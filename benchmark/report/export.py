@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -11,9 +11,10 @@ import pandas as pd
 from benchmark.config.files import slug, write_atomically
 from benchmark.report import paper_tables
 from benchmark.report.contents import Report
-from benchmark.report.model import AnalysisSection, Figure
+from benchmark.report.model import AnalysisSection, Figure, MethodRow, Scope
 from benchmark.report.numbers import ascii_number, ascii_text, number
 from benchmark.report.table import Plain, Table
+from benchmark.report.table_prep import Prepared
 
 
 def write_files(page: Path, report: Report) -> Path:
@@ -24,19 +25,23 @@ def write_files(page: Path, report: Report) -> Path:
         name = slug(table.file or table.title)
         write_atomically(folder / "tables" / f"{name}.csv", csv(table).encode())
         write_atomically(folder / "tables" / f"{name}.tex", latex(table).encode())
-    for view in report.pairs:
-        if view.rows:
-            stem = folder / "tables" / slug(view.name)
-            tex = paper_tables.latex(report.prepared, view.rows, report.view, view.name)
-            write_atomically(stem.with_name(f"paper-{stem.name}.tex"), tex.encode())
-            splits = paper_tables.splits_latex(report.prepared, view.rows, report.view, view.name)
-            if splits:
-                write_atomically(stem.with_name(f"paper-splits-{stem.name}.tex"), splits.encode())
-            values = paper_tables.numbers_of(view.rows).to_csv(index=False, lineterminator="\n")
-            write_atomically(stem.with_name(f"values-{stem.name}.csv"), values.encode())
+    write_paper_tables(page, report.prepared, {view.name: view.rows for view in report.pairs}, report.view)
     for figure in report_figures(report):
         _write_figure(folder / "figures" / f"{figure.name}.svg", figure)
     return folder
+
+
+def write_paper_tables(page: Path, prepared: Prepared, rows: Mapping[str, Sequence[MethodRow]], view: Scope) -> list[Path]:
+    """Write the tables that papers print into the folder ``<page>/tables``; returns the files.
+
+    ``rows``: the headline rows by the name of the upgrade.
+    """
+    written = []
+    for name, some in rows.items():
+        for file, text in paper_tables.files(prepared, some, view, name) if some else ():
+            written.append(page.with_suffix("") / "tables" / file)
+            write_atomically(written[-1], text.encode())
+    return written
 
 
 def _write_figure(svg: Path, figure: Figure) -> None:

@@ -65,6 +65,18 @@ def write(
     return report
 
 
+def write_paper_tables(file: Path, run: RunResults) -> list[Path]:
+    """Only the tables that papers print, which the report writes too, at the same places; returns the files."""
+    first = first_tables(run)
+    results = first.prepared.results
+    named = results[["pair", "old", "new"]].drop_duplicates().itertuples(index=False, name=None)
+    names = {pair: f"{old} \N{RIGHTWARDS ARROW} {new}" for pair, old, new in named}
+    rows: dict[str, list[MethodRow]] = {}
+    for row in first.rows:
+        rows.setdefault(names[row.pair], []).append(row)
+    return export.write_paper_tables(file, first.prepared, rows, table_prep.scope(results))
+
+
 def render(run: RunResults, findings: Findings | None = None) -> str:
     """The page as text."""
     return page(gather(run, findings or {}))

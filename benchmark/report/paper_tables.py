@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
+from benchmark.config.files import slug
 from benchmark.report.model import MethodRow, Scope
 from benchmark.report.numbers import DASH, number, signed
 from benchmark.report.table_prep import Prepared
@@ -15,6 +16,17 @@ STRATEGIES = ("old", "reuse", "retrain")
 SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 SPECIAL |= {character: f"\\{character}" for character in "&%$#_{}"}
 SIGNS = {"\N{MINUS SIGN}": "$-$", "\N{RIGHTWARDS ARROW}": r"$\rightarrow$", DASH: "--"}
+
+
+def files(prepared: Prepared, rows: Sequence[MethodRow], view: Scope, name: str) -> Iterator[tuple[str, str]]:
+    """Names and contents of the files of one upgrade: both tables for LaTeX, and the numbers as CSV. The arguments are those
+    of ``latex``."""
+    stem = slug(name)
+    yield f"paper-{stem}.tex", latex(prepared, rows, view, name)
+    splits = splits_latex(prepared, rows, view, name)
+    if splits:
+        yield f"paper-splits-{stem}.tex", splits
+    yield f"values-{stem}.csv", numbers_of(rows).to_csv(index=False, lineterminator="\n")
 
 
 def latex(prepared: Prepared, rows: Sequence[MethodRow], view: Scope, name: str) -> str:

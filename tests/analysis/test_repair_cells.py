@@ -47,6 +47,12 @@ def test_a_run_measures_repairs_and_answers_with_them(world, tmp_path):
     pd.testing.assert_frame_equal(table[~table.strategy.str.startswith("repair:")].reset_index(drop=True), before)
     about = json.loads((tmp_path / "out" / "run.json").read_text())["about"]
     assert [repair["strategy"] for repair in about["repairs"]] == ["repair:procrustes", "repair:both"]
+    tables = world.call("report", f"{tmp_path}/out", f"--report={tmp_path}/only.html", "--tables=paper")
+    assert tables.status == 0, tables.err
+    assert "6 files in" in tables.err
+    assert not (tmp_path / "only.html").exists()
+    for file in (tmp_path / "only" / "tables").iterdir():
+        assert file.read_bytes() == (tmp_path / "page" / "tables" / file.name).read_bytes()
     page = (tmp_path / "page.html").read_text()
     assert "both backbones" in page
     assert "were not measured" not in page
