@@ -14,8 +14,8 @@ from benchmark.report.numbers import listing, number, plural, signed
 from benchmark.report.table import Interval
 from benchmark.report.table_prep import label
 from benchmark.report.ways import Repairs, repair_of
-from benchmark.results.decision import KEEP, RETRAIN, STAY, Candidate, Decision, keeps
-from benchmark.results.elsewhere import Effect
+from benchmark.results.decision import KEEP, RETRAIN, STAY, Candidate, Decision, Who, keeps
+from benchmark.results.elsewhere import Effects
 
 
 @dataclass(frozen=True)
@@ -31,16 +31,16 @@ class Evidence:
     decision: Decision
     elsewhere: Mapping[str, Sequence[ShiftRow]] = field(default_factory=dict)
     """By what the test sets of another protocol are called: the mean over them of reused modules, by method."""
-    effects: Mapping[str, Mapping[tuple[str, str, str], Effect]] = field(default_factory=dict)
-    """The same of all ways, by way, method and configuration."""
+    effects: Mapping[str, Effects] = field(default_factory=dict)
+    """The same of the candidates of all ways."""
     repairs: Repairs = ()
     """Those that are part of the run, see ``About.repairs``."""
     repair: str = ""
     """What the repair analysis says."""
 
 
-def harmful(effects: Mapping[str, Mapping[tuple[str, str, str], Effect]]) -> dict[tuple[str, str, str], str]:
-    """What harms under another protocol, by way, method and configuration, and what its test sets are called."""
+def harmful(effects: Mapping[str, Effects]) -> dict[Who, str]:
+    """The candidates that harm under another protocol, and what its test sets are called."""
     return {who: title for title, found in effects.items() for who, effect in found.items() if effect.verdict == "harms"}
 
 

@@ -21,6 +21,8 @@ from benchmark.results.intervals import Estimate, combine, family_confidence
 from benchmark.results.summary import Covariances, Part, groups, lift_of
 
 KEEP, STAY, RETRAIN = "keep", "stay", "retrain"
+Who = tuple[str, str, str]
+"""Way, method and configuration of a candidate."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def decide(
     where: tuple[str, str, str],
     covariances: Covariances,
     baseline: str,
-    harmful: Mapping[tuple[str, str, str], str] | None = None,
+    harmful: Mapping[Who, str] | None = None,
     repairs: Sequence[Mapping[str, Any]] = (),
     looks: int = 1,
 ) -> Decision:
@@ -113,8 +115,8 @@ def decide(
         where: Pair, protocol and split.
         covariances: What the images contribute to the uncertainty.
         baseline: Name of the zero-shot method, which may be a candidate for staying only.
-        harmful: By way, method and configuration: the test sets of another protocol that it harms on (see ``elsewhere``).
-            Such a candidate is not chosen, whatever it brings here.
+        harmful: Candidates that harm under another protocol, and what its test sets are called; see ``elsewhere``. They are
+            not chosen, whatever they bring here.
         repairs: Those that were measured, see ``About.repairs``.
         looks: See ``summary.summarise``.
     """
@@ -153,7 +155,7 @@ def _candidates(
     parts: dict[tuple[str, str], Part],
     covariances: Covariances,
     baseline: str,
-    harmful: Mapping[tuple[str, str, str], str],
+    harmful: Mapping[Who, str],
     known: Sequence[Way],
     looks: int,
 ) -> list[Candidate]:

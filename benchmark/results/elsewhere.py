@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark.results.decision import STAY, ways
+from benchmark.results.decision import STAY, Who, ways
 from benchmark.results.intervals import family_confidence
 from benchmark.results.summary import EQUIVALENCE, Covariances, groups, verdict
 
@@ -25,6 +25,9 @@ class Effect:
     """As that of a reused module."""
 
 
+Effects = dict[Who, Effect]
+
+
 def effects(
     table: pd.DataFrame,
     where: tuple[str, str, str],
@@ -32,12 +35,12 @@ def effects(
     baseline: str,
     repairs: Sequence[Mapping[str, Any]] = (),
     looks: int = 1,
-) -> dict[tuple[str, str, str], Effect]:
-    """Effects by way, method and configuration, on the test sets that are not the data sets' own. The arguments are those
-    of ``decision.decide``."""
+) -> Effects:
+    """The effects of all candidates on the test sets that are not the data sets' own. The arguments are those of
+    ``decision.decide``."""
     pair, protocol, split = where
     rows = table[(table.pair == pair) & (table.protocol == protocol) & (table.split == split) & (table.test_set != "")]
-    found = {}
+    found: Effects = {}
     for way in ways(repairs):
         if way.lift not in rows:
             continue
