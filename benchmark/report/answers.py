@@ -27,6 +27,7 @@ class Evidence:
     anchor: str
     old: str
     """Name of the old backbone."""
+    new: str
     rows: Sequence[MethodRow]
     decision: Decision
     elsewhere: Mapping[str, Sequence[ShiftRow]] = field(default_factory=dict)
@@ -92,7 +93,9 @@ def _who(choice: Candidate, name: str, evidence: Evidence) -> str:
     repair = repair_of(choice.way, evidence.repairs)
     if repair is None:
         return {KEEP: f"Reused, {name}", STAY: f"On {evidence.old}, {name}", RETRAIN: f"Retrained, {name}"}[choice.way]
-    return f"{name} with {repair['title']}"
+    if keeps(repair):
+        return f"On {evidence.old} and {evidence.new} together ({repair['title']}), {name}"
+    return f"Repaired ({repair['title']}), {name}"
 
 
 def _spread(evidence: Evidence) -> str:
@@ -100,20 +103,22 @@ def _spread(evidence: Evidence) -> str:
     choice, lifts = evidence.decision.choice, evidence.decision.by_dataset
     if choice is None:
         return ""
-    what, parts = "its lift" if choice.way == KEEP else "the difference", []
+    parts = []
     if len(lifts) > 1:
         worst, best = min(lifts, key=lambda data: lifts[data]), max(lifts, key=lambda data: lifts[data])
         others = [lift for data, lift in lifts.items() if data != best]
         above = sum(lift > 0 for lift in lifts.values())
         parts.append(
-            f"{what} is above 0 on {above} of {len(lifts)} data sets (lowest: {worst} {signed(lifts[worst])}; "
-            f"without {best} {signed(sum(others) / len(others))})"
+            f"the choice is better than no module on {above} of {len(lifts)} data sets "
+            f"(lowest: {worst} {signed(lifts[worst])}; mean without {best}: {signed(sum(others) / len(others))})"
         )
     for title, effects in evidence.effects.items():
         effect = effects.get((choice.way, choice.method, choice.config))
         if effect is not None and math.isfinite(effect.mean):
-            parts.append(f"on {title} it is {Interval(effect.mean, *effect.interval)} ({effect.verdict})")
-    return f"{'; '.join(parts)[0].upper()}{'; '.join(parts)[1:]}." if parts else ""
+            difference = Interval(effect.mean, *effect.interval)
+            parts.append(f"on {title} the difference from no module is {difference} ({effect.verdict})")
+    text = "; ".join(parts)
+    return f"{text[0].upper()}{text[1:]}." if parts else ""
 
 
 def _tied(evidence: Evidence) -> str:
@@ -121,7 +126,7 @@ def _tied(evidence: Evidence) -> str:
     ways = {STAY: f"staying on {evidence.old}", RETRAIN: "retraining"}
     ways |= {repair["strategy"]: repair["title"] for repair in evidence.repairs}
     parts = [f"{ways[one.way]} ({label(one.method, one.config)}, {number(one.accuracy)})" for one in evidence.decision.tied]
-    return f"Not significantly better: {listing(parts)}." if parts else ""
+    return f"Costlier, and not significantly better: {listing(parts)}." if parts else ""
 
 
 def _counts(evidence: Evidence, judged: Sequence[MethodRow]) -> str:

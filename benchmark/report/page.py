@@ -142,6 +142,7 @@ def _answers(
             pair.name,
             pair.anchor,
             pair.old,
+            pair.new,
             pair.rows,
             decision,
             sections.elsewhere(shifted, name, view),

@@ -39,7 +39,7 @@ ROWS = [
 
 
 def told(decision: Decision, **more: object) -> Answer:
-    return answer(Evidence("a → b", "pair-1", "a", ROWS, decision, **more), BASE_TO_NEW)  # type: ignore[arg-type]
+    return answer(Evidence("a → b", "pair-1", "a", "b", ROWS, decision, **more), BASE_TO_NEW)  # type: ignore[arg-type]
 
 
 BY_DATASET = {"digits": 23.7, "modifiers": 2.8, "objects": -2.5}
@@ -55,9 +55,9 @@ def test_keep_says_where_it_helps_and_where_not():
     assert (found.decision, found.kind) == ("keep one", "helps")
     assert found.sentence == (
         "Reused, one has H 58.0, +8.0 ± 2.0 points over the new backbone without a module (H 50.0). "
-        "Its lift is above 0 on 2 of 3 data sets (lowest: objects −2.5; without digits +0.1); "
-        "on shifted test sets it is −0.5 ± 1.0 (undecided). "
-        "Not significantly better: retraining (one, 59.0). "
+        "The choice is better than no module on 2 of 3 data sets (lowest: objects −2.5; mean without digits: +0.1); "
+        "on shifted test sets the difference from no module is −0.5 ± 1.0 (undecided). "
+        "Costlier, and not significantly better: retraining (one, 59.0). "
         "Of 3 reused methods, 1 helps and 1 harms; on shifted test sets, none help and 1 harms; 1 is incompatible."
     )
 
@@ -67,8 +67,8 @@ def test_every_way_says_where_it_is_better_and_where_not():
     shown = {("repair:both", "two", "default"): Effect(-0.5, (-1.5, 0.5), "undecided")}
     found = told(Decision(both, {}, (), BY_DATASET), repairs=REPAIRS, effects={"shifted test sets": shown})
     assert (
-        "The difference is above 0 on 2 of 3 data sets (lowest: objects −2.5; without digits +0.1); "
-        "on shifted test sets it is −0.5 ± 1.0 (undecided)." in found.sentence
+        "The choice is better than no module on 2 of 3 data sets (lowest: objects −2.5; mean without digits: +0.1); "
+        "on shifted test sets the difference from no module is −0.5 ± 1.0 (undecided)." in found.sentence
     )
 
 
@@ -97,12 +97,12 @@ def test_repairs_and_both_backbones():
     found = told(Decision(both, {"keep": kept, "repair:both": both}, ()), repairs=REPAIRS)
     assert (found.decision, found.kind) == ("run both, with two", "harms")
     assert found.sentence.startswith(
-        "two with both backbones has H 60.0, +10.0 ± 2.0 points over the new backbone without a module (H 50.0); "
-        "the best reused module, one, has 53.0. Of 3"
+        "On a and b together (both backbones), two has H 60.0, +10.0 ± 2.0 points over the new backbone without a module "
+        "(H 50.0); the best reused module, one, has 53.0. Of 3"
     )
     found = told(Decision(mapped, {"repair:map": mapped}, (both,)), repairs=REPAIRS)
     assert found.decision == "repair two (a map)"
-    assert "Not significantly better: both backbones (two, 60.0)." in found.sentence
+    assert "Costlier, and not significantly better: both backbones (two, 60.0)." in found.sentence
 
 
 def test_retrain_and_no_module():
@@ -119,7 +119,7 @@ def test_retrain_and_no_module():
 
 def test_without_any_result_there_is_no_answer():
     rows = [row("four", "incompatible", NAN)]
-    found = answer(Evidence("a → b", "pair-1", "a", rows, Decision(None, {}, ())), BASE_TO_NEW)
+    found = answer(Evidence("a → b", "pair-1", "a", "b", rows, Decision(None, {}, ())), BASE_TO_NEW)
     assert found.decision == "no result"
 
 
