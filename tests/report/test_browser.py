@@ -23,7 +23,7 @@ from benchmark.results.provenance import About
 
 pytest.importorskip("selenium")
 from fixtures import browser
-from fixtures.browser import choose, fresh, shown
+from fixtures.browser import choose, emulated, fresh, shown
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -273,6 +273,18 @@ def test_page_is_not_wider_than_a_phone(driver: webdriver.Chrome) -> None:
     width = driver.execute_script("return document.documentElement.scrollWidth")
     driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     assert width <= 390
+
+
+@pytest.mark.parametrize("width", [1280, 1440, 1920])
+def test_no_table_loses_a_column(driver: webdriver.Chrome, width: int) -> None:
+    """Everything is opened, the data of figures too."""
+    cut = """return [...document.querySelectorAll('.scroll:has(table)')]
+        .filter(e => e.offsetParent && e.scrollWidth > e.clientWidth + 1).map(e => e.ariaLabel)"""
+    with emulated(driver, width):
+        fresh(driver)
+        driver.execute_script("document.querySelectorAll('details').forEach(part => { part.open = true })")
+        assert driver.execute_script("return document.querySelectorAll('figcaption table').length") > 0
+        assert driver.execute_script(cut) == []
 
 
 def test_no_requests_and_no_complaints(driver: webdriver.Chrome) -> None:
