@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from benchmark.training.checks.capability import Capability
 
 OWN, SHIFTED, OTHERS = "own test split", "all shifted test sets", "all other data sets"
+MEANS = {DOMAIN: SHIFTED, CROSS_DATASET: OTHERS}
+"""What the mean over the test sets of a protocol is called."""
 
 
 ShiftRows = Mapping[str, Mapping[str, Sequence[ShiftRow]]]
@@ -40,20 +42,18 @@ ShiftRows = Mapping[str, Mapping[str, Sequence[ShiftRow]]]
 
 def shift_rows(prepared: Prepared, pairs: Collection[str]) -> ShiftRows:
     """Rows of all pairs under the protocols that test on several sets."""
-    names = {DOMAIN: SHIFTED, CROSS_DATASET: OTHERS}
-    return {scope.protocol: {pair: shifts(prepared, pair, scope, name) for pair in pairs} for scope, name in names.items()}
+    return {scope.protocol: {pair: shifts(prepared, pair, scope, name) for pair in pairs} for scope, name in MEANS.items()}
 
 
 def others(view: Scope) -> dict[str, Scope]:
     """The other protocols than ``view``'s that test on several sets, by what these sets are called."""
-    names = {DOMAIN: SHIFTED, CROSS_DATASET: OTHERS}
-    return {name.removeprefix("all "): scope for scope, name in names.items() if scope.protocol != view.protocol}
+    return {name.removeprefix("all "): scope for scope, name in MEANS.items() if scope.protocol != view.protocol}
 
 
 def elsewhere(rows: ShiftRows, pair: str, view: Scope) -> dict[str, list[ShiftRow]]:
     """The means over the test sets of other protocols than ``view``'s, without the baseline, by what the sets are called."""
     found = {
-        title: [row for row in rows[scope.protocol].get(pair, ()) if row.test_set == f"all {title}" and not row.baseline]
+        title: [row for row in rows[scope.protocol].get(pair, ()) if row.test_set == MEANS[scope] and not row.baseline]
         for title, scope in others(view).items()
     }
     return {name: means for name, means in found.items() if means}
