@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmark.analysis.repair_base import OLD_BACKBONE, Case, Repair, all_repairs, choose_repairs
+from benchmark.config.errors import UserError
 from benchmark.experiment.plan import REPAIR, Cell, PlannedRepair
 from benchmark.experiment.worker import Action, Worker, evaluated
 from benchmark.method.terms import Incompatible
@@ -19,12 +20,17 @@ def planned(repair: Repair) -> PlannedRepair:
 
 
 def planned_repairs(names: Sequence[str]) -> tuple[PlannedRepair, ...]:
-    """Those that the YAML or ``--repairs`` name, see ``choose_repairs``.
+    """Those that the YAML or ``--repairs`` name, see ``choose_repairs``; of "all" and globs, those that are no controls.
 
     Raises:
-        UserError: there is no such repair.
+        UserError: there is no such repair, or it is a control.
     """
-    return tuple(planned(repair) for repair in choose_repairs(names, "repairs: "))
+    chosen = choose_repairs(names, "repairs: ")
+    for repair in chosen:
+        if repair.control and repair.name in names:
+            fix = "leave it out; analyse repair measures it"
+            raise UserError(f"repairs: {repair.name} is a control, and no way to use a module", fix=fix)
+    return tuple(planned(repair) for repair in chosen if not repair.control)
 
 
 def repair_cell(worker: Worker, cell: Cell, trained: Cell, record: Mapping[str, Any]) -> dict[str, Any]:

@@ -185,7 +185,7 @@ def add_report_command(parser: argparse.ArgumentParser) -> None:
     text = "results folders or packs; several become one report"
     parser.add_argument("folders", nargs="*", type=Path, default=[Path("results")], metavar="RESULTS", help=text)
     add_report(parser)
-    text = "write only the tables that papers print, as LaTeX, next to where the report would be"
+    text = "write no page, only the tables for papers: LaTeX, and the values as CSV"
     parser.add_argument("--tables", choices=["paper"], default=None, help=text)
 
 

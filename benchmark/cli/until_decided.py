@@ -25,6 +25,8 @@ MOST = 10
 """Seeds in all unless ``--max-seeds`` says otherwise."""
 Open = Collection[tuple[str, str, str, str]]
 """(method, configuration, old, new) of the undecided verdicts."""
+Headline = tuple[str, int | None]
+"""Its protocol, and the shots if it is few-shot."""
 
 
 def with_more_seeds(spec: RunSpec, options: argparse.Namespace) -> RunSpec:
@@ -53,13 +55,13 @@ class Looks:
         self.whole, self.seeds = whole, dict[int, Open | None](dict.fromkeys(first))
         """Of every seed so far what it is computed for; None for everything."""
         self._others = [seed for seed in whole.spec.seeds if seed not in first]
-        self._protocol = ""
+        self._headline: Headline = ("", None)
 
     @property
     def session(self) -> Session:
         """With the seeds so far."""
         spec = self.whole.spec.model_copy(update={"seeds": tuple(self.seeds)})
-        plan = restricted(self.whole.plan, self.seeds, self._protocol, self.whole.baseline)
+        plan = restricted(self.whole.plan, self.seeds, self._headline, self.whole.baseline)
         return replace(self.whole, spec=spec, plan=plan, looks=1 + len(self.whole.spec.seeds) - self._first)
 
     @property
@@ -71,7 +73,7 @@ class Looks:
         if not self._others:
             return False
         with console.status("looking at the verdicts"):
-            self._protocol, undecided = open_verdicts(self.session)
+            self._headline, undecided = open_verdicts(self.session)
         count = f"{len(undecided)} verdict{'' if len(undecided) == 1 else 's'}"
         if not undecided:
             console.print(f"all verdicts are decided after {len(self.seeds)} seeds")
@@ -86,11 +88,12 @@ class Looks:
         return True
 
 
-def open_verdicts(session: Session) -> tuple[str, Open]:
-    """(protocol of the headline, its undecided verdicts)."""
+def open_verdicts(session: Session) -> tuple[Headline, Open]:
+    """What the headline is about, and its undecided verdicts."""
     from benchmark import report  # pandas, which workers need not have
     from benchmark.report import table_prep
     from benchmark.report.method_rows import headline_of
+    from benchmark.report.model import FEW_SHOT, few_shot
     from benchmark.results.collect import values
 
     results, uncertainty = values(session)
@@ -100,18 +103,20 @@ def open_verdicts(session: Session) -> tuple[str, Open]:
     pairs = {f"{old}->{new}": (old, new) for old, new in session.plan.pairs}
     rows = headline_of(prepared, infos)
     found = [(row.method, row.config, *pairs[row.pair]) for row in rows if row.verdict == "undecided"]
-    return report.scope(results).protocol, found
+    protocol = report.scope(results).protocol
+    few = {few_shot(task.shots).protocol: task.shots for task in session.plan.tasks if task.protocol == FEW_SHOT}
+    return (FEW_SHOT, few[protocol]) if protocol in few else (protocol, None), found
 
 
-def restricted(plan: Plan, seeds: Mapping[int, Open | None], protocol: str, baseline: str) -> Plan:
+def restricted(plan: Plan, seeds: Mapping[int, Open | None], headline: Headline, baseline: str) -> Plan:
     """The jobs of some seeds; of those that were added, what their open verdicts need under the headline's protocol, and the
     baseline there."""
-    jobs = [job for whole in plan.jobs if (job := _restricted(whole, seeds, protocol, baseline)) is not None]
+    jobs = [job for whole in plan.jobs if (job := _restricted(whole, seeds, headline, baseline)) is not None]
     used = {job.train.task for job in jobs}
     return replace(plan, jobs=tuple(jobs), tasks={name: task for name, task in plan.tasks.items() if name in used})
 
 
-def _restricted(job: Job, seeds: Mapping[int, Open | None], protocol: str, baseline: str) -> Job | None:
+def _restricted(job: Job, seeds: Mapping[int, Open | None], headline: Headline, baseline: str) -> Job | None:
     """What is left of a job; None if nothing is."""
     task, configuration, trained = job.train.task, job.train.configuration, job.train.backbone
     if task.seed not in seeds:
@@ -119,7 +124,8 @@ def _restricted(job: Job, seeds: Mapping[int, Open | None], protocol: str, basel
     wanted = seeds[task.seed]
     if wanted is None:
         return job
-    if task.protocol != protocol:
+    protocol, shots = headline
+    if task.protocol != protocol or shots not in (None, task.shots):
         return None
     own = (configuration.method, configuration.label)
     pairs = {name[2:] for name in wanted if name[:2] == own or configuration.method == baseline}

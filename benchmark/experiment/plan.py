@@ -244,8 +244,8 @@ def _with_repairs(
     pairs: Sequence[tuple[str, str]],
     digests: Mapping[str, str],
 ) -> Job:
-    """A job with the repairs of its module on every new backbone. A module that has no value for new classes is left out
-    where these are told apart."""
+    """A job with the repairs of its module on every new backbone. Modules bound to their training classes are skipped under
+    base-to-new, because they have no value on new classes there."""
     cls, old = plugins[job.train.configuration.method].cls, job.train.backbone
     if cls.info.baseline or (cls.info.class_bound and job.train.task.protocol == BASE_TO_NEW):
         return job

@@ -42,7 +42,12 @@ class Evidence:
 
 def harmful(effects: Mapping[str, Effects]) -> dict[Who, str]:
     """The candidates that harm under another protocol, and what its test sets are called."""
-    return {who: title for title, found in effects.items() for who, effect in found.items() if effect.verdict == "harms"}
+    titles: dict[Who, list[str]] = {}
+    for title, found in effects.items():
+        for who, effect in found.items():
+            if effect.verdict == "harms":
+                titles.setdefault(who, []).append(title)
+    return {who: listing(some) for who, some in titles.items()}
 
 
 def answer(evidence: Evidence, view: Scope) -> Answer:
@@ -75,7 +80,10 @@ def _choice(evidence: Evidence, view: Scope) -> str:
     choice, bare = evidence.decision.choice, next((row for row in evidence.rows if row.baseline), None)
     without = f" ({view.word} {number(bare.reuse.main)})" if bare is not None and math.isfinite(bare.reuse.main) else ""
     if choice is None:
-        return f"Nothing that was measured is significantly better than the new backbone without a module{without}."
+        text = f"Nothing that was measured is significantly better than the new backbone without a module{without}"
+        barred = [one for one in evidence.decision.best.values() if one.better]
+        named = [f"{_way(one, evidence)} ({label(one.method, one.config)}) harms on {one.harms_on}" for one in barred]
+        return f"{text} and does no harm elsewhere: {listing(named)}." if named else f"{text}."
     name = label(choice.method, choice.config)
     who = _who(choice, name, evidence)
     if choice.way == STAY and bare is not None and choice.method == bare.method:
@@ -84,7 +92,8 @@ def _choice(evidence: Evidence, view: Scope) -> str:
     text = f"{who} has {view.word} {number(choice.accuracy)}, {lift}"
     kept = evidence.decision.best.get(KEEP)
     if choice.way != KEEP and kept is not None:
-        text += f"; the best reused module, {label(kept.method, kept.config)}, has {number(kept.accuracy)}"
+        harm = f" and harms on {kept.harms_on}" if kept.harms_on else ""
+        text += f"; the best reused module, {label(kept.method, kept.config)}, has {number(kept.accuracy)}{harm}"
     return text + "."
 
 
@@ -116,17 +125,24 @@ def _spread(evidence: Evidence) -> str:
         effect = effects.get((choice.way, choice.method, choice.config))
         if effect is not None and math.isfinite(effect.mean):
             difference = Interval(effect.mean, *effect.interval)
-            parts.append(f"on {title} the difference from no module is {difference} ({effect.verdict})")
+            parts.append(f"on {title} it is {difference} points over no module (verdict: {effect.verdict})")
     text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]}." if parts else ""
 
 
 def _tied(evidence: Evidence) -> str:
     """The costlier ways that are not significantly better."""
-    ways = {STAY: f"staying on {evidence.old}", RETRAIN: "retraining"}
-    ways |= {repair["strategy"]: repair["title"] for repair in evidence.repairs}
-    parts = [f"{ways[one.way]} ({label(one.method, one.config)}, {number(one.accuracy)})" for one in evidence.decision.tied]
-    return f"Costlier, and not significantly better: {listing(parts)}." if parts else ""
+    tied = evidence.decision.tied
+    parts = [f"{_way(one, evidence)} ({label(one.method, one.config)}, {number(one.accuracy)})" for one in tied]
+    return f"Costlier ways that are not significantly better: {listing(parts)}." if parts else ""
+
+
+def _way(candidate: Candidate, evidence: Evidence) -> str:
+    """What a candidate's way is called in a list."""
+    repair = repair_of(candidate.way, evidence.repairs)
+    if repair is not None:
+        return str(repair["title"])
+    return {KEEP: "reuse", STAY: f"staying on {evidence.old}", RETRAIN: "retraining"}[candidate.way]
 
 
 def _counts(evidence: Evidence, judged: Sequence[MethodRow]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -38,7 +39,9 @@ def write_paper_tables(page: Path, prepared: Prepared, rows: Mapping[str, Sequen
     """
     written = []
     for name, some in rows.items():
-        for file, text in paper_tables.files(prepared, some, view, name) if some else ():
+        if not any(math.isfinite(value) for row in some for value in (row.old.main, row.reuse.main, row.retrain)):
+            continue
+        for file, text in paper_tables.files(prepared, some, view, name):
             written.append(page.with_suffix("") / "tables" / file)
             write_atomically(written[-1], text.encode())
     return written

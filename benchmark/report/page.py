@@ -134,7 +134,7 @@ def _answers(
         given = prepared.covariances, prepared.baseline
         others = {
             title: effects(prepared.table, (name, scope.protocol, scope.split), *given, repairs, prepared.looks)
-            for title, scope in sections.others(view).items()
+            for title, scope in sections.elsewhere_scopes().items()
         }
         where = (name, view.protocol, view.split)
         decision = decide(prepared.table, where, *given, answers.harmful(others), repairs, prepared.looks)

@@ -45,16 +45,17 @@ def shift_rows(prepared: Prepared, pairs: Collection[str]) -> ShiftRows:
     return {scope.protocol: {pair: shifts(prepared, pair, scope, name) for pair in pairs} for scope, name in MEANS.items()}
 
 
-def others(view: Scope) -> dict[str, Scope]:
-    """The other protocols than ``view``'s that test on several sets, by what these sets are called."""
-    return {name.removeprefix("all "): scope for scope, name in MEANS.items() if scope.protocol != view.protocol}
+def elsewhere_scopes() -> dict[str, Scope]:
+    """The protocols that test on other sets than the data sets' own, by what these sets are called."""
+    return {name.removeprefix("all "): scope for scope, name in MEANS.items()}
 
 
 def elsewhere(rows: ShiftRows, pair: str, view: Scope) -> dict[str, list[ShiftRow]]:
     """The means over the test sets of other protocols than ``view``'s, without the baseline, by what the sets are called."""
     found = {
         title: [row for row in rows[scope.protocol].get(pair, ()) if row.test_set == MEANS[scope] and not row.baseline]
-        for title, scope in others(view).items()
+        for title, scope in elsewhere_scopes().items()
+        if scope.protocol != view.protocol
     }
     return {name: means for name, means in found.items() if means}
 

@@ -8,7 +8,7 @@ from typing import Any
 from benchmark.report.model import Scope
 from benchmark.report.table import Column, Interval, Table
 from benchmark.report.table_prep import label
-from benchmark.results.decision import KEEP, RETRAIN, STAY, Decision, keeps, ways
+from benchmark.results.decision import KEEP, RETRAIN, STAY, Candidate, Decision, keeps, ways
 
 Repairs = Sequence[Mapping[str, Any]]
 """See ``About.repairs``."""
@@ -23,7 +23,7 @@ def ways_table(decision: Decision, repairs: Repairs, view: Scope, name: str, old
     """The best method of every way, from cheap to costly; None if there is none."""
     rows = []
     for way in ways(repairs):
-        best = decision.best.get(way.name)
+        best = _shown(decision, way.name)
         if best is None:
             continue
         lift = Interval(best.over_none, *best.interval)
@@ -38,10 +38,16 @@ def ways_table(decision: Decision, repairs: Repairs, view: Scope, name: str, old
         Column("Takes", numeric=False, wide=True),
     )
     caption = (
-        f"The best method of every way that was measured, against {new} without a module. The intervals hold for all "
-        "methods of a way at the same time (95 %)."
+        f"The best method of every way that was measured, or that of the answer, against {new} without a module. The "
+        "intervals hold for all methods of a way at the same time (95 %)."
     )
     return Table(f"ways {name}", columns, tuple(rows), caption=caption) if rows else None
+
+
+def _shown(decision: Decision, way: str) -> Candidate | None:
+    """The candidate that stands for a way: the one that the answer names, else the best."""
+    named = [one for one in (decision.choice, *decision.tied) if one is not None and one.way == way]
+    return named[0] if named else decision.best.get(way)
 
 
 def _described(way: str, repairs: Repairs, old: str, new: str) -> tuple[str, str]:

@@ -147,6 +147,11 @@ def decide(
     return Decision(choice, best, tuple(tied), by_dataset)
 
 
+def _measured(part: Part, way: Way) -> set[tuple[str, int]]:
+    """The (data set, seed) that a way has a value for."""
+    return {(dataset, seed) for dataset, seeds in part.values(way.lift).items() for seed in seeds}
+
+
 def _by_dataset(part: Part, way: Way) -> dict[str, float]:
     return {dataset: sum(seeds.values()) / len(seeds) for dataset, seeds in part.values(way.lift).items()}
 
@@ -172,7 +177,7 @@ def _candidates(
         own = {
             name: part.estimate(way.lift, covariances)
             for name, part in complete.items()
-            if (way.name == STAY or name[0] != baseline) and math.isfinite(means[name].get(way.lift, math.nan))
+            if (way.name == STAY or name[0] != baseline) and _measured(part, way) == part.places
         }
         confidence = family_confidence(looks * len(own))
         found += [

@@ -23,6 +23,11 @@ def test_names_become_what_a_plan_knows():
     assert not planned(next(repair for repair in all_repairs() if repair.name == "procrustes")).keeps_old
     with pytest.raises(UserError, match="did you mean 'both'"):
         planned_repairs(["boht"])
+    every = [repair.name for repair in planned_repairs(["all"])]
+    assert "both" in every
+    assert not {"both-zero-shot", "unchanged"} & set(every), "a control is no way to use a module"
+    with pytest.raises(UserError, match="both-zero-shot is a control"):
+        planned_repairs(["both", "both-zero-shot"])
 
 
 MATRIX = ("--upgrade-pairs=pairs.yaml", "--methods=coop,clip-adapter,clip-lora-text")

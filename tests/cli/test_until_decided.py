@@ -111,3 +111,21 @@ def test_a_run_adds_seeds_where_verdicts_are_open(world, tmp_path):
     assert again.status == 0, again.err
     assert "cells to do" not in again.err, "the same looks, and nothing to compute"
     assert "after up to 3 looks at the verdicts" in (tmp_path / "page.html").read_text()
+
+
+def test_seeds_are_added_to_the_headlines_number_of_shots(world, tmp_path):
+    given = (
+        *(option for option in MATRIX if "protocols" not in option),
+        "--upgrade-pairs=shots.yaml",
+        f"--out={tmp_path}/out",
+        "--no-report",
+        "--until-decided",
+        "--max-seeds=3",
+    )
+    text = (world.root / "pairs.yaml").read_text() + "protocols: [{name: few-shot, shots: [1, 2]}]\n"
+    (world.root / "shots.yaml").write_text(text)
+    done = world.call(*given, "--seeds=1,2")
+    assert done.status == 0, done.err
+    table = pd.read_csv(tmp_path / "out" / "results.csv")
+    added = table[table.seed > 2]
+    assert set(zip(added.protocol, added.shots, strict=True)) == {("few-shot", 2)}

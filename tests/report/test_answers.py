@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from benchmark.report.answers import Evidence, answer, harmful, headline
 from benchmark.report.model import BASE_TO_NEW, Accuracies, Answer, MethodRow, ShiftRow
@@ -56,8 +57,8 @@ def test_keep_says_where_it_helps_and_where_not():
     assert found.sentence == (
         "Reused, one has H 58.0, +8.0 ± 2.0 points over the new backbone without a module (H 50.0). "
         "The choice is better than no module on 2 of 3 data sets (lowest: objects −2.5; mean without digits: +0.1); "
-        "on shifted test sets the difference from no module is −0.5 ± 1.0 (undecided). "
-        "Costlier, and not significantly better: retraining (one, 59.0). "
+        "on shifted test sets it is −0.5 ± 1.0 points over no module (verdict: undecided). "
+        "Costlier ways that are not significantly better: retraining (one, 59.0). "
         "Of 3 reused methods, 1 helps and 1 harms; on shifted test sets, none help and 1 harms; 1 is incompatible."
     )
 
@@ -68,7 +69,7 @@ def test_every_way_says_where_it_is_better_and_where_not():
     found = told(Decision(both, {}, (), BY_DATASET), repairs=REPAIRS, effects={"shifted test sets": shown})
     assert (
         "The choice is better than no module on 2 of 3 data sets (lowest: objects −2.5; mean without digits: +0.1); "
-        "on shifted test sets the difference from no module is −0.5 ± 1.0 (undecided)." in found.sentence
+        "on shifted test sets it is −0.5 ± 1.0 points over no module (verdict: undecided)." in found.sentence
     )
 
 
@@ -102,7 +103,7 @@ def test_repairs_and_both_backbones():
     )
     found = told(Decision(mapped, {"repair:map": mapped}, (both,)), repairs=REPAIRS)
     assert found.decision == "repair two (a map)"
-    assert "Costlier, and not significantly better: both backbones (two, 60.0)." in found.sentence
+    assert "Costlier ways that are not significantly better: both backbones (two, 60.0)." in found.sentence
 
 
 def test_retrain_and_no_module():
@@ -117,6 +118,20 @@ def test_retrain_and_no_module():
     )
 
 
+def test_what_harms_elsewhere_is_named_where_it_is_why_there_is_no_choice():
+    harms = replace(candidate("keep", "one", 58.0), harms_on="shifted test sets")
+    found = told(Decision(None, {"keep": harms, "stay": candidate("stay", "two", 51.0)}, ()))
+    assert found.decision == "use no module"
+    assert found.sentence.startswith(
+        "Nothing that was measured is significantly better than the new backbone without a module (H 50.0) and does no harm "
+        "elsewhere: reuse (one) harms on shifted test sets. Of 3"
+    )
+    stay = candidate("stay", "two", 57.0)
+    assert "the best reused module, one, has 58.0 and harms on shifted test sets." in (
+        told(Decision(stay, {"keep": harms, "stay": stay}, ())).sentence
+    )
+
+
 def test_without_any_result_there_is_no_answer():
     rows = [row("four", "incompatible", NAN)]
     found = answer(Evidence("a → b", "pair-1", "a", "b", rows, Decision(None, {}, ())), BASE_TO_NEW)
@@ -126,8 +141,9 @@ def test_without_any_result_there_is_no_answer():
 def test_what_harms_under_another_protocol():
     found = {("keep", "one", "default"): "harms", ("keep", "two", "default"): "undecided", ("stay", "one", "c"): "harms"}
     effects = {who: Effect(-9.0, (-10.0, -8.0), verdict) for who, verdict in found.items()}
-    assert harmful({"shifted test sets": effects, "other data sets": {}}) == {
-        ("keep", "one", "default"): "shifted test sets",
+    other = {("keep", "one", "default"): Effect(-9.0, (-10.0, -8.0), "harms")}
+    assert harmful({"shifted test sets": effects, "other data sets": other}) == {
+        ("keep", "one", "default"): "shifted test sets and other data sets",
         ("stay", "one", "c"): "shifted test sets",
     }
 

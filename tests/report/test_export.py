@@ -21,6 +21,7 @@ from fixtures.results import (
 from benchmark.analysis.base import all_analyses
 from benchmark.config.files import slug
 from benchmark.report import drawing, export, write
+from benchmark.report.model import MethodRow
 from benchmark.report.table import simple
 
 
@@ -130,3 +131,11 @@ def test_names_are_neither_html_nor_links_nor_formulas() -> None:
     assert "\\[x\\](javascript" in text
     cells = [line.split(",")[0] for line in export.csv(table).splitlines()[1:]]
     assert cells == ["<script>alert(1)</script>", "[x](javascript:alert(1))", "'=HYPERLINK(1)", "'@x", "-1.5"]
+
+
+def test_an_upgrade_without_any_value_has_no_paper_tables(tmp_path):
+    """LaTeX would stop at a table without columns."""
+    empty = MethodRow("a->b", "m", "default", "m", "deep", baseline=False)
+    scope = SimpleNamespace(word="H", parts=())
+    assert export.write_paper_tables(tmp_path / "page.html", SimpleNamespace(), {"a b": [empty], "c d": []}, scope) == []
+    assert not (tmp_path / "page").exists()

@@ -44,6 +44,18 @@ def test_the_best_of_a_way_may_harm_elsewhere():
     assert table.rows[0][4] == "harms on shifted test sets"
 
 
+def test_a_way_is_shown_by_the_candidate_of_the_answer():
+    """Not by a better one that harms elsewhere."""
+    bad = Candidate("keep", "bad", "default", 60.0, 10.0, (8.0, 12.0), "shifted test sets")
+    good, tied = candidate("keep", 55.0), Candidate("retrain", "tied", "default", 56.0, 6.0, (4.0, 8.0))
+    best = {"keep": bad, "retrain": replace(bad, way="retrain")}
+    table = ways_table(Decision(good, best, (tied,)), [], BASE_TO_NEW, "a → b", "a", "b")
+    assert [(row[1], row[3], row[4]) for row in table.rows] == [
+        ("m", 55.0, "chosen"),
+        ("tied", 56.0, "not significantly better"),
+    ]
+
+
 def test_what_was_not_measured_has_no_row():
     kept = candidate("keep", 55.0)
     table = ways_table(Decision(kept, {"keep": kept}, ()), [BOTH], BASE_TO_NEW, "a → b", "a", "b")

@@ -120,6 +120,19 @@ def test_a_method_without_all_data_sets_is_no_candidate():
     assert decided(levels, good="two")[0] == ("keep", "second")
 
 
+def test_a_way_without_a_value_somewhere_is_no_candidate():
+    """Its mean would be of other data sets than those that it is compared with."""
+    rows = table({"good": (48, 56, 50)})
+    for name in ("repair:map", "repair:map lift"):
+        rows[name] = (rows.zs_new + 20 if name == "repair:map" else 20.0 + rows.seed / 100).where(rows.method != "zero")
+    whole = decide(rows, WHERE, Covariances(), "zero", repairs=[MAP])
+    assert whole.choice.way == "repair:map"
+    rows.loc[(rows.dataset == "two") & (rows.seed == 2), ["repair:map", "repair:map lift"]] = math.nan
+    found = decide(rows, WHERE, Covariances(), "zero", repairs=[MAP])
+    assert found.choice.way == "keep"
+    assert "repair:map" not in found.best
+
+
 def test_the_best_of_many_useless_methods_is_not_kept():
     """Corrected for having been picked: of 200 tables of 30 methods without any effect, about one in twenty names one."""
     named = 0
