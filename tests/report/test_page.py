@@ -25,6 +25,7 @@ from benchmark.report import (
     write,
 )
 from benchmark.report.method_rows import headline
+from benchmark.report.page import gather
 from benchmark.results.summary import COLUMNS
 
 
@@ -190,3 +191,25 @@ def test_every_state_of_the_other_protocols_renders(state: str, shots: pd.DataFr
     text = page(STATES[state](pd.concat([shots, cross], ignore_index=True)))
     assert "</html>" in text
     assert not re.search(r">\s*(nan|None|inf)\s*<", text)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_harm_on_shifted_sets_counts_where_that_protocol_is_the_headline(results: pd.DataFrame) -> None:
+    """A module that is far better on the own test split and far worse on shifted sets is not kept."""
+    rows = results[results.protocol == "domain"].copy()
+    mine = (rows.method == "prompt") & (rows.strategy == "reuse")
+    shifted = rows.test_set.fillna("") != ""
+    for new in rows.new.unique():
+        for where, gap in ((~shifted, 30.0), (shifted, -30.0)):
+            some = mine & where & (rows.new == new)
+            zero = rows[(rows.method == "zero") & (rows.strategy == "reuse") & (rows.new == new) & where]
+            keys = ["dataset", "test_set", "seed"]
+            level = zero.fillna({"test_set": ""}).set_index(keys).value
+            rows.loc[some, "value"] = [
+                level.loc[tuple(key)] + gap for key in rows[some].fillna({"test_set": ""})[keys].itertuples(index=False)
+            ]
+    found = gather(made_up_run(rows), {}).answers
+    assert found
+    assert not any("keep prompt" in answer.decision for answer in found)
+    kept = gather(made_up_run(rows[~shifted[rows.index]]), {}).answers
+    assert any("keep prompt" in answer.decision for answer in kept), "without the shifted sets it is"
