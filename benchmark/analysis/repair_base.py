@@ -9,7 +9,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 
@@ -26,6 +25,7 @@ from benchmark.data.features import FeatureStore
 from benchmark.data.task import Task
 from benchmark.method.base import Method, MethodConfig
 from benchmark.method.passage import Passage
+from benchmark.method.registry import matches
 from benchmark.method.terms import Incompatible
 from benchmark.training.modules import Module, carried, scorer_of
 from benchmark.training.scoring import AT_HOME, Scorer, Scores, mixture, remembered
@@ -205,8 +205,7 @@ def choose_repairs(names: Sequence[str], where: str = "") -> tuple[Repair, ...]:
     if tuple(names) == ("none",):
         return ()
     known = [repair.name for repair in all_repairs()]
-    patterns = ["*" if name == "all" else name for name in names]
-    for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in known):
+    for pattern in names:
+        if not any(matches(name, pattern) for name in known):
             raise UserError(f"{where}{pattern}: no such repair", fix=f"{did_you_mean(pattern, known)}; or all, or none")
-    return tuple(repair for repair in all_repairs() if any(fnmatchcase(repair.name, pattern) for pattern in patterns))
+    return tuple(repair for repair in all_repairs() if any(matches(repair.name, pattern) for pattern in names))
