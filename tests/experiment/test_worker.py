@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -164,6 +165,7 @@ def test_a_training_that_was_killed_goes_on_from_its_checkpoint(run, monkeypatch
     run.worker.context.checkpoint_seconds = 0.0
     run.job = replace(run.job, train=replace(run.job.train, settings={**run.job.train.settings, "steps": 3}))
     original = module.train_module
+    monkeypatch.setattr(signal, "getsignal", lambda number: signal.default_int_handler)  # as where Ctrl-C is not ignored
 
     def killed(*args, checkpoint, **given):
         save = checkpoint.save

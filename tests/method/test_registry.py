@@ -145,7 +145,7 @@ def test_our_folders_shadow_no_package():
     registry.datasets()
     assert any(re.fullmatch(r"_clip_compat_datasets_[0-9a-f]{8}\.digits", name) for name in sys.modules)
     for name in ("datasets", "methods"):
-        assert str(ROOT) not in str(getattr(sys.modules.get(name), "__file__", ""))
+        assert str(ROOT / name) not in str(getattr(sys.modules.get(name), "__file__", ""))
         assert not (ROOT / name / "__init__.py").exists()
 
 
